@@ -1,0 +1,75 @@
+"""Everything that one lab was asked to be, and the same after placement."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sdn.model.flow import Disposition
+from sdn.model.overlay import Application, Endpoint
+from sdn.model.policy import NetworkPolicy, Policy
+from sdn.model.service import Service
+from sdn.model.underlay import Underlay
+from sdn.model.workload import Namespace, Protocol, Workload
+
+
+class Options(Struct, frozen=True):
+    """Where real systems differ, the lab says which one it is."""
+
+    ipblock_matches_pods: bool = True  # NetworkPolicy's ipBlock also matches addresses of workloads
+
+
+class Expectation(Struct, frozen=True):
+    """`web → app 9090/tcp: allow`: every workload matching `source` to every one matching `destination`.
+
+    Both are workload keys; `destination` may be a Service's key (`is_service`) or an IP address. `at` is file:line.
+    """
+
+    source: str
+    destination: str
+    protocol: Protocol
+    port: int
+    disposition: Disposition
+    is_service: bool = False
+    at: str = ""
+
+
+class Model(Struct, frozen=True):
+    """The desired lab. Each tuple is sorted by name, so the order of what was read never matters.
+
+    `service_prefixes` are the ranges that Service addresses come from, at most one per family.
+    """
+
+    name: str
+    underlay: Underlay
+    applications: tuple[Application, ...]
+    workloads: tuple[Workload, ...]
+    namespaces: tuple[Namespace, ...] = ()
+    services: tuple[Service, ...] = ()
+    network_policies: tuple[NetworkPolicy, ...] = ()
+    policies: tuple[Policy, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    service_prefixes: tuple[str, ...] = ("10.96.0.0/16", "fd00:10:96::/112")
+    options: Options = Options()
+
+
+class Placement(Struct, frozen=True):
+    """Where everything runs. `hosts`: workload key → Host, also for Pods in VMs. `nodes`: Pod key → the VM that runs it."""
+
+    hosts: dict[str, str]
+    nodes: dict[str, str] = {}
+
+
+class Placed(Struct, frozen=True):
+    """A Model with every workload on a Host and every Endpoint with its addresses: what all three answers start from.
+
+    `endpoints` is keyed by workload key, in sorted order; host-network Pods have none. `vnis` is keyed by
+    (application, segment); `zones` numbers the sets of connected Applications from 1, `marks` the Applications.
+    """
+
+    model: Model
+    placement: Placement
+    endpoints: dict[str, Endpoint]
+    vnis: dict[tuple[str, str], int] = {}
+    zones: dict[str, int] = {}
+    marks: dict[str, int] = {}
+    slices: dict[tuple[str, str, str], tuple[str, ...]] = {}  # (application, segment, host) → prefixes it owns

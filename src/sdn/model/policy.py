@@ -1,0 +1,197 @@
+"""Policies as written: Kubernetes' NetworkPolicy and our own tiers. Nothing here is compiled or resolved."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from hashlib import blake2s
+
+from msgspec import Struct
+
+from sdn.model.workload import Kind, Protocol
+
+TIERS = ("emergency", "infrastructure", "environment", "application")
+"""Micro-segmentation tiers in their order of evaluation; all of them come before NetworkPolicy."""
+
+NETWORK_POLICY = "NetworkPolicy"
+"""The word that stands in an origin where one of `TIERS` would."""
+
+ORIGIN_LIMIT = 120
+"""Bytes of an origin: nft comments and NFLOG prefixes hold 127."""
+
+
+class Direction(StrEnum):
+    """Always from the workload's point of view, never the bridge's."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+
+
+class Action(StrEnum):
+    """`deny` drops silently; `reject` answers with ICMP "administratively prohibited"; `pass` goes to the next tier."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    REJECT = "reject"
+    PASS = "pass"
+
+
+class Operator(StrEnum):
+    """NotIn and DoesNotExist match where the key is absent; In and Exists do not."""
+
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+class Requirement(Struct, frozen=True):
+    """One matchExpressions element."""
+
+    key: str
+    operator: Operator
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Struct, frozen=True):
+    """All of it must hold; an empty selector matches everything (an absent one is None where it is used)."""
+
+    labels: tuple[tuple[str, str], ...] = ()  # sorted by key
+    expressions: tuple[Requirement, ...] = ()
+
+
+class IPBlock(Struct, frozen=True):
+    """`cidr` without the `excepts` inside it. An except does not deny: another peer may match the address again."""
+
+    cidr: str
+    excepts: tuple[str, ...] = ()
+
+
+class PortRange(Struct, frozen=True):
+    """A destination port: a number, `port`..`end` inclusive, a name that the destination gives, or None for all of them."""
+
+    protocol: Protocol = Protocol.TCP
+    port: int | str | None = None
+    end: int | None = None
+
+
+class NetworkPolicyPeer(Struct, frozen=True):
+    """`pods` alone: pods of the policy's namespace. `namespaces` alone: every pod in them. Both: AND. Or an `ip_block`."""
+
+    pods: LabelSelector | None = None
+    namespaces: LabelSelector | None = None
+    ip_block: IPBlock | None = None
+
+
+class NetworkPolicyRule(Struct, frozen=True):
+    """No `peers`: anybody, also outside. No `ports`: every port and every protocol."""
+
+    peers: tuple[NetworkPolicyPeer, ...] = ()
+    ports: tuple[PortRange, ...] = ()
+
+
+class NetworkPolicy(Struct, frozen=True):
+    """networking.k8s.io/v1 NetworkPolicy: additive, and final for the Pods that it selects, per direction.
+
+    It selects Pods only, of its own namespace, never VMs and never host-network Pods. `directions` are its
+    policyTypes after Kubernetes' defaulting.
+    """
+
+    namespace: str
+    name: str
+    pods: LabelSelector
+    directions: tuple[Direction, ...]
+    ingress: tuple[NetworkPolicyRule, ...] = ()
+    egress: tuple[NetworkPolicyRule, ...] = ()
+
+
+class Selector(Struct, frozen=True):
+    """Workloads of our own policies, VMs and Pods alike: every field that is set must match; an empty one matches all.
+
+    `name` is a shell pattern on the workload's name (not its namespace). `namespaces`, `applications` and
+    `segments` each list alternatives.
+    """
+
+    labels: LabelSelector | None = None
+    namespace_labels: LabelSelector | None = None
+    namespaces: tuple[str, ...] = ()
+    applications: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    kind: Kind | None = None
+    name: str = ""
+
+
+class Peer(Struct, frozen=True):
+    """Whom a rule talks about: either workloads or addresses. Addresses match workloads' addresses, too."""
+
+    selector: Selector | None = None
+    ip_block: IPBlock | None = None
+
+
+class Rule(Struct, frozen=True):
+    """No `peers`: anybody. No `ports`: every port and protocol. Protocol ICMP is echo; its port is None."""
+
+    action: Action
+    direction: Direction
+    peers: tuple[Peer, ...] = ()
+    ports: tuple[PortRange, ...] = ()
+
+
+class Policy(Struct, frozen=True):
+    """An ordered list of rules in one of `TIERS`.
+
+    Inside a tier, policies are ordered by `priority` (lower first) and then by name; their rules in the order written.
+    The first match decides; `pass`, and no match at all, go to the next tier. `applies_to` are alternatives; empty
+    means every workload. `name` is unique among tier policies.
+    """
+
+    name: str
+    tier: str
+    rules: tuple[Rule, ...]
+    applies_to: tuple[Selector, ...] = ()
+    priority: int = 1000
+
+
+def bounded(origin: str) -> str:
+    """An origin that fits an nft comment: the end of a longer one is replaced by a digest of the whole."""
+    raw = origin.encode()
+    if len(raw) <= ORIGIN_LIMIT:
+        return origin
+    digest = blake2s(raw, digest_size=4).hexdigest()
+    return raw[: ORIGIN_LIMIT - 10].decode(errors="ignore") + "~" + digest
+
+
+def rule_origin(direction: Direction, tier: str, policy: str, index: int) -> str:
+    """The name of a rule wherever it appears: verdicts, nft comments, logs.
+
+    `ingress NetworkPolicy shop/db-from-web[0]` and `egress application quarantine[2]`; `policy` is `namespace/name`
+    for a NetworkPolicy; `index` counts from 0 within the direction for a NetworkPolicy (as its YAML does), and over
+    all rules for a Policy.
+    """
+    return bounded(f"{direction} {tier} {policy}[{index}]")
+
+
+def isolation_origin(direction: Direction, policies: tuple[str, ...]) -> str:
+    """The default denial of a Pod that NetworkPolicies select but none of whose rules match.
+
+    `policies` are the `namespace/name` of all that isolate it in this direction; the first by name is named.
+    """
+    first, *others = sorted(policies)
+    return bounded(f"{direction} NetworkPolicy {first} isolates" + (f" (+{len(others)} more)" if others else ""))
+
+
+def default_origin(direction: Direction) -> str:
+    """What decides when no policy does: allowed."""
+    return f"{direction} default allow"
+
+
+NO_PATH = "default: no path between these networks"
+"""The verdict on two Applications that nobody connected, and on addresses that nothing owns."""
+
+NO_BACKEND = "default: the service has no backend"
+"""The verdict on a Service port that no workload stands behind."""
+
+SPOOFED = "default: the source address is not the sender's own"
+"""Anti-spoofing at the port of the sender."""
+
+UNKNOWN = "default: unknown interface or endpoint"
+"""A packet from an interface, or of a local endpoint, that the plan does not know."""

@@ -1,0 +1,70 @@
+"""The physical data centre: Hosts, Switches and the links between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Role(StrEnum):
+    """What a Switch is for; the fabric treats all alike, pictures and names do not."""
+
+    LEAF = "leaf"
+    SPINE = "spine"
+    BORDER = "border"
+
+
+class Effect(StrEnum):
+    """What a taint does to a workload that does not tolerate it."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
+
+
+class Taint(Struct, frozen=True, order=True):
+    """Keeps workloads away that do not tolerate it (Kubernetes' words and meaning)."""
+
+    key: str
+    value: str = ""
+    effect: Effect = Effect.NO_SCHEDULE
+
+
+class Host(Struct, frozen=True):
+    """A physical server: runs VMs, or Pods directly."""
+
+    name: str
+    cpu: int = 64_000  # millicores
+    memory: int = 256 * 1024  # MiB
+    pods: int = 256  # the most workloads that it may run
+    labels: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+
+
+class Switch(Struct, frozen=True):
+    """A router of the underlay; it forwards, and knows nothing of overlay or policy."""
+
+    name: str
+    role: Role = Role.LEAF
+
+
+class Link(Struct, frozen=True):
+    """A cable between two nodes; `a` < `b` by name. Two cables between the same nodes differ in `index`."""
+
+    a: str
+    b: str
+    index: int = 0
+    mtu: int = 9000  # bytes
+    bandwidth: int = 0  # Mbit/s; 0 is as fast as the kernel goes
+    loss: int = 0  # percent of packets, each way
+    delay: int = 0  # milliseconds, each way
+
+
+class Underlay(Struct, frozen=True):
+    """All nodes and cables, each sorted by name. `family` is the IP version (4 or 6) that carries the tunnels."""
+
+    hosts: tuple[Host, ...]
+    switches: tuple[Switch, ...] = ()
+    links: tuple[Link, ...] = ()
+    family: int = 4

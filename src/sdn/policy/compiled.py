@@ -1,0 +1,55 @@
+"""What the compiler hands to the plan: profiles of rules over named groups, no address and no Host in it.
+
+A profile is the ordered list of everything that judges one direction of a workload; workloads with the same labels
+share one. Groups name workloads, so that a change of labels or addresses changes a set and not a rule.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sdn.model import Action, Direction, IPBlock, Protocol
+
+
+class CompiledRule(Struct, frozen=True):
+    """One line of a profile. Several lines may carry the same origin (one written rule that needs several matches).
+
+    `group` is the id of a group, None for anybody; `block` is used instead of a group. Both None: any peer.
+    `protocol` None: every protocol (and `ports` is empty). `ports` are inclusive ranges, sorted, disjoint; empty: all.
+    """
+
+    origin: str
+    action: Action
+    group: str | None = None
+    block: IPBlock | None = None
+    protocol: Protocol | None = None
+    ports: tuple[tuple[int, int], ...] = ()
+
+
+class TierRules(Struct, frozen=True):
+    """First match decides; `pass`, or no match without a `default`, goes on to the next tier of the profile."""
+
+    tier: str
+    rules: tuple[CompiledRule, ...]
+    default: CompiledRule | None = None  # NetworkPolicy's isolation
+
+
+class Profile(Struct, frozen=True):
+    """All tiers of one direction in order; when none decides, `default_origin(direction)` allows."""
+
+    id: str
+    direction: Direction
+    tiers: tuple[TierRules, ...]
+
+
+class CompiledPolicy(Struct, frozen=True):
+    """`groups`: id → sorted workload keys. `egress`, `ingress`: workload key → profile id, one for every Endpoint.
+
+    Ids are derived from content, so equal input gives equal ids however it was ordered or reached. Groups that no
+    profile mentions are left out.
+    """
+
+    groups: dict[str, tuple[str, ...]]
+    profiles: dict[str, Profile]
+    egress: dict[str, str]
+    ingress: dict[str, str]

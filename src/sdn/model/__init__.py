@@ -28,6 +28,7 @@ from sdn.model.policy import (
     isolation_origin,
     rule_origin,
 )
+from sdn.model.question import Ask, Question, Report, Result, Timing
 from sdn.model.service import Service, ServicePort
 from sdn.model.underlay import Effect, Host, Link, Role, Switch, Taint, Underlay
 from sdn.model.workload import Kind, Namespace, Port, Protocol, Toleration, Workload

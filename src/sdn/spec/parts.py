@@ -1,0 +1,51 @@
+"""What one reader of files hands to `load`: pieces of a Model, not yet merged, sorted or checked against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sdn.model import (
+    Application,
+    Expectation,
+    Namespace,
+    NetworkPolicy,
+    Options,
+    Policy,
+    Service,
+    Underlay,
+    Workload,
+)
+
+
+@dataclass
+class LabParts:
+    """Pieces of a Model; None and empty mean "nothing was said", and `load` fills in what a Model needs.
+
+    `where` says for everything named where it was written, `file:line`, under the keys that `place_key` makes.
+    `manifests` are Kubernetes files or folders to load too, relative to the lab file.
+    """
+
+    name: str = ""
+    underlay: Underlay | None = None
+    applications: Sequence[Application] = ()
+    workloads: Sequence[Workload] = ()
+    namespaces: Sequence[Namespace] = ()
+    services: Sequence[Service] = ()
+    network_policies: Sequence[NetworkPolicy] = ()
+    policies: Sequence[Policy] = ()
+    expectations: Sequence[Expectation] = ()
+    options: Options | None = None
+    service_prefixes: tuple[str, ...] = ()
+    where: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    manifests: tuple[str, ...] = ()
+
+
+def place_key(kind: str, name: str) -> str:
+    """The key of something named in `LabParts.where`: `NetworkPolicy shop/db`, `service shop/web`, `host rack-1`.
+
+    `kind` is one of NetworkPolicy, policy, service, workload, namespace, application, host and switch; `name` is
+    `namespace/name` for the first, third and fourth.
+    """
+    return f"{kind} {name}"

@@ -7,6 +7,7 @@ from sdn.model.policy import (
     NETWORK_POLICY,
     NO_BACKEND,
     NO_PATH,
+    OWN_ADDRESS,
     SPOOFED,
     TIERS,
     UNKNOWN,

@@ -190,6 +190,9 @@ NO_PATH = "default: no path between these networks"
 NO_BACKEND = "default: the service has no backend"
 """The verdict on a Service port that no workload stands behind."""
 
+OWN_ADDRESS = "default: own address"
+"""A workload to itself: policy never judges it, also not where a Service led it back."""
+
 SPOOFED = "default: the source address is not the sender's own"
 """Anti-spoofing at the port of the sender."""
 

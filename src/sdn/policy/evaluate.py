@@ -1,0 +1,173 @@
+"""The oracle: answer a flow straight from the policies as written, sharing no code with the compiler.
+
+Slow and obvious on purpose. `plan.trace` and `probe` must agree with it; when they do not, suspect them first.
+It knows Applications, labels and rules, and nothing of Hosts, sets or chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sdn.model import (
+    NO_BACKEND,
+    NO_PATH,
+    OWN_ADDRESS,
+    Action,
+    Answer,
+    Direction,
+    Disposition,
+    Endpoint,
+    Flow,
+    Model,
+    Placed,
+    Service,
+    ServicePort,
+    Verdict,
+    Workload,
+)
+from sdn.policy.oracle_judge import Judge, Side
+from sdn.policy.oracle_match import address, named_ports
+
+DISPOSITIONS = {
+    Action.ALLOW: Disposition.ALLOW,
+    Action.DENY: Disposition.DENY,
+    Action.REJECT: Disposition.REJECT,
+}
+
+
+def evaluate(placed: Placed, flow: Flow) -> tuple[Answer, ...]:
+    """One Answer for a flow to an address; for a flow to a Service one per Backend, sorted by (backend, port)."""
+    return Oracle(placed).evaluate(flow)
+
+
+class Oracle:
+    """`evaluate` for many flows of one lab: it remembers who owns an address and which policies are about whom.
+
+    A flow's `source` must have an Endpoint, and its `destination` must be an address: KeyError and ValueError
+    otherwise, for whoever asks has checked the user's words already.
+    """
+
+    def __init__(self, placed: Placed) -> None:
+        model = placed.model
+        self._endpoints = placed.endpoints
+        self._workloads = {workload.key: workload for workload in model.workloads}
+        self._visible = {application.name: _visible_from(application.name, model) for application in model.applications}
+        self._owners = {(e.application, _spelt(text)): e for e in placed.endpoints.values() for text in e.addresses}
+        self._services = {
+            (service.application, _spelt(text), port.protocol, port.port): (service, port)
+            for service in sorted(model.services, key=lambda service: service.key, reverse=True)
+            for text in service.addresses
+            for port in service.ports
+        }
+        self._judge = Judge(model)
+
+    def evaluate(self, flow: Flow) -> tuple[Answer, ...]:
+        """The same as `evaluate(placed, flow)`."""
+        source = self._endpoints[flow.source]
+        if source.address(flow.family) is None:
+            return (_nowhere(flow, Disposition.NO_ROUTE, NO_PATH),)
+        if (found := self._service(source, flow)) is not None:
+            return self._through_service(flow, *found)
+        if (target := self._owner(source, flow)) is not None:
+            return (self._to_workload(flow, target, flow.port),)
+        return (_nowhere(flow, Disposition.NO_ROUTE, NO_PATH),)
+
+    def judge_external(self, flow: Flow) -> Verdict:
+        """What policy alone says of a flow to an address that no workload owns: egress at the source, and no ingress.
+
+        Whether a network leads there is not asked; `evaluate` answers that first, and until there is an Edge it
+        always says "no route".
+        """
+        subject = self._workloads[flow.source]
+        decision = self._judge.decide(Side(Direction.EGRESS, subject, None, flow.destination, flow.protocol, flow.port))
+        return Verdict(DISPOSITIONS[decision.action], decision.origin)
+
+    def _service(self, source: Endpoint, flow: Flow) -> tuple[Service, ServicePort] | None:
+        """The Service port that this destination is, as a client of this Application sees it."""
+        for application in self._visible[source.application]:
+            wanted = (application, _spelt(flow.destination), flow.protocol, flow.port)
+            if wanted in self._services:
+                return self._services[wanted]
+        return None
+
+    def _owner(self, source: Endpoint, flow: Flow) -> Endpoint | None:
+        """Whose address the destination is, in the source's own Application or one that it is connected to."""
+        for application in self._visible[source.application]:
+            if (application, _spelt(flow.destination)) in self._owners:
+                return self._owners[application, _spelt(flow.destination)]
+        return None
+
+    def _through_service(self, flow: Flow, service: Service, port: ServicePort) -> tuple[Answer, ...]:
+        answers = [self._to_workload(flow, *backend) for backend in self._backends(service, port, flow.family)]
+        if not answers:
+            return (_nowhere(flow, Disposition.NO_BACKEND, NO_BACKEND),)
+        return tuple(sorted(answers, key=lambda answer: (answer.backend, answer.port)))
+
+    def _backends(self, service: Service, port: ServicePort, family: int) -> Iterator[tuple[Endpoint, int]]:
+        """Who stands behind a Service's port in one IP family, each with the number of its own port."""
+        for key, endpoint in self._endpoints.items():
+            number = _target_number(port, self._workloads[key])
+            if (
+                _is_behind(service, self._workloads[key])
+                and endpoint.address(family) is not None
+                and number is not None
+            ):
+                yield endpoint, number
+
+    def _to_workload(self, flow: Flow, target: Endpoint, port: int) -> Answer:
+        """Egress at the source, then ingress at the destination; both must allow."""
+        source = self._endpoints[flow.source]
+        if source.workload == target.workload:
+            # Through a Service the client's Host masquerades it, so it comes back from the gateway: nothing to judge.
+            return Answer(Verdict(Disposition.ALLOW, OWN_ADDRESS), target.workload, port)
+        egress = self._judge.decide(self._side(Direction.EGRESS, flow, source, target, port))
+        if egress.action is not Action.ALLOW:
+            return Answer(Verdict(DISPOSITIONS[egress.action], egress.origin), target.workload, port)
+        ingress = self._judge.decide(self._side(Direction.INGRESS, flow, target, source, port))
+        return Answer(Verdict(DISPOSITIONS[ingress.action], ingress.origin, egress.origin), target.workload, port)
+
+    def _side(self, direction: Direction, flow: Flow, subject: Endpoint, peer: Endpoint, port: int) -> Side:
+        peer_address = peer.address(flow.family)
+        assert peer_address is not None  # both ends were found by this family
+        judged, other = self._workloads[subject.workload], self._workloads[peer.workload]
+        return Side(direction, judged, other, peer_address, flow.protocol, port)
+
+
+def _visible_from(application: str, model: Model) -> tuple[str, ...]:
+    """The Application itself, and those that a connection joins to it, whichever of the two it is written at."""
+    joined = {
+        other.name
+        for this in model.applications
+        if this.name == application
+        for other in model.applications
+        if other.name in this.connects or application in other.connects
+    }
+    return (application, *sorted(joined - {application}))
+
+
+def _is_behind(service: Service, workload: Workload) -> bool:
+    """Whether a Service's selector means this workload; an empty selector means nobody."""
+    return (
+        bool(service.selector)
+        and workload.namespace == service.namespace
+        and workload.application == service.application
+        and not workload.host_network
+        and all(workload.labels.get(key) == value for key, value in service.selector.items())
+    )
+
+
+def _target_number(port: ServicePort, workload: Workload) -> int | None:
+    """The number of a Service's target port at one backend, None where the backend has no port of that name."""
+    if isinstance(port.target, int):
+        return port.target
+    named = named_ports(workload, port.target, port.protocol)
+    return named[0].number if named else None
+
+
+def _nowhere(flow: Flow, disposition: Disposition, rule: str) -> Answer:
+    return Answer(Verdict(disposition, rule), "", flow.port)
+
+
+def _spelt(text: str) -> str:
+    """The one spelling of an address, however it was written."""
+    return str(address(text))

@@ -26,7 +26,7 @@ from sdn.model import (
     Workload,
 )
 from sdn.policy.oracle_judge import Judge, Side
-from sdn.policy.oracle_match import address, named_ports
+from sdn.policy.oracle_match import address, named_ports, service_selects
 
 DISPOSITIONS = {
     Action.ALLOW: Disposition.ALLOW,
@@ -108,7 +108,7 @@ class Oracle:
         for key, endpoint in self._endpoints.items():
             number = _target_number(port, self._workloads[key])
             if (
-                _is_behind(service, self._workloads[key])
+                service_selects(service, self._workloads[key])
                 and endpoint.address(family) is not None
                 and number is not None
             ):
@@ -143,17 +143,6 @@ def _visible_from(application: str, model: Model) -> tuple[str, ...]:
         if other.name in this.connects or application in other.connects
     }
     return (application, *sorted(joined - {application}))
-
-
-def _is_behind(service: Service, workload: Workload) -> bool:
-    """Whether a Service's selector means this workload; an empty selector means nobody."""
-    return (
-        bool(service.selector)
-        and workload.namespace == service.namespace
-        and workload.application == service.application
-        and not workload.host_network
-        and all(workload.labels.get(key) == value for key, value in service.selector.items())
-    )
 
 
 def _target_number(port: ServicePort, workload: Workload) -> int | None:

@@ -23,6 +23,7 @@ from sdn.model import (
     Protocol,
     Requirement,
     Selector,
+    Service,
     Workload,
 )
 
@@ -110,6 +111,17 @@ def selector_matches(selector: Selector, workload: Workload, its_namespace: Labe
         and (not selector.segments or workload.segment in selector.segments)
         and (selector.kind is None or workload.kind is selector.kind)
         and (not selector.name or fnmatchcase(workload.name, selector.name))
+    )
+
+
+def service_selects(service: Service, workload: Workload) -> bool:
+    """Whether a Service's selector means this workload; an empty selector means nobody."""
+    return (
+        bool(service.selector)
+        and workload.namespace == service.namespace
+        and workload.application == service.application
+        and not workload.host_network
+        and all(workload.labels.get(key) == value for key, value in service.selector.items())
     )
 
 

@@ -1,0 +1,229 @@
+"""What is legal in policies and services and yet does nothing: selectors that match nobody, port names that nobody has.
+
+Warnings, never errors: published manifests hold such mistakes, and the cluster that they were written for takes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+
+from sdn.model import (
+    Direction,
+    LabelSelector,
+    Model,
+    NetworkPolicy,
+    NetworkPolicyPeer,
+    Operator,
+    Policy,
+    PortRange,
+    Requirement,
+    Selector,
+    Service,
+    Workload,
+)
+from sdn.policy.oracle_match import (
+    Labels,
+    is_policy_pod,
+    labels_match,
+    named_ports,
+    namespace_labels,
+    peer_selects,
+    policy_selects,
+    selector_matches,
+    service_selects,
+)
+
+SHOWN = 5
+"""How many of the labels that exist a warning lists."""
+
+
+def warnings(model: Model, where: dict[str, str]) -> tuple[str, ...]:
+    """One sentence per thing that does nothing, ordered by file and line.
+
+    `where` gives file:line of "NetworkPolicy namespace/name", "policy name" and "service namespace/name"; what it
+    lacks is named without a place.
+    """
+    lint = _Lint(model)
+    found = [
+        *((f"NetworkPolicy {p.namespace}/{p.name}", text) for p in model.network_policies for text in lint.network(p)),
+        *((f"policy {p.name}", text) for p in model.policies for text in lint.policy(p)),
+        *((f"service {s.key}", text) for s in model.services for text in lint.service(s)),
+    ]
+    unique = dict.fromkeys(found)
+    placed = sorted(unique, key=lambda item: (*_line_order(where.get(item[0], "")), item[0]))
+    return tuple(f"{where[who]}: {who}: {text}" if who in where else f"{who}: {text}" for who, text in placed)
+
+
+class _Lint:
+    """The workloads of a model as policies see them."""
+
+    def __init__(self, model: Model) -> None:
+        self._namespaces = namespace_labels(model)
+        self._workloads = [workload for workload in model.workloads if not workload.host_network]
+        self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
+
+    def network(self, policy: NetworkPolicy) -> Iterator[str]:
+        """What of a NetworkPolicy does nothing."""
+        own = [pod for pod in self._pods if pod.namespace == policy.namespace]
+        selected = [pod for pod in own if policy_selects(policy, pod)]
+        if not selected:
+            hint = _hint(policy.pods, [pod.labels for pod in own])
+            yield f"{_words(policy.pods)} selects no pod of namespace {policy.namespace}{hint}"
+        for direction in policy.directions:
+            rules = policy.ingress if direction is Direction.INGRESS else policy.egress
+            for rule in rules:
+                matches = [self._network_peer(peer, policy.namespace) for peer in rule.peers]
+                for peer, match in zip(rule.peers, matches, strict=True):
+                    if match == []:
+                        yield f"peer {_peer_words(peer)} selects no workload{self._peer_hint(peer, own)}"
+                destinations = selected if direction is Direction.INGRESS else self._union(matches)
+                yield from _unknown_ports(rule.ports, destinations)
+
+    def policy(self, policy: Policy) -> Iterator[str]:
+        """What of a tier policy does nothing."""
+        for selector in policy.applies_to:
+            if not self._selected(selector):
+                yield f"applies_to {_selector_words(selector)} selects no workload{self._selector_hint(selector)}"
+        subjects = self._union([self._selected(selector) for selector in policy.applies_to])
+        for rule in policy.rules:
+            matches = [None if peer.selector is None else self._selected(peer.selector) for peer in rule.peers]
+            for peer, match in zip(rule.peers, matches, strict=True):
+                if match == [] and peer.selector is not None:
+                    hint = self._selector_hint(peer.selector)
+                    yield f"peer {_selector_words(peer.selector)} selects no workload{hint}"
+            yield from _unknown_ports(
+                rule.ports, subjects if rule.direction is Direction.INGRESS else self._union(matches)
+            )
+
+    def service(self, service: Service) -> Iterator[str]:
+        """What of a Service leads nowhere."""
+        if not service.selector:
+            yield "has no selector, so nobody stands behind it"
+            return
+        backends = [workload for workload in self._workloads if service_selects(service, workload)]
+        if not backends:
+            selector = LabelSelector(tuple(sorted(service.selector.items())))
+            near = [workload.labels for workload in self._workloads if workload.namespace == service.namespace]
+            yield f"selector {_words(selector)} selects no workload{_hint(selector, near)}"
+            return
+        yield from _unknown_ports(
+            tuple(PortRange(port.protocol, port.target) for port in service.ports), backends, "target port"
+        )
+
+    def _network_peer(self, peer: NetworkPolicyPeer, namespace: str) -> list[Workload] | None:
+        if peer.ip_block is not None:
+            return None
+        return [pod for pod in self._pods if peer_selects(peer, namespace, pod, self._namespaces[pod.namespace])]
+
+    def _peer_hint(self, peer: NetworkPolicyPeer, own: list[Workload]) -> str:
+        """The labels nearby: first of namespaces, because pods are looked for inside those only."""
+        if peer.namespaces is not None:
+            names = [name for name, labels in self._namespaces.items() if labels_match(peer.namespaces, labels)]
+            if not names:
+                return _hint(peer.namespaces, list(self._namespaces.values()))
+            own = [pod for pod in self._pods if pod.namespace in names]
+        return "" if peer.pods is None else _hint(peer.pods, [pod.labels for pod in own])
+
+    def _selected(self, selector: Selector) -> list[Workload]:
+        return [w for w in self._workloads if selector_matches(selector, w, self._namespaces[w.namespace])]
+
+    def _selector_hint(self, selector: Selector) -> str:
+        known: list[tuple[tuple[str, ...], Callable[[Workload], str]]] = [
+            (selector.namespaces, lambda workload: workload.namespace),
+            (selector.applications, lambda workload: workload.application),
+            (selector.segments, lambda workload: workload.segment),
+        ]
+        for wanted, get in known:
+            existing = sorted({get(workload) for workload in self._workloads})
+            if wanted and not set(wanted) & set(existing):
+                return _near(wanted[0], existing)
+        if selector.name and not self._selected(Selector(name=selector.name)):
+            return _near(selector.name, sorted({workload.name for workload in self._workloads}))
+        labels = [(selector.labels, [workload.labels for workload in self._workloads])]
+        labels.append((selector.namespace_labels, list(self._namespaces.values())))
+        return next((hint for wanted, existing in labels if wanted and (hint := _hint(wanted, existing))), "")
+
+    def _union(self, matches: Sequence[list[Workload] | None]) -> list[Workload]:
+        """Everybody whom a list of peers means, each once; no peers mean everybody."""
+        if not matches:
+            return self._workloads
+        return list({workload.key: workload for match in matches for workload in match or ()}.values())
+
+
+def _unknown_ports(ports: tuple[PortRange, ...], destinations: list[Workload], word: str = "port") -> Iterator[str]:
+    """Port names that none of the workloads has; nothing if there are no workloads, which is its own warning."""
+    if not destinations:
+        return
+    for port in ports:
+        if isinstance(port.port, str) and not any(named_ports(w, port.port, port.protocol) for w in destinations):
+            known = sorted({f"{p.name}/{p.protocol}" for w in destinations for p in w.ports if p.name})
+            name = f"{port.port}/{port.protocol}"
+            yield f"{word} {name} is a name that no selected workload gives{_near(name, known)}"
+
+
+def _hint(selector: LabelSelector, existing: list[Labels]) -> str:
+    """The labels that exist and that whoever wrote the selector may have meant."""
+    for key, value in selector.labels:
+        values = sorted({labels[key] for labels in existing if key in labels})
+        if not values:
+            return _near(key, sorted({other for labels in existing for other in labels}), "labels")
+        if value not in values:
+            return _near(f"{key}={value}", [f"{key}={other}" for other in values])
+    return ""
+
+
+def _near(text: str, existing: list[str], what: str = "") -> str:
+    """`(did you mean ...?)` where something is close, else what there is, else nothing."""
+    close = get_close_matches(text, existing, n=2, cutoff=0.75)
+    if close:
+        return f" (did you mean {' or '.join(close)}?)"
+    if not existing:
+        return ""
+    more = ", ..." if len(existing) > SHOWN else ""
+    return f" (there are{' ' + what if what else ''}: {', '.join(existing[:SHOWN])}{more})"
+
+
+def _words(selector: LabelSelector) -> str:
+    """A label selector as `kubectl -l` writes it."""
+    written = [f"{key}={value}" for key, value in selector.labels] + [_requirement(r) for r in selector.expressions]
+    return ",".join(written) or "everything"
+
+
+def _requirement(requirement: Requirement) -> str:
+    match requirement.operator:
+        case Operator.EXISTS:
+            return requirement.key
+        case Operator.DOES_NOT_EXIST:
+            return f"!{requirement.key}"
+        case Operator.IN:
+            return f"{requirement.key} in ({', '.join(requirement.values)})"
+        case Operator.NOT_IN:
+            return f"{requirement.key} notin ({', '.join(requirement.values)})"
+
+
+def _peer_words(peer: NetworkPolicyPeer) -> str:
+    pods = "" if peer.pods is None else _words(peer.pods)
+    spaces = "" if peer.namespaces is None else f"namespaces {_words(peer.namespaces)}"
+    return " in ".join(part for part in (pods, spaces) if part)
+
+
+def _selector_words(selector: Selector) -> str:
+    """A tier policy's selector, field by field as it is written."""
+    fields = {
+        "labels": "" if selector.labels is None else _words(selector.labels),
+        "namespace_labels": "" if selector.namespace_labels is None else _words(selector.namespace_labels),
+        "namespaces": ", ".join(selector.namespaces),
+        "applications": ", ".join(selector.applications),
+        "segments": ", ".join(selector.segments),
+        "kind": "" if selector.kind is None else str(selector.kind),
+        "name": selector.name,
+    }
+    return " and ".join(f"{field} {value}" for field, value in fields.items() if value) or "everything"
+
+
+def _line_order(place: str) -> tuple[str, int]:
+    """`file:line` so that line 9 comes before line 10."""
+    match = re.fullmatch(r"(.*?):(\d+)(?::\d+)?", place)
+    return (match[1], int(match[2])) if match else (place, 0)

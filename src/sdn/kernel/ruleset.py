@@ -1,0 +1,327 @@
+"""A Host's firewall, anti-spoofing and load balancer in nft's language.
+
+Two tables, both named `sdn`. `bridge` judges frames at the ports of l2 Segments (whose MAC, IP and ARP must be the
+port's own) and marks them; `inet` does the rest: zones, Services, egress and ingress. Verdicts hang in few shared
+maps keyed by (zone, address); each deciding rule carries its origin as comment and as NFLOG prefix.
+
+nft's accept ends only its own base chain, so a flow is accepted twice: once leaving, once arriving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address
+
+from sdn.model import SPOOFED, UNKNOWN, Action, Protocol
+from sdn.plan.state import (
+    LOCAL,
+    LOG_GROUP,
+    VXLAN_PORT,
+    AddressSet,
+    Chain,
+    FirewallRule,
+    NodeState,
+    Port,
+    ProfileChain,
+    Virtual,
+    Vxlan,
+)
+
+TABLE = "sdn"
+
+# Sets and maps exist before and after every element, so a change of the lab is a change of elements.
+_BRIDGE_TABLE = f"""
+table bridge {TABLE} {{
+  map marks {{ type ifname : mark; }}
+  set tunnels {{ type ifname; }}
+  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
+  set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
+  set targets6 {{ typeof iifname . @th,64,128; }}
+  chain c_port {{
+    ether type ip iifname . ether saddr . ip saddr @owners4 accept
+    ether type arp iifname . arp saddr ether . arp saddr ip @owners4 iifname . ether saddr . arp saddr ip @owners4 accept
+    icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 counter drop comment "{SPOOFED}"
+    ether type ip6 iifname . ether saddr . ip6 saddr @owners6 accept
+    counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
+  }}
+  chain c_prerouting {{
+    type filter hook prerouting priority -300; policy drop;
+    meta mark set iifname map @marks
+    iifname @tunnels accept
+    meta mark != 0 goto c_port
+    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+  }}
+}}
+"""
+
+_INET_TABLE = f"""
+table inet {TABLE} {{
+  set uplinks {{ type ifname; }}
+  map marks {{ type ifname : mark; }}
+  map zones {{ typeof iifname : ct zone; }}
+  set routed {{ type ifname; }}
+  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
+  set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
+  map egress4 {{ typeof ct zone . ip saddr : verdict; }}
+  map egress6 {{ typeof ct zone . ip6 saddr : verdict; }}
+  map ingress4 {{ typeof ct zone . ip daddr : verdict; }}
+  map ingress6 {{ typeof ct zone . ip6 daddr : verdict; }}
+  map services4 {{ type mark . ipv4_addr . inet_proto . inet_service : verdict; }}
+  map services6 {{ type mark . ipv6_addr . inet_proto . inet_service : verdict; }}
+  map backends4_tcp {{ typeof numgen random mod 2 : ip daddr . tcp dport; }}
+  map backends4_udp {{ typeof numgen random mod 2 : ip daddr . udp dport; }}
+  map backends4_sctp {{ typeof numgen random mod 2 : ip daddr . sctp dport; }}
+  map backends6_tcp {{ typeof numgen random mod 2 : ip6 daddr . tcp dport; }}
+  map backends6_udp {{ typeof numgen random mod 2 : ip6 daddr . udp dport; }}
+  map backends6_sctp {{ typeof numgen random mod 2 : ip6 daddr . sctp dport; }}
+  map hairpin4 {{ typeof ct zone . ip saddr . ip daddr : ip saddr; }}
+  map hairpin6 {{ typeof ct zone . ip6 saddr . ip6 daddr : ip6 saddr; }}
+  chain c_underlay {{
+    udp dport {VXLAN_PORT} notrack accept
+    meta l4proto {{ icmp, icmpv6 }} accept
+    counter drop comment "only tunnels and ICMP enter from the underlay"
+  }}
+  chain c_routed {{
+    iifname . ether saddr . ip saddr @owners4 return
+    iifname . ether saddr . ip6 saddr @owners6 return
+    counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
+  }}
+  chain c_raw {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname "lo" accept
+    iifname @uplinks goto c_underlay
+    meta mark 0 meta mark set iifname map @marks
+    meta mark 0 counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+    iifname @routed jump c_routed
+    ct zone set iifname map @zones
+  }}
+  chain c_raw_out {{
+    type filter hook output priority raw; policy accept;
+    udp dport {VXLAN_PORT} notrack
+  }}
+  chain c_services {{
+    type nat hook prerouting priority dstnat; policy accept;
+    meta mark . ip daddr . meta l4proto . th dport vmap @services4
+    meta mark . ip6 daddr . meta l4proto . th dport vmap @services6
+  }}
+  chain c_hairpin {{
+    type nat hook postrouting priority srcnat; policy accept;
+    snat ip to ct zone . ip saddr . ip daddr map @hairpin4
+    snat ip6 to ct zone . ip6 saddr . ip6 daddr map @hairpin6
+  }}
+  chain c_input {{
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    iifname @uplinks accept
+    meta l4proto {{ icmp, icmpv6 }} accept
+  }}
+  chain c_egress {{
+    type filter hook forward priority filter - 10; policy drop;
+    ct state established,related accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    ct state invalid counter drop comment "invalid"
+    meta mark & {LOCAL:#x} == 0 accept comment "judged where it left its workload"
+    ct zone . ip saddr . ip daddr @hairpin4 accept
+    ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
+    ct zone . ip saddr vmap @egress4
+    ct zone . ip6 saddr vmap @egress6
+    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+  }}
+  chain c_ingress {{
+    type filter hook forward priority filter + 10; policy drop;
+    ct state established,related accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    ct state invalid counter drop comment "invalid"
+    ct zone . ip saddr . ip daddr @hairpin4 accept
+    ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
+    ct zone . ip daddr vmap @ingress4
+    ct zone . ip6 daddr vmap @ingress6
+    meta mark & {LOCAL:#x} != 0 accept comment "judged where it arrives"
+    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+  }}
+}}
+"""
+
+
+def skeleton() -> str:
+    """The two tables with all hooks and no elements: everything from a workload is dropped."""
+    return _BRIDGE_TABLE + _INET_TABLE
+
+
+def populate(state: NodeState) -> Iterator[str]:
+    """Commands that fill the skeleton for one Host, in an order in which nothing is mentioned before it exists.
+
+    The dispatch maps come last: until then every packet of a workload is dropped.
+    """
+    firewall = state.firewall
+    if firewall is not None:
+        for addresses in firewall.sets:
+            yield from define_set(addresses)
+        for chain in firewall.chains:
+            yield from define_chain(chain)
+        for profile in firewall.profiles:
+            yield from define_profile(profile)
+    yield from _services(state)
+    yield from _interfaces(state)
+    for port in state.ports:
+        yield from admit(port)
+    if firewall is not None:
+        for name, entries in (("egress", firewall.egress), ("ingress", firewall.ingress)):
+            for family in (4, 6):
+                yield from elements(
+                    f"{name}{family}",
+                    (f"{e.zone} . {e.address} : jump {e.profile}" for e in entries if _family(e.address) == family),
+                )
+
+
+def define_set(addresses: AddressSet) -> Iterator[str]:
+    """A group's set with its elements."""
+    side = "ip" if addresses.family == 4 else "ip6"
+    yield f"add set inet {TABLE} {addresses.name} {{ typeof ct zone . {side} saddr; }}"
+    yield from elements(addresses.name, (f"{zone} . {address}" for zone, address in addresses.elements))
+
+
+def define_chain(chain: Chain, direction: str = "") -> Iterator[str]:
+    """A tier's rules; the chain is made, or emptied, first."""
+    yield f"add chain inet {TABLE} {chain.name}"
+    yield f"flush chain inet {TABLE} {chain.name}"
+    for rule in chain.rules:
+        yield f"add rule inet {TABLE} {chain.name} {rule_text(rule)}"
+
+
+def define_profile(profile: ProfileChain) -> Iterator[str]:
+    """Jumps to the tiers, then the default."""
+    yield f"add chain inet {TABLE} {profile.name}"
+    yield f"flush chain inet {TABLE} {profile.name}"
+    for tier in profile.tiers:
+        yield f"add rule inet {TABLE} {profile.name} jump {tier}"
+    yield f"add rule inet {TABLE} {profile.name} {_decide(Action.ALLOW, profile.default)}"
+
+
+def rule_text(rule: FirewallRule) -> str:
+    """One rule: matches, then the decision. The other side of an egress rule is the destination."""
+    side = "daddr" if rule.origin.startswith("egress") else "saddr"
+    return " ".join([*_peer(rule, side), *_service(rule), _decide(rule.action, rule.origin)])
+
+
+def _peer(rule: FirewallRule, side: str) -> Iterator[str]:
+    ip = {0: "", 4: "ip", 6: "ip6"}[rule.family]
+    if rule.set:
+        yield f"ct zone . {ip} {side} @{rule.set}"
+    elif rule.block:
+        yield f"{ip} {side} {rule.block}"
+        if rule.excepts:
+            yield f"{ip} {side} != {{ {', '.join(rule.excepts)} }}"
+    elif rule.family:
+        yield f"meta nfproto ipv{rule.family}"
+
+
+def _service(rule: FirewallRule) -> Iterator[str]:
+    if rule.protocol is None:
+        return
+    if rule.protocol is Protocol.ICMP:
+        yield "icmp type echo-request" if rule.family == 4 else "icmpv6 type echo-request"
+    elif not rule.ports:
+        yield f"meta l4proto {rule.protocol}"
+    else:
+        ranges = ", ".join(f"{low}" if low == high else f"{low}-{high}" for low, high in rule.ports)
+        yield f"{rule.protocol} dport {{ {ranges} }}"
+
+
+def _decide(action: Action, origin: str) -> str:
+    comment = f'comment "{origin}"'
+    log = f'counter log group {LOG_GROUP} prefix "{origin}"'
+    match action:
+        case Action.ALLOW:
+            return f"{log} accept {comment}"
+        case Action.DENY:
+            return f"{log} drop {comment}"
+        case Action.REJECT:
+            return f"{log} reject with icmpx admin-prohibited {comment}"
+        case Action.PASS:
+            return f"counter return {comment}"
+
+
+def _interfaces(state: NodeState) -> Iterator[str]:
+    yield from elements("uplinks", (f'"{uplink.name}"' for uplink in state.uplinks))
+    yield from elements("marks", (f'"{i.name}" : {i.mark:#x}' for i in state.interfaces))
+    yield from elements("zones", (f'"{i.name}" : {i.zone}' for i in state.interfaces))
+    marks = {interface.name: interface.mark for interface in state.interfaces}
+    bridged = [link for link in state.links if isinstance(link, Vxlan) and link.bridge]
+    yield from elements("tunnels", (f'"{link.name}"' for link in bridged), "bridge")
+    yield from elements("marks", (f'"{link.name}" : {marks[link.bridge]:#x}' for link in bridged), "bridge")
+
+
+def admit(port: Port) -> Iterator[str]:
+    """Let a workload's port send, under its own addresses only."""
+    family = "bridge" if port.bridge else "inet"
+    plain = [address.split("/")[0] for address in port.addresses]
+    yield from elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
+    for version in (4, 6):
+        own = (f'"{port.name}" . {port.mac} . {address}' for address in plain if _family(address) == version)
+        yield from elements(f"owners{version}", own, family)
+    if port.bridge:
+        targets = (f'"{port.name}" . {_hex(address)}' for address in plain if _family(address) == 6)
+        yield from elements("targets6", targets, family)
+    else:
+        yield from elements("routed", [f'"{port.name}"'])
+        yield from elements("zones", [f'"{port.name}" : {port.zone}'])
+
+
+def _services(state: NodeState) -> Iterator[str]:
+    if state.loadbalancer is None:
+        return
+    for family in (4, 6):
+        virtuals = [v for v in state.loadbalancer.virtuals if _family(v.address) == family and v.backends]
+        for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
+            backends = {
+                v.first + index: f"{b.address} . {b.port}"
+                for v in virtuals
+                if v.protocol is protocol
+                for index, b in enumerate(v.backends)
+            }
+            values = (f"{index} : {backends[index]}" for index in sorted(backends))
+            yield from elements(f"backends{family}_{protocol}", values)
+        yield from _balancers(virtuals, family)
+        yield from elements(
+            f"hairpin{family}",
+            (f"{z} . {a} . {a} : {gw}" for z, a, gw in state.loadbalancer.hairpin if _family(a) == family),
+        )
+
+
+def _balancers(virtuals: list[Virtual], family: int) -> Iterator[str]:
+    """One chain for each distinct run of backends; the map of Services chooses the chain."""
+    ip = "ip" if family == 4 else "ip6"
+    for first, count, protocol in sorted({(v.first, len(v.backends), v.protocol) for v in virtuals}):
+        chain = _balancer(family, first, count, protocol)
+        yield f"add chain inet {TABLE} {chain}"
+        yield f"flush chain inet {TABLE} {chain}"
+        choose = f"numgen random mod {count} offset {first} map @backends{family}_{protocol}"
+        yield f"add rule inet {TABLE} {chain} meta l4proto {protocol} dnat {ip} to {choose}"
+    yield from elements(
+        f"services{family}",
+        (
+            f"{v.mark | LOCAL:#x} . {v.address} . {v.protocol} . {v.port} : "
+            f"goto {_balancer(family, v.first, len(v.backends), v.protocol)}"
+            for v in virtuals
+        ),
+    )
+
+
+def _balancer(family: int, first: int, count: int, protocol: Protocol) -> str:
+    return f"b{family}_{protocol}_{first}_{count}"
+
+
+def elements(name: str, values: Iterable[str], family: str = "inet") -> Iterator[str]:
+    """One command that adds all values to a set or map; none at all for no values."""
+    joined = ", ".join(values)
+    if joined:
+        yield f"add element {family} {TABLE} {name} {{ {joined} }}"
+
+
+def _family(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _hex(address: str) -> str:
+    return f"{int(IPv6Address(address)):#x}"

@@ -1,0 +1,155 @@
+"""What a lab's holder and its clients say to each other: typed messages, one request, then progress, then one reply.
+
+Each message is one frame on a stream socket: four bytes of length, then MessagePack. Nothing is ever unpickled, and
+a frame that is not one of these messages ends the connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from sdn.errors import LabError
+from sdn.model import Model, Observation, Placed, Question
+
+MAX_FRAME = 1 << 30
+_LENGTH = struct.Struct("!I")
+
+
+class Build(Struct, frozen=True, tag="build"):
+    """Build this lab. An ephemeral one ends with the connection that asked for it."""
+
+    model: Model
+    sources: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ephemeral: bool = False
+
+
+class Describe(Struct, frozen=True, tag="describe"):
+    """What is this lab, and is it still as planned? `check` reads the kernel back, which takes longer."""
+
+    check: bool = False
+
+
+class GetPlaced(Struct, frozen=True, tag="placed"):
+    """The Model with its placement and addresses."""
+
+
+class Ask(Struct, frozen=True, tag="ask"):
+    """Send real packets. `wanted`: for each question the workloads that should answer at least once."""
+
+    questions: tuple[Question, ...]
+    wanted: tuple[tuple[str, ...], ...]
+    deadline: float = 1.0
+
+
+class Down(Struct, frozen=True, tag="down"):
+    """End the lab."""
+
+
+Request = Build | Describe | GetPlaced | Ask | Down
+
+
+class Progress(Struct, frozen=True, tag="progress"):
+    """A stage that has begun; `seconds` is how long the one before took."""
+
+    stage: str
+    seconds: float = 0.0
+
+
+class Info(Struct, frozen=True, tag="info"):
+    """One lab in a list. `state` is building, up, or ending; `since` is in seconds of the epoch; `pid` as seen outside."""
+
+    name: str
+    pid: int
+    since: float
+    state: str
+    sources: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    drift: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    stages: tuple[tuple[str, float], ...] = ()
+
+
+class PlacedReply(Struct, frozen=True, tag="placed-reply"):
+    """Answer to GetPlaced."""
+
+    placed: Placed
+
+
+class Observations(Struct, frozen=True, tag="observations"):
+    """One tuple per question, in order. `dead` are sentences about listeners that no packet at all could reach."""
+
+    observations: tuple[tuple[Observation, ...], ...]
+    dead: tuple[str, ...] = ()
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """The request could not be done; `kind` is the name of the error class, `bug` a traceback if it is ours."""
+
+    kind: str
+    message: str
+    bug: str = ""
+
+
+class Bye(Struct, frozen=True, tag="bye"):
+    """The lab is ending."""
+
+
+Reply = Progress | Info | PlacedReply | Observations | Failed | Bye
+
+_requests = msgspec.msgpack.Decoder(Request)
+_replies = msgspec.msgpack.Decoder(Reply)
+
+
+def send(connection: socket.socket, message: Request | Reply) -> None:
+    """Write one frame."""
+    payload = msgspec.msgpack.encode(message)
+    connection.sendall(_LENGTH.pack(len(payload)) + payload)
+
+
+def receive_request(connection: socket.socket) -> Request | None:
+    """The next request, None when the client has gone. ValueError for what is no message of ours."""
+    frame = _frame(connection)
+    return None if frame is None else _requests.decode(frame)
+
+
+def receive_replies(connection: socket.socket) -> Iterator[Reply]:
+    """Progress and, last, the reply. LabError when the holder went away first."""
+    while True:
+        frame = _frame(connection)
+        if frame is None:
+            raise LabError("the lab ended before it answered; `sdn ls` shows what is left, `sdn up` builds it again")
+        reply = _replies.decode(frame)
+        yield reply
+        if not isinstance(reply, Progress):
+            return
+
+
+def _frame(connection: socket.socket) -> bytes | None:
+    header = _exactly(connection, _LENGTH.size)
+    if header is None:
+        return None
+    (length,) = _LENGTH.unpack(header)
+    if length > MAX_FRAME:
+        raise ValueError(f"a frame of {length} bytes")
+    return _exactly(connection, length)
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes | None:
+    buffer = bytearray(count)
+    view = memoryview(buffer)
+    done = 0
+    while done < count:
+        try:
+            got = connection.recv_into(view[done:])
+        except ConnectionResetError:
+            return None
+        if not got:
+            return None
+        done += got
+    return bytes(buffer)

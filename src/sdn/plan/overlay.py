@@ -1,0 +1,272 @@
+"""The overlay on every Host: tunnels, bridges, routing tables, and the workloads' ports.
+
+A Host carries an Application from the moment it holds one of its endpoints. Routing is distributed: the sender's Host
+routes, in a table of the sender's Application that ends in `unreachable`, so the underlay can never be entered from a
+workload. What a Host knows grows with its own endpoints, with the members of the l2 Segments of its own Applications,
+and with the number of Hosts; never with all endpoints of a routed Segment.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_interface, ip_network
+
+from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload
+from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
+from sdn.plan.state import (
+    GATEWAY_MAC,
+    Bridge,
+    Fdb,
+    Interface,
+    MarkRule,
+    Neighbour,
+    Nexthop,
+    Port,
+    Route,
+    Vxlan,
+)
+
+TABLES = 1000
+"""The routing table of an Application is its mark plus this."""
+
+WORKLOAD_MTU = 1500
+_TUNNEL_OVERHEAD = {4: 50, 6: 70}  # bytes of outer Ethernet, IP, UDP and VXLAN headers
+
+MANY_PEERS = 16
+"""From so many members on, the workloads of an l2 Segment get permanent neighbours instead of asking by ARP and ND.
+
+Linux keeps at most 1,024 learned neighbours over all namespaces together (net.ipv4.neigh.default.gc_thresh3), which
+a Segment of 33 members that all talk to each other would fill.
+"""
+
+
+@dataclass
+class HostOverlay:
+    """What the overlay adds to one Host, unsorted."""
+
+    links: dict[str, Bridge | Vxlan] = field(default_factory=dict)
+    interfaces: set[Interface] = field(default_factory=set)
+    ports: list[Port] = field(default_factory=list)
+    routes: set[Route] = field(default_factory=set)
+    rules: set[MarkRule] = field(default_factory=set)
+    neighbours: set[Neighbour] = field(default_factory=set)
+    fdb: set[Fdb] = field(default_factory=set)
+
+
+class OverlayPlanner:
+    """Plans one Host at a time from indexes that are built once. `vteps`: Host → tunnel address, of either family."""
+
+    def __init__(self, placed: Placed, vteps: dict[str, str], mtu: int) -> None:
+        self.placed = placed
+        self.vteps = vteps
+        self.family = placed.model.underlay.family
+        self.mtu = min(WORKLOAD_MTU, mtu - _TUNNEL_OVERHEAD[self.family])
+        self.applications = {application.name: application for application in placed.model.applications}
+        self.members: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+        self.local: dict[str, list[Endpoint]] = defaultdict(list)
+        for endpoint in placed.endpoints.values():
+            self.members[endpoint.application, endpoint.segment].append(endpoint)
+            self.local[endpoint.host].append(endpoint)
+
+    @cached_property
+    def workloads(self) -> dict[str, Workload]:
+        return {workload.key: workload for workload in self.placed.model.workloads}
+
+    @cached_property
+    def peers(self) -> dict[str, tuple[str, ...]]:
+        """Directly connected Applications, both ways round."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for application in self.applications.values():
+            for other in application.connects:
+                found[application.name].add(other)
+                found[other].add(application.name)
+        return {name: tuple(sorted(others)) for name, others in found.items()}
+
+    @cached_property
+    def hosts_of(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """The Hosts that hold members of a Segment."""
+        return {key: tuple(sorted({e.host for e in members})) for key, members in self.members.items()}
+
+    @cached_property
+    def moved(self) -> dict[tuple[str, str], list[Endpoint]]:
+        """Endpoints of routed Segments whose address lies outside their Host's slice: they need a route of their own."""
+        found: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+        slices = {key: [ip_network(s) for s in prefixes] for key, prefixes in self.placed.slices.items()}
+        for key, members in self.members.items():
+            if self._segment(key).kind is SegmentKind.ROUTED:
+                found[key] = [e for e in members if not _inside(e, slices.get((*key, e.host), []))]
+        return found
+
+    def _segment(self, key: tuple[str, str]) -> Segment:
+        return next(s for s in self.applications[key[0]].segments if s.name == key[1])
+
+    def visible(self, application: str) -> Iterator[tuple[Application, Segment]]:
+        """The Segments with members that an Application's workloads have a path to: its own and its peers'."""
+        for name in (application, *self.peers.get(application, ())):
+            for segment in self.applications[name].segments:
+                if (name, segment.name) in self.members:
+                    yield self.applications[name], segment
+
+    def host(self, name: str) -> HostOverlay:
+        """Everything of the overlay on one Host."""
+        plan = HostOverlay()
+        here = self.local.get(name, [])
+        for application in sorted({endpoint.application for endpoint in here}):
+            for owner, segment in self.visible(application):
+                self._attach(plan, name, owner, segment)
+                plan.routes.update(self._routes(name, self._table(application), owner, segment))
+            self._isolate(plan, application)
+        for endpoint in here:
+            plan.ports.append(self._port(endpoint))
+            if not self._bridged(endpoint):
+                plan.neighbours.update(Neighbour(port_name(endpoint.workload), a, endpoint.mac) for a in endpoint.addresses)
+        return plan
+
+    def _table(self, application: str) -> int:
+        return TABLES + self.placed.marks[application]
+
+    def _bridged(self, endpoint: Endpoint) -> bool:
+        return self._segment((endpoint.application, endpoint.segment)).kind is SegmentKind.L2
+
+    def _isolate(self, plan: HostOverlay, application: str) -> None:
+        """All packets of an Application see its own table and nothing else, not even the Host's own addresses."""
+        for family, default in ((4, "0.0.0.0/0"), (6, "::/0")):
+            plan.rules.add(MarkRule(self.placed.marks[application], self._table(application), family))
+            plan.routes.add(Route(self._table(application), default, kind="unreachable", metric=4_000_000))
+
+    def _attach(self, plan: HostOverlay, host: str, owner: Application, segment: Segment) -> None:
+        key = (owner.name, segment.name)
+        vni = self.placed.vnis[key]
+        bridge, tunnel = bridge_name(vni), vxlan_name(vni)
+        if tunnel in plan.links or bridge in plan.links:
+            return
+        label = f"{owner.name}/{segment.name}"
+        l2 = segment.kind is SegmentKind.L2
+        entry = bridge if l2 else tunnel
+        plan.interfaces.add(Interface(entry, self.placed.marks[owner.name], self.placed.zones[owner.name]))
+        gateways = tuple(str(g) for g in _gateways(segment))
+        if l2:
+            plan.links[bridge] = Bridge(bridge, GATEWAY_MAC, label, self.mtu, gateways)
+            self._bridge_entries(plan, host, key, bridge, tunnel)
+        else:
+            self._tunnel_entries(plan, host, key, tunnel)
+        if not l2 or any(other != host for other in self.hosts_of[key]):
+            plan.links[tunnel] = Vxlan(
+                tunnel,
+                tunnel_mac(host),
+                label,
+                self.mtu,
+                vni,
+                self.vteps[host],
+                bridge if l2 else "",
+                () if l2 else tuple(_single(g) for g in gateways),
+            )
+
+    def _bridge_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], bridge: str, tunnel: str) -> None:
+        for member in self.members[key]:
+            plan.neighbours.update(Neighbour(bridge, address, member.mac) for address in member.addresses)
+            if member.host == host:
+                plan.fdb.add(Fdb(port_name(member.workload), member.mac))
+            else:
+                plan.fdb.add(Fdb(tunnel, member.mac, self.vteps[member.host]))
+
+    def _tunnel_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], tunnel: str) -> None:
+        families = {6 if ":" in subnet else 4 for subnet in self._segment(key).subnets}
+        for other in self.hosts_of[key]:
+            if other == host:
+                continue
+            plan.fdb.add(Fdb(tunnel, tunnel_mac(other), self.vteps[other]))
+            for family in families:
+                plan.neighbours.add(Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other)))
+
+    def _nexthop(self, host: str, family: int) -> str:
+        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour."""
+        vtep = self.vteps[host]
+        if family == self.family:
+            return vtep
+        return str(IPv6Address((0xFE80 << 112) + int(IPv4Address(vtep)))) if family == 6 else _as_ipv4(vtep)
+
+    def _routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
+        key = (owner.name, segment.name)
+        vni = self.placed.vnis[key]
+        l2 = segment.kind is SegmentKind.L2
+        for gateway in _gateways(segment):
+            local = _single(str(gateway))
+            yield Route(table, local, (Nexthop(bridge_name(vni) if l2 else vxlan_name(vni)),), kind="local")
+        if l2:
+            for subnet in segment.subnets:
+                yield Route(table, subnet, (Nexthop(bridge_name(vni)),))
+            return
+        for other in self.hosts_of[key]:
+            if other != host:
+                for prefix in self.placed.slices.get((*key, other), ()):
+                    yield Route(table, prefix, (self._hop(vni, other, prefix),))
+        for member in self.moved[key]:
+            if member.host != host:
+                for address in member.addresses:
+                    yield Route(table, _single(address), (self._hop(vni, member.host, address),))
+        for member in self.local.get(host, ()):
+            if (member.application, member.segment) == key:
+                for address in member.addresses:
+                    yield Route(table, _single(address), (Nexthop(port_name(member.workload)),))
+
+    def _hop(self, vni: int, host: str, prefix: str) -> Nexthop:
+        return Nexthop(vxlan_name(vni), self._nexthop(host, 6 if ":" in prefix else 4), onlink=True)
+
+    def _port(self, endpoint: Endpoint) -> Port:
+        workload = self.workloads[endpoint.workload]
+        key = (endpoint.application, endpoint.segment)
+        segment, l2 = self._segment(key), self._bridged(endpoint)
+        lengths = {6 if ":" in subnet else 4: subnet.split("/")[1] for subnet in segment.subnets}
+        return Port(
+            workload=endpoint.workload,
+            namespace=namespace_of(endpoint.workload),
+            name=port_name(endpoint.workload),
+            mac=endpoint.mac,
+            mtu=self.mtu,
+            mark=self.placed.marks[endpoint.application],
+            zone=self.placed.zones[endpoint.application],
+            addresses=tuple(
+                f"{a}/{lengths[6 if ':' in a else 4]}" if l2 else _single(a) for a in endpoint.addresses
+            ),
+            gateways=tuple(str(g.ip) for g in _gateways(segment) if endpoint.address(g.version)),
+            bridge=bridge_name(self.placed.vnis[key]) if l2 else "",
+            peers=self._permanent(endpoint) if l2 else (),
+            listens=tuple((str(port.protocol), port.number) for port in workload.ports),
+            command=workload.command,
+        )
+
+    def _permanent(self, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+        members = self.members[endpoint.application, endpoint.segment]
+        if len(members) < MANY_PEERS:
+            return ()
+        return tuple((a, m.mac) for m in members if m is not endpoint for a in m.addresses)
+
+
+def tunnel_mac(host: str) -> str:
+    """The MAC of a Host's tunnel ends, the same in every Segment."""
+    return mac_of(f"vtep {host}")
+
+
+def _gateways(segment: Segment) -> list[IPv4Interface | IPv6Interface]:
+    """The gateway of each subnet with its prefix length: the first address."""
+    networks = [ip_network(subnet) for subnet in segment.subnets]
+    return [ip_interface(f"{network.network_address + 1}/{network.prefixlen}") for network in networks]
+
+
+def _single(address: str) -> str:
+    plain = address.split("/")[0]
+    return f"{plain}/128" if ":" in plain else f"{plain}/32"
+
+
+def _inside(endpoint: Endpoint, slices: list[IPv4Network | IPv6Network]) -> bool:
+    return all(any(ip_interface(a).ip in prefix for prefix in slices) for a in endpoint.addresses)
+
+
+def _as_ipv4(vtep: str) -> str:
+    """169.254.x.y from the last 16 bits of an IPv6 tunnel address."""
+    low = int(IPv6Address(vtep)) & 0xFFFF
+    return f"169.254.{low >> 8}.{low & 0xFF}"

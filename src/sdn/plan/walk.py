@@ -1,0 +1,168 @@
+"""Look things up in one node's planned state the way the kernel would: routes, neighbours, FDB, sets and chains.
+
+`trace` asks these questions packet by packet. Nothing here knows why the state is what it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import cached_property, lru_cache
+from ipaddress import ip_address, ip_network
+
+from sdn.model import UNKNOWN, Action, Direction, Disposition, Protocol
+from sdn.plan.state import (
+    LOCAL,
+    FirewallRule,
+    NodeState,
+    Port,
+    ProfileChain,
+    Route,
+    Virtual,
+    Vxlan,
+)
+
+_STOPS = {Action.DENY: Disposition.DENY, Action.REJECT: Disposition.REJECT}
+
+
+@lru_cache(maxsize=1 << 17)
+def number(address: str) -> int:
+    """An address as an integer."""
+    return int(ip_address(address))
+
+
+@lru_cache(maxsize=1 << 17)
+def span(prefix: str) -> tuple[int, int, int]:
+    """A prefix as (family, first, last)."""
+    network = ip_network(prefix)
+    return network.version, int(network.network_address), int(network.broadcast_address)
+
+
+class NodeIndex:
+    """One node's state, indexed the way a packet meets it."""
+
+    def __init__(self, state: NodeState) -> None:
+        self.state = state
+        self.ports = {port.name: port for port in state.ports}
+        self.interfaces = {interface.name: interface for interface in state.interfaces}
+        self.neighbours = {(n.dev, n.address): n.mac for n in state.neighbours}
+        self.uplinks = {uplink.name: uplink for uplink in state.uplinks}
+        self.bridge_of = {link.name: link.bridge for link in state.links if isinstance(link, Vxlan)}
+        self.tunnels = {link.vni: link for link in state.links if isinstance(link, Vxlan)}
+
+    @cached_property
+    def fdb(self) -> dict[tuple[str, str], tuple[str, str]]:
+        """(bridge or routed tunnel, MAC) → (device, remote VTEP or "")."""
+        found = {}
+        for entry in self.state.fdb:
+            port = self.ports.get(entry.dev)
+            above = port.bridge if port else self.bridge_of.get(entry.dev, "")
+            found[above or entry.dev, entry.mac] = (entry.dev, entry.dst)
+        return found
+
+    @cached_property
+    def _tables(self) -> dict[tuple[int, int], dict[int, dict[int, Route]]]:
+        """(table, family) → prefix length → network → the Route with the lowest metric."""
+        tables: dict[tuple[int, int], dict[int, dict[int, Route]]] = defaultdict(lambda: defaultdict(dict))
+        for route in sorted(self.state.routes, key=lambda r: -r.metric):
+            family, first, _ = span(route.prefix)
+            tables[route.table, family][int(route.prefix.split("/")[1])][first] = route
+        return {key: dict(sorted(value.items(), reverse=True)) for key, value in tables.items()}
+
+    def route(self, table: int, address: str) -> Route | None:
+        """The longest match in one table."""
+        family, bits = (6, 128) if ":" in address else (4, 32)
+        value = number(address)
+        for length, networks in self._tables.get((table, family), {}).items():
+            shift = bits - length
+            if (route := networks.get(value >> shift << shift)) is not None:
+                return route
+        return None
+
+    def table(self, mark: int, family: int) -> int | None:
+        """The table that packets with a mark look up first."""
+        return self._rules.get((mark & ~LOCAL, family))
+
+    @cached_property
+    def _rules(self) -> dict[tuple[int, int], int]:
+        return {(rule.mark, rule.family): rule.table for rule in self.state.rules}
+
+    @cached_property
+    def _virtuals(self) -> dict[tuple[int, str, Protocol, int], Virtual]:
+        balancer = self.state.loadbalancer
+        return {(v.mark, v.address, v.protocol, v.port): v for v in balancer.virtuals} if balancer else {}
+
+    def virtual(self, mark: int, address: str, protocol: Protocol, port: int) -> Virtual | None:
+        """The Service that a packet of a local workload is for."""
+        return self._virtuals.get((mark & ~LOCAL, address, protocol, port))
+
+    @cached_property
+    def _hairpin(self) -> frozenset[tuple[int, str]]:
+        balancer = self.state.loadbalancer
+        return frozenset((zone, address) for zone, address, _ in balancer.hairpin) if balancer else frozenset()
+
+    def hairpin(self, zone: int, address: str) -> bool:
+        """Whether a workload that meets itself behind a Service is masqueraded."""
+        return (zone, address) in self._hairpin
+
+    @cached_property
+    def _sets(self) -> dict[str, frozenset[tuple[int, str]]]:
+        firewall = self.state.firewall
+        return {s.name: frozenset(s.elements) for s in firewall.sets} if firewall else {}
+
+    @cached_property
+    def _chains(self) -> dict[str, tuple[FirewallRule, ...]]:
+        firewall = self.state.firewall
+        return {chain.name: chain.rules for chain in firewall.chains} if firewall else {}
+
+    @cached_property
+    def _dispatch(self) -> dict[tuple[Direction, int, str], ProfileChain]:
+        firewall = self.state.firewall
+        if firewall is None:
+            return {}
+        profiles = {profile.name: profile for profile in firewall.profiles}
+        sides = ((Direction.EGRESS, firewall.egress), (Direction.INGRESS, firewall.ingress))
+        return {(side, e.zone, e.address): profiles[e.profile] for side, entries in sides for e in entries}
+
+    def judge(
+        self, direction: Direction, zone: int, own: str, peer: str, service: tuple[Protocol, int]
+    ) -> tuple[Disposition, str] | None:
+        """The profile of a local address `own` on a packet whose other side is `peer`; None if `own` is not local."""
+        profile = self._dispatch.get((direction, zone, own))
+        if profile is None:
+            return None
+        for tier in profile.tiers:
+            for rule in self._chains[tier]:
+                if not self._matches(rule, zone, peer, service):
+                    continue
+                if rule.action is Action.PASS:
+                    break
+                return _STOPS.get(rule.action, Disposition.ALLOW), rule.origin
+        return Disposition.ALLOW, profile.default
+
+    def _matches(self, rule: FirewallRule, zone: int, peer: str, service: tuple[Protocol, int]) -> bool:
+        protocol, port = service
+        if rule.protocol is not None and rule.protocol is not protocol:
+            return False
+        if rule.ports and not any(low <= port <= high for low, high in rule.ports):
+            return False
+        if rule.family and rule.family != (6 if ":" in peer else 4):
+            return False
+        if rule.set:
+            return (zone, peer) in self._sets[rule.set]
+        return not rule.block or _in_block(rule, peer)
+
+    def local_port(self, workload: str) -> Port | None:
+        """The port of a workload on this Host."""
+        return next((port for port in self.state.ports if port.workload == workload), None)
+
+
+def _in_block(rule: FirewallRule, peer: str) -> bool:
+    value = number(peer)
+    _, first, last = span(rule.block)
+    if not first <= value <= last:
+        return False
+    return not any(low <= value <= high for _, low, high in map(span, rule.excepts))
+
+
+UNKNOWN_ENDPOINT = (Disposition.DENY, UNKNOWN)
+"""What the firewall does with an address that it has no profile for."""

@@ -1,0 +1,161 @@
+"""The distributed firewall of each Host: the chains, sets and dispatch that its own endpoints need, and no others.
+
+Sets hold (zone, address), so Applications that nobody connected can use the same addresses and never meet in a rule.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from sdn.model import Endpoint, Placed, Protocol, default_origin
+from sdn.plan.state import AddressSet, Chain, Dispatch, Firewall, FirewallRule, ProfileChain
+from sdn.policy.compiled import CompiledPolicy, CompiledRule, TierRules
+from sdn.policy.groups import digest
+
+Zones = frozenset[int]
+FAMILIES = (4, 6)
+
+
+def host_firewall(placed: Placed, compiled: CompiledPolicy, host: str) -> Firewall:
+    """The firewall of one Host; use `FirewallPlanner` for several."""
+    return FirewallPlanner(placed, compiled).host(host)
+
+
+class FirewallPlanner:
+    """Firewalls of any number of Hosts; chains and sets that several of them need are made once."""
+
+    def __init__(self, placed: Placed, compiled: CompiledPolicy) -> None:
+        self._placed = placed
+        self._compiled = compiled
+        self._groups = _GroupAddresses(placed, compiled)
+        self._endpoints: dict[str, list[Endpoint]] = defaultdict(list)
+        for endpoint in placed.endpoints.values():
+            self._endpoints[endpoint.host].append(endpoint)
+        # By identity: profiles share TierRules objects, and hashing ten thousand rules is what this cache avoids.
+        self._chains: dict[tuple[int, Zones], Chain | None] = {}
+        self._group_names: dict[int, tuple[str, ...]] = {}
+
+    def host(self, name: str) -> Firewall:
+        """What the endpoints on this Host need; nothing at all where there are none."""
+        endpoints = self._endpoints.get(name, [])
+        zones = frozenset(self._placed.zones[endpoint.application] for endpoint in endpoints)
+        chains: dict[str, Chain] = {}
+        profiles = []
+        for profile in sorted(
+            {p[e.workload] for e in endpoints for p in (self._compiled.egress, self._compiled.ingress)}
+        ):
+            found = self._compiled.profiles[profile]
+            tiers = [chain for tier in found.tiers if (chain := self._chain(tier, zones)) is not None]
+            chains.update((chain.name, chain) for chain in tiers)
+            names = tuple(chain.name for chain in tiers)
+            profiles.append(ProfileChain(f"p_{profile}", found.direction, names, default_origin(found.direction)))
+        return Firewall(
+            chains=tuple(chains[key] for key in sorted(chains)),
+            profiles=tuple(profiles),
+            sets=self._sets(chains.values(), zones),
+            egress=self._dispatch(endpoints, self._compiled.egress),
+            ingress=self._dispatch(endpoints, self._compiled.ingress),
+        )
+
+    def _chain(self, tier: TierRules, zones: Zones) -> Chain | None:
+        """The tier as nft sees it, named by its content; None if no rule of it can match on this Host."""
+        if id(tier) not in self._group_names:
+            self._group_names[id(tier)] = tuple({rule.group for rule in tier.rules if rule.group is not None})
+        seen = zones & self._groups.zones(self._group_names[id(tier)])
+        key = (id(tier), seen)
+        if key not in self._chains:
+            written = (*tier.rules, tier.default) if tier.default is not None else tier.rules
+            rules = tuple(line for rule in written for line in self._lines(rule, seen))
+            self._chains[key] = Chain(f"t_{digest(msgspec.msgpack.encode(rules))}", rules) if rules else None
+        return self._chains[key]
+
+    def _lines(self, rule: CompiledRule, zones: Zones) -> Iterator[FirewallRule]:
+        """One nft rule, or one per family where the match has one; a family without members matches nobody: no rule."""
+        line = FirewallRule(rule.origin, rule.action, protocol=rule.protocol, ports=rule.ports)
+        if rule.group is not None:
+            for family in FAMILIES:
+                if self._groups.has(rule.group, family, zones):
+                    yield msgspec.structs.replace(line, family=family, set=_set_name(rule.group, family))
+        elif rule.block is not None:
+            family = 6 if ":" in rule.block.cidr else 4
+            yield msgspec.structs.replace(line, family=family, block=rule.block.cidr, excepts=rule.block.excepts)
+        elif rule.protocol is Protocol.ICMP:  # echo is another protocol in each family
+            for family in FAMILIES:
+                yield msgspec.structs.replace(line, family=family)
+        else:
+            yield line
+
+    def _sets(self, chains: Iterable[Chain], zones: Zones) -> tuple[AddressSet, ...]:
+        named = sorted({(rule.set, rule.family) for chain in chains for rule in chain.rules if rule.set})
+        return tuple(self._groups.address_set(name, family, zones) for name, family in named)
+
+    def _dispatch(self, endpoints: Iterable[Endpoint], profiles: dict[str, str]) -> tuple[Dispatch, ...]:
+        zones = self._placed.zones
+        return tuple(
+            sorted(
+                Dispatch(zones[endpoint.application], address, f"p_{profiles[endpoint.workload]}")
+                for endpoint in endpoints
+                for address in endpoint.addresses
+            )
+        )
+
+
+def _set_name(group: str, family: int) -> str:
+    return f"g_{group}{family}"
+
+
+class _Addresses(Struct, frozen=True):
+    """A group's addresses by family and zone."""
+
+    elements: dict[int, dict[int, tuple[tuple[int, str], ...]]]
+    zones: Zones
+
+
+class _GroupAddresses:
+    """Groups as addresses. Equal groups share their members' tuple (the compiler sees to it), so each is read once."""
+
+    def __init__(self, placed: Placed, compiled: CompiledPolicy) -> None:
+        self._placed = placed
+        self._groups = compiled.groups
+        self._known: dict[int, _Addresses] = {}
+        self._elements: dict[tuple[int, int, Zones], tuple[tuple[int, str], ...]] = {}
+
+    def zones(self, groups: Iterable[str]) -> Zones:
+        """The zones in which at least one of the groups has a member."""
+        return frozenset().union(*(self._of(group).zones for group in groups))
+
+    def has(self, group: str, family: int, zones: Zones) -> bool:
+        """Whether the group has an address of this family in one of the zones."""
+        return not zones.isdisjoint(self._of(group).elements[family])
+
+    def address_set(self, name: str, family: int, zones: Zones) -> AddressSet:
+        """The set of this name, see `_set_name`, with the group's elements in these zones."""
+        group = name[2:-1]
+        key = (id(self._groups[group]), family, zones)
+        if key not in self._elements:
+            by_zone = self._of(group).elements[family]
+            found = [element for zone in sorted(zones & by_zone.keys()) for element in by_zone[zone]]
+            self._elements[key] = tuple(found)
+        return AddressSet(name, family, self._elements[key])
+
+    def _of(self, group: str) -> _Addresses:
+        members = self._groups[group]
+        if id(members) not in self._known:
+            self._known[id(members)] = self._read(members)
+        return self._known[id(members)]
+
+    def _read(self, members: Iterable[str]) -> _Addresses:
+        found: dict[int, dict[int, set[tuple[int, str]]]] = {family: defaultdict(set) for family in FAMILIES}
+        for key in members:
+            endpoint = self._placed.endpoints[key]
+            zone = self._placed.zones[endpoint.application]
+            for address in endpoint.addresses:
+                found[6 if ":" in address else 4][zone].add((zone, address))
+        elements = {
+            family: {zone: tuple(sorted(one)) for zone, one in by_zone.items()} for family, by_zone in found.items()
+        }
+        return _Addresses(elements, frozenset(zone for by_zone in elements.values() for zone in by_zone))

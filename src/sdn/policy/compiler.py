@@ -1,0 +1,145 @@
+"""From policies as written to profiles of rules over groups: who is judged by what, without addresses or Hosts.
+
+Workloads that the same policies select share a profile, and everything is computed once per class of workloads (see
+`compiler_classes`), per distinct selection and per policy. The oracle (`evaluate`) shares no code with this.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+from msgspec import Struct
+
+from sdn.model import Action, Direction, Placed, PortRange, Protocol, isolation_origin
+from sdn.policy.compiled import CompiledPolicy, CompiledRule, Profile, TierRules
+from sdn.policy.compiler_blocks import Blocks
+from sdn.policy.compiler_classes import NamedPort, Universe, WorkloadClass
+from sdn.policy.compiler_rules import compile_rule
+from sdn.policy.compiler_written import Layer, Scope, WrittenPolicy, layers
+from sdn.policy.groups import Groups, digest
+from sdn.policy.selector import positions_of
+
+OwnPorts = tuple[tuple[Protocol, str, int], ...]
+
+
+def compile_policy(placed: Placed) -> CompiledPolicy:
+    """All profiles and groups that the placed model's policies come to."""
+    universe = Universe(placed)
+    groups = Groups(universe)
+    written = layers(placed.model, universe, Blocks(a for e in placed.endpoints.values() for a in e.addresses))
+    profiles: dict[str, Profile] = {}
+    chosen: dict[Direction, dict[str, str]] = {}
+    for direction in Direction:
+        tiers = [TierCompiler(layer, direction, universe, groups) for layer in written]
+        by_class = _profiles(universe, tiers, direction, profiles)
+        keys = {key: name for name, members in zip(by_class, universe.members, strict=True) for key in members}
+        chosen[direction] = dict(sorted(keys.items()))
+    return CompiledPolicy(
+        groups=groups.members,
+        profiles=dict(sorted(profiles.items())),
+        egress=chosen[Direction.EGRESS],
+        ingress=chosen[Direction.INGRESS],
+    )
+
+
+class _Named(Struct, frozen=True):
+    """Something compiled and the digest of its content."""
+
+    digest: str
+    rules: TierRules
+
+
+class _Lines(Struct, frozen=True):
+    """What one policy comes to for workloads with the same named ports."""
+
+    digest: str
+    rules: tuple[CompiledRule, ...]
+
+
+class TierCompiler:
+    """One tier in one direction, for every class of workloads."""
+
+    def __init__(self, layer: Layer, direction: Direction, universe: Universe, groups: Groups) -> None:
+        self._tier = layer.tier
+        self._direction = direction
+        self._groups = groups
+        self._policies = [policy for policy in layer.policies if direction in policy.rules]
+        self._names = [_own_names(policy, direction) for policy in self._policies]
+        self._scopes: list[list[int]] = []  # policies that select exactly the same classes
+        self._scopes_of: list[list[int]] = [[] for _ in universe.classes]
+        self._lines: dict[tuple[int, OwnPorts], _Lines] = {}
+        self._known: dict[tuple[tuple[int, ...], OwnPorts], _Named | None] = {}
+        self._select()
+
+    def rules(self, position: int, found: WorkloadClass) -> _Named | None:
+        """The tier for the class at `position`, None if no policy of it says anything."""
+        scopes = tuple(self._scopes_of[position])
+        if not scopes:
+            return None
+        key = (scopes, found.ports if self._direction is Direction.INGRESS else ())
+        if key not in self._known:
+            self._known[key] = self._compile(sorted(p for scope in scopes for p in self._scopes[scope]), key[1])
+        return self._known[key]
+
+    def _select(self) -> None:
+        """Sort the policies by whom they select: thousands that select everybody are walked as one."""
+        scopes: dict[Scope, list[int]] = defaultdict(list)
+        for position, policy in enumerate(self._policies):
+            scopes[policy.scope].append(position)
+        for number, ((start, mask), policies) in enumerate(scopes.items()):
+            self._scopes.append(policies)
+            for position in positions_of(mask):
+                self._scopes_of[start + position].append(number)
+
+    def _compile(self, policies: list[int], ports: OwnPorts) -> _Named | None:
+        parts = [self._lines_of(policy, ports) for policy in policies]
+        isolating = tuple(name for policy in policies if (name := self._policies[policy].isolates))
+        default = None
+        if isolating:
+            default = CompiledRule(isolation_origin(self._direction, isolating), Action.DENY)
+        lines = tuple(line for part in parts for line in part.rules)
+        if not lines and default is None:
+            return None
+        pieces = [part.digest for part in parts if part.rules] + [default.origin if default else ""]
+        name = digest(self._tier.encode(), *(piece.encode() for piece in pieces))
+        return _Named(name, TierRules(self._tier, lines, default))
+
+    def _lines_of(self, policy: int, ports: OwnPorts) -> _Lines:
+        own = tuple(port for port in ports if (port[0], port[1]) in self._names[policy])
+        key = (policy, own)
+        if key not in self._lines:
+            numbers: dict[NamedPort, list[int]] = defaultdict(list)
+            for protocol, name, number in own:
+                numbers[protocol, name].append(number)
+            written = self._policies[policy].rules[self._direction]
+            lines = tuple(line for rule in written for line in compile_rule(rule, self._groups, numbers))
+            self._lines[key] = _Lines(digest(msgspec.msgpack.encode(lines)), lines)
+        return self._lines[key]
+
+
+def _own_names(policy: WrittenPolicy, direction: Direction) -> frozenset[NamedPort]:
+    """The names that the judged workload itself gives a number: those of its ingress rules."""
+    if direction is Direction.EGRESS:
+        return frozenset()
+    ports = (port for rule in policy.rules[direction] for port in rule.ports)
+    return frozenset(name for port in ports if (name := named(port)) is not None)
+
+
+def named(port: PortRange) -> NamedPort | None:
+    """The name that a port is written by, None for numbers and whole protocols."""
+    return (port.protocol, port.port) if isinstance(port.port, str) else None
+
+
+def _profiles(
+    universe: Universe, tiers: list[TierCompiler], direction: Direction, profiles: dict[str, Profile]
+) -> list[str]:
+    """The profile id of every class, in the order of the classes; new profiles are added to `profiles`."""
+    chosen = []
+    for position, found in enumerate(universe.classes):
+        named_tiers = [rules for tier in tiers if (rules := tier.rules(position, found)) is not None]
+        name = digest(direction.encode(), *(rules.digest.encode() for rules in named_tiers))
+        if name not in profiles:
+            profiles[name] = Profile(name, direction, tuple(rules.rules for rules in named_tiers))
+        chosen.append(name)
+    return chosen

@@ -1,0 +1,68 @@
+"""Address blocks in one canonical form, without what they cannot match."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    collapse_addresses,
+    ip_address,
+    ip_network,
+)
+
+from sdn.model import IPBlock
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+
+class Blocks:
+    """The blocks of a model. `addresses` are the workloads' own, which a block may have to leave out."""
+
+    def __init__(self, addresses: Iterable[str]) -> None:
+        self._addresses: dict[int, list[Address]] = {4: [], 6: []}
+        for address in sorted({ip_address(text) for text in addresses}, key=lambda a: (a.version, int(a))):
+            self._addresses[address.version].append(address)
+        self._known: dict[tuple[IPBlock, bool], IPBlock | None] = {}
+
+    def normal(self, block: IPBlock, spare_workloads: bool) -> IPBlock | None:
+        """The same block with its excepts merged and sorted; None if they leave nothing of it.
+
+        `spare_workloads` excepts every workload's address: the systems whose ipBlock never matches pods.
+        """
+        key = (block, spare_workloads)
+        if key not in self._known:
+            self._known[key] = self._normal(block, spare_workloads)
+        return self._known[key]
+
+    def _normal(self, block: IPBlock, spare_workloads: bool) -> IPBlock | None:
+        cidr = ip_network(block.cidr, strict=False)
+        excepts = [network for text in block.excepts if (network := _inside(text, cidr)) is not None]
+        if spare_workloads:
+            excepts += [ip_network(address) for address in self._within(cidr)]
+        merged = _collapse(excepts)
+        if cidr in merged:
+            return None
+        return IPBlock(str(cidr), tuple(map(str, merged)))
+
+    def _within(self, cidr: Network) -> list[Address]:
+        known = self._addresses[cidr.version]
+        first = bisect_left(known, int(cidr.network_address), key=int)
+        return known[first : bisect_right(known, int(cidr.broadcast_address), key=int)]
+
+
+def _inside(text: str, cidr: Network) -> Network | None:
+    """The part of an except that lies in the block, None if that is nothing."""
+    network = ip_network(text, strict=False)
+    if network.version != cidr.version or not network.overlaps(cidr):
+        return None
+    return max(network, cidr, key=lambda n: n.prefixlen)
+
+
+def _collapse(networks: list[Network]) -> list[Network]:
+    # Of one family, for all lie in one block; the library's types cannot say so.
+    return list(collapse_addresses(networks))  # type: ignore[type-var]

@@ -1,0 +1,140 @@
+"""What to ask of a lab so that every pair of workloads and every Service is heard.
+
+A question is only asked where its answer is certain: between Applications that nobody connected, an address that
+means somebody else to the sender is left out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sdn.model import Ask, Endpoint, Expectation, Flow, Model, Placed, Protocol, Question, Service
+
+FIRST_CLOSED_PORT = 7
+
+Listener = tuple[str, Protocol, int]
+"""A port that a workload declares: (workload key, protocol, number)."""
+
+
+def listening(placed: Placed) -> frozenset[Listener]:
+    """Every port on which somebody listens: what workloads with an Endpoint declare."""
+    return frozenset(
+        (workload.key, port.protocol, port.number)
+        for workload in placed.model.workloads
+        if workload.key in placed.endpoints
+        for port in workload.ports
+    )
+
+
+def closed_port(model: Model) -> int:
+    """The first TCP port from 7 on that no workload declares and no Service leads to: the same one for everybody."""
+    used = {port.number for workload in model.workloads for port in workload.ports if port.protocol is Protocol.TCP}
+    used |= {port.target for service in model.services for port in service.ports if isinstance(port.target, int)}
+    return next(number for number in range(FIRST_CLOSED_PORT, 65536) if number not in used)
+
+
+def visible_applications(model: Model) -> dict[str, frozenset[str]]:
+    """Application → itself and those that a connection joins to it, whichever of the two it is written at."""
+    seen: dict[str, set[str]] = {application.name: {application.name} for application in model.applications}
+    for application in model.applications:
+        for other in application.connects:
+            seen[application.name].add(other)
+            seen.setdefault(other, {other}).add(application.name)
+    return {name: frozenset(others) for name, others in seen.items()}
+
+
+def questions(placed: Placed) -> tuple[Question, ...]:
+    """All pairs by all ports, one closed port and echo, then every Service from every workload of its Application."""
+    asker = _Asker(placed)
+    return (*asker.pairs(), *asker.services())
+
+
+def expectation_questions(placed: Placed) -> tuple[tuple[Expectation, Question], ...]:
+    """Each `expect:` line as questions, one per IP family that its two sides have in common."""
+    asker = _Asker(placed)
+    return tuple(
+        (expected, question) for expected in placed.model.expectations for question in asker.expected(expected)
+    )
+
+
+class _Asker:
+    def __init__(self, placed: Placed) -> None:
+        self._placed = placed
+        self._visible = visible_applications(placed.model)
+        self._closed = closed_port(placed.model)
+        self._services = {service.key: service for service in placed.model.services}
+        self._listens: dict[str, list[tuple[Protocol, int]]] = defaultdict(list)
+        for key, protocol, number in sorted(listening(placed)):
+            self._listens[key].append((protocol, number))
+        self._owned: dict[str, dict[str, str]] = defaultdict(dict)  # application → address → endpoint or Service
+        for service in placed.model.services:
+            self._owned[service.application].update(dict.fromkeys(service.addresses, ""))
+        for endpoint in placed.endpoints.values():
+            self._owned[endpoint.application].update(dict.fromkeys(endpoint.addresses, endpoint.workload))
+
+    def pairs(self) -> Iterator[Question]:
+        """Every ordered pair of different workloads, in every family that both have."""
+        endpoints = list(self._placed.endpoints.values())
+        for source in endpoints:
+            for target in endpoints:
+                if source is target:
+                    continue
+                for address in target.addresses:
+                    if source.address(6 if ":" in address else 4) is not None:
+                        yield from self._pair(source, target, address)
+
+    def _pair(self, source: Endpoint, target: Endpoint, address: str) -> Iterator[Question]:
+        key = target.workload
+        ports = self._listens.get(key, [])
+        if target.application not in self._visible[source.application]:
+            if self._owner(source, address) is not None:
+                return
+            protocol, number = ports[0] if ports else (Protocol.TCP, self._closed)
+            yield Question(
+                Flow(source.workload, address, protocol, number), key, Ask.LISTENING if ports else Ask.CLOSED
+            )
+        else:
+            for protocol, number in ports:
+                yield Question(Flow(source.workload, address, protocol, number), key, Ask.LISTENING)
+            yield Question(Flow(source.workload, address, Protocol.TCP, self._closed), key, Ask.CLOSED)
+        yield Question(Flow(source.workload, address, Protocol.ICMP), key, Ask.ECHO)
+
+    def services(self) -> Iterator[Question]:
+        """Every port of every Service that has an address, from every workload of its Application."""
+        members: dict[str, list[Endpoint]] = defaultdict(list)
+        for endpoint in self._placed.endpoints.values():
+            members[endpoint.application].append(endpoint)
+        for service in self._placed.model.services:
+            for source in members[service.application]:
+                for address in _reachable(service, source):
+                    for port in service.ports:
+                        flow = Flow(source.workload, address, port.protocol, port.port)
+                        yield Question(flow, service.key, Ask.SERVICE)
+
+    def expected(self, line: Expectation) -> Iterator[Question]:
+        """One expectation, in each family; an address that the source lacks the family for is asked all the same."""
+        source = self._placed.endpoints.get(line.source)
+        if source is None:
+            return
+        if line.is_service:
+            service = self._services[line.destination]
+            addresses, target = _reachable(service, source) or service.addresses, service.key
+        elif (endpoint := self._placed.endpoints.get(line.destination)) is not None:
+            shared = tuple(a for a in endpoint.addresses if source.address(6 if ":" in a else 4) is not None)
+            addresses, target = shared or endpoint.addresses, endpoint.workload
+        else:
+            addresses, target = (line.destination,), self._owner(source, line.destination) or ""
+        for address in addresses:
+            yield Question(Flow(source.workload, address, line.protocol, line.port), target, Ask.EXPECT)
+
+    def _owner(self, source: Endpoint, address: str) -> str | None:
+        """Whose address it is as `source` sees it: a workload key, "" for a Service, None for nobody."""
+        for application in sorted(self._visible[source.application]):
+            if address in self._owned[application]:
+                return self._owned[application][address]
+        return None
+
+
+def _reachable(service: Service, source: Endpoint) -> tuple[str, ...]:
+    return tuple(a for a in service.addresses if source.address(6 if ":" in a else 4) is not None)

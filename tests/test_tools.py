@@ -11,7 +11,7 @@ import pytest
 from tests.plugins.ci_skips import ALLOWED, read_patterns
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ("tools/setup", "tools/demo", "tools/test", ".ci/run")
+SCRIPTS = ("tools/setup", "tools/goldens", "tools/demo", "tools/test", ".ci/run")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

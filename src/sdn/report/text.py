@@ -1,0 +1,89 @@
+"""What `sdn test` prints: what was built, who reaches whom, whatever went wrong in full, and one line of verdict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from sdn.model import Ask, Report, Result
+from sdn.report import words
+from sdn.report.matrix import matrix
+from sdn.report.services import services
+from sdn.report.trace import steps
+
+IN_FULL = 10
+"""Disagreements shown with all their steps; the rest follow in one line each, so that every pair is named."""
+
+
+def console(file: TextIO | None = None, width: int | None = None) -> Console:
+    """Colours and the terminal's width on a terminal; plain text that nothing wraps or colours anywhere else."""
+    file = file or sys.stdout
+    if width is None and not file.isatty():
+        width = 1000
+    return Console(file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def show(report: Report, to: Console) -> None:
+    """Print all of it."""
+    for part in render(report, unicode=can_draw(to)):
+        to.print(part)
+
+
+def can_draw(to: Console) -> bool:
+    """Whether the signs of the matrix exist in the encoding of what is written to."""
+    return to.encoding.lower().startswith("utf")
+
+
+def render(report: Report, unicode: bool = True) -> Iterator[Text]:
+    """The parts from top to bottom, paragraphs apart; the verdict is the last line."""
+    yield Text(words.built(report), "bold")
+    yield Text(f"in {words.took(report)}", "dim")
+    for paragraph in (
+        matrix(report, unicode),
+        services(report),
+        list(_disagreements(report)),
+        _sentences("expected otherwise:", report.failed_expectations, "red"),
+        _sentences("warnings:", report.warnings, "yellow"),
+    ):
+        if paragraph:
+            yield Text()
+            yield from paragraph
+    yield Text()
+    yield Text(words.conclusion(report), "bold green" if report.ok else "bold red")
+
+
+def _sentences(title: str, sentences: tuple[str, ...], style: str) -> list[Text]:
+    return [Text(title, style), *(Text(f"  {sentence}") for sentence in sentences)] if sentences else []
+
+
+def _disagreements(report: Report) -> Iterator[Text]:
+    """Each with its three reasons, a blank line apart."""
+    found = report.disagreements
+    for index, result in enumerate(found[:IN_FULL]):
+        if index:
+            yield Text()
+        yield from disagreement(result)
+    if len(found) > IN_FULL:
+        yield Text()
+    for result in found[IN_FULL:]:
+        yield Text(f"{_asked(result)}: {result.disagreement}")
+
+
+def disagreement(result: Result) -> Iterator[Text]:
+    """The flow, what is wrong in one sentence, the three answers, and the trace's steps."""
+    yield Text(_asked(result), "bold red")
+    yield Text(f"  {result.disagreement}")
+    for who, line in words.three_answers(result, balanced=result.question.ask is Ask.SERVICE):
+        yield Text(f"  {who:<9} {line}")
+    if result.steps:
+        yield Text("  the trace's steps:", "dim")
+        yield from steps(result.steps, indent="    ")
+
+
+def _asked(result: Result) -> str:
+    question = result.question
+    return f"{question.flow.source} → {question.target}, {question.ask}: {words.destination(question.flow)}"

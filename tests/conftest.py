@@ -1,0 +1,9 @@
+"""Shared by all tests. Its presence puts `tests/` on the path, so that `from worlds import CASES` works everywhere."""
+
+from hypothesis import HealthCheck, settings
+
+# Derandomized: the same commit gives the same verdict on every machine; no deadline, for CI's cores are shared.
+settings.register_profile(
+    "sdn", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("sdn")

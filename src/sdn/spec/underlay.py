@@ -35,33 +35,47 @@ def leaf_spine(
     )
 
 
-def default_underlay(workloads: Iterable[Workload], hosts: int = 3) -> Underlay:
+def default_underlay(workloads: Iterable[Workload], daemons: Sequence[Workload] = (), hosts: int = 3) -> Underlay:
     """A leaf–spine of at least `hosts` Hosts with room for all workloads and 30 % more.
 
-    Every Host carries the labels that Kubernetes gives its nodes; its leaf is its zone.
+    `daemons` run once on each Host. Every Host carries the labels that Kubernetes gives its nodes, its leaf is its
+    zone, and for each node selector of a workload there is a Host that satisfies it, if any can.
     """
-    everything = list(workloads)
+    everything = [*workloads, *daemons]
+    # A workload larger than a Host would fit nowhere, however many Hosts there were.
+    cpu = max([HOST_CPU, *(2 * workload.cpu for workload in everything if workload.cpu > HOST_CPU // 2)])
+    memory = max([HOST_MEMORY, *(2 * workload.memory for workload in everything if workload.memory > HOST_MEMORY // 2)])
+    once = everything[: len(everything) - len(daemons)]
+    selectors = sorted({tuple(sorted(workload.selector.items())) for workload in everything if workload.selector})
     need = max(
         hosts,
-        ceil(1.3 * sum(workload.cpu for workload in everything) / HOST_CPU),
-        ceil(1.3 * sum(workload.memory for workload in everything) / HOST_MEMORY),
-        ceil(len(everything) / PLANNED_PODS),
+        ceil(1.3 * sum(workload.cpu for workload in once) / cpu),
+        ceil(1.3 * sum(workload.memory for workload in once) / memory),
+        ceil(len(once) / max(1, PLANNED_PODS - len(daemons))),
+        len(selectors),
     )
     leaves = max(2, ceil(need / HOSTS_PER_LEAF))
-    return leaf_spine([_host(number, leaves) for number in range(1, need + 1)], leaves, spines=2)
+    cpu += sum(daemon.cpu for daemon in daemons)
+    memory += sum(daemon.memory for daemon in daemons)
+    made = [_host(index, leaves, selectors, cpu, memory) for index in range(need)]
+    return leaf_spine(made, leaves, spines=2)
 
 
-def _host(number: int, leaves: int) -> Host:
-    name = f"host-{number}"
-    labels = {
-        "kubernetes.io/hostname": name,
-        "kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        "beta.kubernetes.io/os": "linux",
-        "beta.kubernetes.io/arch": "amd64",
-        "topology.kubernetes.io/zone": f"leaf-{(number - 1) % leaves + 1}",
-    }
-    return Host(name, HOST_CPU, HOST_MEMORY, HOST_PODS, labels)
+_Labels = Sequence[tuple[str, str]]
+
+
+def _host(index: int, leaves: int, selectors: Sequence[_Labels], cpu: int, memory: int) -> Host:
+    """Host `index` (from 0), labelled for as many selectors as possible; each Host begins with another one."""
+    name = f"host-{index + 1}"
+    labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": f"leaf-{index % leaves + 1}"}
+    turn = index % len(selectors) if selectors else 0
+    for selector in (*selectors[turn:], *selectors[:turn]):
+        if all(labels.get(key, value) == value for key, value in selector):
+            labels.update(selector)
+    for prefix in ("", "beta."):
+        labels.setdefault(f"{prefix}kubernetes.io/os", "linux")
+        labels.setdefault(f"{prefix}kubernetes.io/arch", "amd64")
+    return Host(name, cpu, memory, HOST_PODS, dict(sorted(labels.items())))
 
 
 def _link(one: str, other: str, index: int, mtu: int) -> Link:

@@ -1,0 +1,5 @@
+"""Plain Kubernetes manifests, as published or as `kubectl get -o yaml` prints them."""
+
+from sdn.spec.kubernetes.read import read
+
+__all__ = ["read"]

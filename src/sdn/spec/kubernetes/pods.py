@@ -1,0 +1,228 @@
+"""Workloads of the cluster: the Pods that are there, and those that a controller without Pods would make.
+
+`kubectl get all -o yaml` lists a Deployment, its ReplicaSet and its Pods; then the Pods count, and nothing is made
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from ipaddress import ip_address
+
+from msgspec.structs import replace
+
+from sdn.model import Kind, Port, Protocol, Toleration, Workload
+from sdn.spec.kubernetes import schema
+from sdn.spec.kubernetes.fields import rounded_up
+from sdn.spec.kubernetes.objects import Object, Objects
+from sdn.spec.mistakes import Site
+from sdn.spec.parts import place_key
+
+APPLICATION = "cluster"
+"""The one Application that all namespaces of a cluster share."""
+
+SEGMENT = "pods"
+MAX_REPLICAS = 100_000
+
+CONTROLLERS = ("StatefulSet", "Deployment", "ReplicaSet", "DaemonSet", "Job", "CronJob")
+"""The first of two that have one name keeps its plain Pod names, for a StatefulSet's are part of its meaning."""
+
+_FINISHED = ("Succeeded", "Failed")
+_MILLI = Decimal("0.001")
+_MEBI = Decimal(2**20)
+
+Identity = tuple[str, str, str]
+"""Kind, namespace and name."""
+
+
+@dataclass
+class Crew:
+    """All Pods of some manifests; each of `daemons` is to run once per node, under its name and an index."""
+
+    workloads: list[Workload] = field(default_factory=list)
+    daemons: list[Workload] = field(default_factory=list)
+    where: dict[str, str] = field(default_factory=dict)
+
+    def add(self, workload: Workload, line: str) -> None:
+        """`line` is file:line of the object that it comes from."""
+        self.workloads.append(workload)
+        self.where.setdefault(place_key("workload", workload.key), line)
+
+
+def crew(objects: Objects) -> Crew:
+    """Every Pod, bare, owned or made; mistakes are reported at the objects' sites."""
+    result, manned = Crew(), set()
+    for item in objects.of("Pod"):
+        owner = _owner(item, objects)
+        manned.add(owner)
+        pod: schema.Pod = item.content
+        if pod.status.phase not in _FINISHED:
+            made = _workload(
+                item, pod.metadata.labels, pod.spec, ("", "") if owner == item.key else (owner[0], owner[2])
+            )
+            result.add(replace(made, ip=_addresses(pod, item.site)), item.site.line)
+    names: set[tuple[str, str]] = set()
+    for item in sorted(objects.of(*CONTROLLERS), key=lambda item: CONTROLLERS.index(item.kind)):
+        if item.key in manned or _owner(item, objects) != item.key:
+            continue
+        base = item.name if (item.namespace, item.name) not in names else f"{item.name}-{item.kind.lower()}"
+        names.add((item.namespace, base))
+        _man(item, base, result)
+    return result
+
+
+def with_daemons(
+    crew: Crew, nodes: Sequence[tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]]
+) -> list[Workload]:
+    """All workloads, with one Pod of every DaemonSet on each node that its selector and tolerations admit.
+
+    `nodes` are (name, labels, taints as (key, value, effect)).
+    """
+    made = list(crew.workloads)
+    for daemon in crew.daemons:
+        line = crew.where[place_key("workload", daemon.key)]
+        fitting = [name for name, labels, taints in nodes if _admits(daemon, labels, taints)]
+        for index, name in enumerate(fitting):
+            pod = replace(daemon, name=f"{daemon.name}-{index}", host=name)
+            crew.where[place_key("workload", pod.key)] = line
+            made.append(pod)
+    return made
+
+
+def _admits(daemon: Workload, labels: dict[str, str], taints: Iterable[tuple[str, str, str]]) -> bool:
+    return daemon.selector.items() <= labels.items() and all(
+        effect == "PreferNoSchedule" or any(_tolerates(one, key, value, effect) for one in daemon.tolerations)
+        for key, value, effect in taints
+    )
+
+
+def _tolerates(toleration: Toleration, key: str, value: str, effect: str) -> bool:
+    if toleration.effect not in ("", effect):
+        return False
+    if toleration.exists:
+        return toleration.key in ("", key)
+    return toleration.key == key and toleration.value == value
+
+
+def _owner(item: Object, objects: Objects) -> Identity:
+    """What stands at the top of an object's chain of owners; itself where nobody owns it."""
+    here, seen = item, {item.key}
+    while here.content.metadata.owner_references:
+        reference = here.content.metadata.owner_references[0]
+        above = (reference.kind, here.namespace, reference.name)
+        if above not in objects.found:
+            guess = _grandparent(above)
+            if guess not in objects.found:
+                # A Pod names its owner even if that was not exported; a controller then stands for itself.
+                return above if here.kind == "Pod" else here.key
+            above = guess
+        if above in seen:
+            return here.key
+        seen.add(above)
+        here = objects.found[above]
+    return here.key
+
+
+def _grandparent(owner: Identity) -> Identity:
+    """Deployments and CronJobs name what they make `name-suffix`, so they are known without the object between."""
+    kind, namespace, name = owner
+    above = {"ReplicaSet": "Deployment", "Job": "CronJob"}.get(kind, "")
+    return above, namespace, name.rpartition("-")[0]
+
+
+def _man(item: Object, base: str, result: Crew) -> None:
+    """Add the Pods that a controller would make."""
+    template, count, labels = _template(item)
+    if count > MAX_REPLICAS:
+        item.site.at("spec").report(f"{count} Pods are more than the {MAX_REPLICAS} that one controller may make here")
+        return
+    owner = (item.kind, item.name)
+    one = _workload(item, {**template.metadata.labels, **labels}, template.spec, owner)
+    if item.kind == "DaemonSet":
+        daemon = replace(one, name=base)
+        result.daemons.append(daemon)
+        result.where.setdefault(place_key("workload", daemon.key), item.site.line)
+        return
+    first = item.content.spec.ordinals.start if item.kind == "StatefulSet" else 0
+    for index in range(first, first + count):
+        name = f"{base}-{index}"
+        pod = replace(one, name=name)
+        if item.kind == "StatefulSet":
+            ordinal = {"statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(index)}
+            pod = replace(pod, labels={**one.labels, **ordinal})
+        result.add(pod, item.site.line)
+
+
+def _template(item: Object) -> tuple[schema.PodTemplate, int, dict[str, str]]:
+    """A controller's Pod, how many run at once, and labels that Kubernetes adds."""
+    if item.kind == "CronJob":
+        cron: schema.CronJobSpec = item.content.spec
+        return cron.job_template.spec.template, 0 if cron.suspend else 1, {}
+    if item.kind == "Job":
+        job: schema.JobSpec = item.content.spec
+        ended = any(c.type in ("Complete", "Failed") and c.status == "True" for c in item.content.status.conditions)
+        count = job.parallelism if job.completions is None else min(job.parallelism, job.completions)
+        names = {"batch.kubernetes.io/job-name": item.name, "job-name": item.name}
+        return job.template, 0 if ended or job.suspend else count, names
+    spec: schema.ControllerSpec = item.content.spec
+    if not spec.selector.match_labels.items() <= spec.template.metadata.labels.items():
+        item.site.at("spec", "selector").report("does not match the labels of its own template; make them agree")
+    return spec.template, spec.replicas, {}
+
+
+def _workload(item: Object, labels: dict[str, str], spec: schema.PodSpec, owner: tuple[str, str]) -> Workload:
+    running = _running(spec)
+    spread = [constraint.topology_key for constraint in spec.topology_spread_constraints][:1]
+    return Workload(
+        namespace=item.namespace,
+        name=item.name,
+        kind=Kind.POD,
+        application=APPLICATION,
+        segment=SEGMENT,
+        labels=dict(sorted(labels.items())),
+        owner=owner,
+        ports=_ports(running),
+        cpu=rounded_up(sum((c.resources.cpu() for c in running), Decimal(0)), _MILLI),
+        memory=rounded_up(sum((c.resources.memory() for c in running), Decimal(0)), _MEBI),
+        selector=dict(sorted(spec.node_selector.items())),
+        tolerations=tuple(
+            Toleration(toleration.key, toleration.value, toleration.operator == "Exists", toleration.effect)
+            for toleration in spec.tolerations
+        ),
+        spread="".join(key for key in spread if key != "kubernetes.io/hostname"),
+        host=spec.node_name,
+        host_network=spec.host_network,
+    )
+
+
+def _running(spec: schema.PodSpec) -> list[schema.Container]:
+    """Containers that run as long as the Pod does: the init containers among them are sidecars."""
+    return spec.containers + [one for one in spec.init_containers if one.restart_policy == "Always"]
+
+
+def _ports(containers: Iterable[schema.Container]) -> tuple[Port, ...]:
+    """Every declared port once per name; a name stands for the first port that carries it, as in Kubernetes."""
+    found: dict[tuple[int, Protocol], list[str]] = {}
+    taken: set[tuple[str, Protocol]] = set()
+    for port in (port for container in containers for port in container.ports):
+        names = found.setdefault((port.container_port, port.protocol), [])
+        if port.name and (port.name, port.protocol) not in taken:
+            taken.add((port.name, port.protocol))
+            names.append(port.name)
+    return tuple(sorted(Port(*key, name) for key, names in found.items() for name in names or [""]))
+
+
+def _addresses(pod: schema.Pod, site: Site) -> tuple[str, ...]:
+    """The addresses that a running Pod has in its cluster, IPv4 first; a host-network Pod has none of its own."""
+    texts = [one.ip for one in pod.status.pod_ips if one.ip] or [pod.status.pod_ip] * bool(pod.status.pod_ip)
+    if pod.spec.host_network:
+        return ()
+    found = []
+    for text in texts:
+        try:
+            found.append(ip_address(text))
+        except ValueError:
+            site.at("status").report(f'"{text}" is not an IP address; remove the status or correct it')
+    return tuple(str(address) for address in sorted(found, key=lambda address: address.version))

@@ -1,0 +1,104 @@
+"""Kubernetes manifests as pieces of a Model: one flat network that all namespaces share, policy alone deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_address, ip_network
+
+from msgspec.structs import replace
+
+from sdn.errors import Problem
+from sdn.model import Application, Namespace, Segment, SegmentKind, Workload
+from sdn.spec.kubernetes.objects import Objects, collect
+from sdn.spec.kubernetes.pods import APPLICATION, SEGMENT, Crew, crew, with_daemons
+from sdn.spec.kubernetes.policies import network_policy
+from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, MANY_PODS, POD_RANGES, ranges
+from sdn.spec.kubernetes.services import services, with_targets
+from sdn.spec.parts import LabParts, place_key
+from sdn.spec.source import Document
+from sdn.spec.underlay import default_underlay
+
+METADATA_NAME = "kubernetes.io/metadata.name"
+
+
+def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts | None = None) -> LabParts:
+    """What the manifests add to `lab`, or are by themselves; mistakes are appended to `problems`.
+
+    Without a lab that has an underlay, one is made that is large enough for everything.
+    """
+    lab = lab or LabParts()
+    objects = collect(documents, problems)
+    parts = LabParts(warnings=objects.warnings)
+    pods = crew(objects)
+    parts.underlay = lab.underlay or default_underlay([*lab.workloads, *pods.workloads], pods.daemons)
+    workloads = _settled(pods, parts, lab)
+
+    taken = [address for service in lab.services for address in service.addresses]
+    found = services(objects.of("Service"), lab.service_prefixes, taken)
+    parts.services, parts.service_prefixes = found.services, found.prefixes
+    parts.warnings += found.warnings
+
+    application, workloads = _application(workloads, lab, parts)
+    parts.applications = [application] if application is not None else []
+    parts.workloads = with_targets(workloads, parts.services)
+    parts.network_policies = [network_policy(item, parts.warnings) for item in objects.of("NetworkPolicy")]
+    parts.namespaces = _namespaces(objects)
+    parts.where = pods.where
+    for item in objects.of("Service", "NetworkPolicy", "Namespace"):
+        kind = "NetworkPolicy" if item.kind == "NetworkPolicy" else item.kind.lower()
+        parts.where[place_key(kind, "/".join(filter(None, (item.namespace, item.name))))] = item.site.line
+    return parts
+
+
+def _settled(pods: Crew, parts: LabParts, lab: LabParts) -> list[Workload]:
+    """All Pods; nodeName counts where the lab has that node, and every DaemonSet runs on every node."""
+    assert parts.underlay is not None
+    nodes: list[tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]]
+    nodes = [(vm.name, vm.labels, vm.taints) for vm in lab.workloads if vm.is_node]
+    if not nodes:
+        hosts = parts.underlay.hosts
+        nodes = [(h.name, h.labels, [(t.key, t.value, t.effect) for t in h.taints]) for h in hosts]
+    known = {name for name, _, _ in nodes} if lab.underlay is not None else set()
+    placed = [replace(pod, host=pod.host if pod.host in known else "") for pod in pods.workloads]
+    return with_daemons(Crew(placed, pods.daemons, pods.where), nodes)
+
+
+def _application(
+    workloads: list[Workload], lab: LabParts, parts: LabParts
+) -> tuple[Application | None, list[Workload]]:
+    """The Application of the cluster, unless the lab has it, and the Pods in it with the addresses that fit."""
+    own = next((one for one in lab.applications if one.name == APPLICATION), None)
+    if own is not None and own.segments:
+        segment = next((one for one in own.segments if one.name == SEGMENT), own.segments[0])
+        prefixes = segment.subnets
+        made, workloads = None, [replace(pod, segment=segment.name) for pod in workloads]
+    else:
+        defaults = MANY_POD_RANGES if len(workloads) > MANY_PODS else POD_RANGES
+        prefixes, _ = ranges(defaults, [text for pod in workloads for text in pod.ip], parts.service_prefixes)
+        made = Application(APPLICATION, (Segment(SEGMENT, prefixes, SegmentKind.ROUTED),))
+    return made, _with_fitting_addresses(workloads, prefixes, parts)
+
+
+def _with_fitting_addresses(workloads: list[Workload], prefixes: Sequence[str], parts: LabParts) -> list[Workload]:
+    networks = [ip_network(prefix) for prefix in prefixes]
+    # The first address of every prefix is the gateway.
+    reserved = {network.network_address + offset for network in networks for offset in (0, 1)}
+    result, dropped = [], 0
+    for pod in workloads:
+        addresses = [ip_address(text) for text in pod.ip]
+        fitting = tuple(str(a) for a in addresses if a not in reserved and any(a in network for network in networks))
+        dropped += len(pod.ip) - len(fitting)
+        result.append(pod if len(fitting) == len(pod.ip) else replace(pod, ip=fitting))
+    if dropped:
+        parts.warnings.append(
+            f"{dropped} addresses of running Pods do not fit {' and '.join(prefixes)}, others are used"
+        )
+    return result
+
+
+def _namespaces(objects: Objects) -> list[Namespace]:
+    """Every namespace that is written or mentioned, with the label that Kubernetes gives it."""
+    labels: dict[str, dict[str, str]] = {item.name: item.content.metadata.labels for item in objects.of("Namespace")}
+    for item in objects.found.values():
+        labels.setdefault(item.namespace or item.name, {})
+    return [Namespace(name, dict(sorted({**own, METADATA_NAME: name}.items()))) for name, own in sorted(labels.items())]

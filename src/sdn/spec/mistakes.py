@@ -1,0 +1,146 @@
+"""Pydantic's findings as our sentences, each at the line and column of the value that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from sdn.errors import Problem
+from sdn.spec.source import Document
+
+M = TypeVar("M", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place in a document and what a person calls the object there; `steps` lead from the object to the place."""
+
+    document: Document
+    root: Path
+    title: str
+    problems: list[Problem]
+    steps: Path = ()
+
+    def at(self, *steps: str | int) -> Site:
+        """A place further in."""
+        return Site(self.document, self.root, self.title, self.problems, self.steps + steps)
+
+    def report(self, message: str, *, key: bool = False) -> None:
+        """Note a mistake here; with `key` the key is wrong rather than its value."""
+        path = dotted(self.steps)
+        text = ": ".join(part for part in (self.title, path, message) if part)
+        self.problems.append(self.document.problem((*self.root, *self.steps), text, key=key))
+
+    @property
+    def line(self) -> str:
+        """`file:line`."""
+        return f"{self.document.file}:{self.document.where((*self.root, *self.steps))[0]}"
+
+
+def dotted(steps: Sequence[str | int]) -> str:
+    """`spec.ingress[0].from`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
+
+
+def validate(model: type[M], data: Any, site: Site) -> M | None:
+    """`data` as a `model`; otherwise None, and every mistake is reported."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            _report(model, found, site)
+        return None
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`; did you mean "replicas"?`, or nothing."""
+    names = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), names, n=1, cutoff=0.7)
+    return f'; did you mean "{names[close[0]]}"?' if close else ""
+
+
+def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Keys that `model` ignores but that look like one it reads: where, and the key that was probably meant.
+
+    Pod specs are full of fields that are not used here, so an unknown one alone is no mistake.
+    """
+    if not isinstance(data, dict):
+        return
+    fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    for key in data.keys() - fields.keys():
+        close = get_close_matches(key.lower(), [name.lower() for name in fields], n=1, cutoff=0.88)
+        if close and not any(name.lower() == close[0] and name in data for name in fields):
+            yield (*steps, key), next(name for name in fields if name.lower() == close[0])
+    for key, annotation in fields.items():
+        inner = _model_in(annotation)
+        if inner is not None and key in data:
+            value = data[key]
+            for position, element in enumerate(value) if isinstance(value, list) else [(-1, value)]:
+                here = (*steps, key) if position < 0 else (*steps, key, position)
+                yield from near_misses(inner, element, here)
+
+
+def _report(model: type[BaseModel], found: Any, site: Site) -> None:
+    steps: Path = found["loc"]
+    is_key = bool(steps) and steps[-1] == "[key]"
+    if is_key:
+        steps = steps[:-1]
+    kind, value = found["type"], found["input"]
+    if kind == "extra_forbidden":
+        fields = _fields(model, steps[:-1])
+        hint = nearest(str(steps[-1]), fields) or f" (there are: {', '.join(fields)})"
+        site.at(*steps).report(f"this field is not known{hint}", key=True)
+    elif kind == "missing":
+        site.at(*steps[:-1]).report(f'"{steps[-1]}" is missing; add it')
+    elif kind == "value_error":
+        site.at(*steps).report(str(found["ctx"]["error"]), key=is_key)
+    else:
+        wanted, hint = _WANTED.get(kind, (found["msg"], ""))
+        site.at(*steps).report(f"must be {wanted}, not {describe(value)}{hint}", key=is_key)
+
+
+_WANTED = {
+    "string_type": ("text", "; put it in quotes"),
+    "int_type": ("a whole number", ""),
+    "bool_type": ("true or false", ""),
+    "list_type": ("a list", ""),
+    "dict_type": ("a mapping", ""),
+    "model_type": ("a mapping", ""),
+    "model_attributes_type": ("a mapping", ""),
+    "greater_than_equal": ("0 or more", ""),
+}
+
+
+def describe(value: Any) -> str:
+    """What a person wrote: `the number 5`, `a list`, `nothing`."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model inside `list[Port] | None` and the like; None where there is none."""
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((model for part in get_args(annotation) if (model := _model_in(part)) is not None), None)
+
+
+def _fields(model: type[BaseModel], steps: Path) -> list[str]:
+    """The fields, as they are written, of the model that `steps` lead to."""
+    current: type[BaseModel] | None = model
+    for step in steps:
+        if isinstance(step, str) and current is not None:
+            by_alias = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
+            current = _model_in(by_alias.get(step))
+    return sorted(field.alias or name for name, field in current.model_fields.items()) if current else []

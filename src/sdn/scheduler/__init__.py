@@ -1,0 +1,5 @@
+"""Where every VM and every Pod runs: filter, score, bind. Pure, and the same for any order of its input."""
+
+from sdn.scheduler.place import place
+
+__all__ = ["place"]

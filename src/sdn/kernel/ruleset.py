@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address
 
+from sdn.kernel.owned import TABLE
 from sdn.model import SPOOFED, UNKNOWN, Action, Protocol
 from sdn.plan.state import (
     LOCAL,
@@ -27,7 +28,9 @@ from sdn.plan.state import (
     Vxlan,
 )
 
-TABLE = "sdn"
+CHUNK = 500
+"""Elements of one command."""
+
 
 # Sets and maps exist before and after every element, so a change of the lab is a change of elements.
 _BRIDGE_TABLE = f"""
@@ -39,7 +42,8 @@ table bridge {TABLE} {{
   set targets6 {{ typeof iifname . @th,64,128; }}
   chain c_port {{
     ether type ip iifname . ether saddr . ip saddr @owners4 accept
-    ether type arp iifname . arp saddr ether . arp saddr ip @owners4 iifname . ether saddr . arp saddr ip @owners4 accept
+    ether type arp iifname . arp saddr ether . arp saddr ip @owners4 \\
+      iifname . ether saddr . arp saddr ip @owners4 accept
     icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 counter drop comment "{SPOOFED}"
     ether type ip6 iifname . ether saddr . ip6 saddr @owners6 accept
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
@@ -313,10 +317,10 @@ def _balancer(family: int, first: int, count: int, protocol: Protocol) -> str:
 
 
 def elements(name: str, values: Iterable[str], family: str = "inet") -> Iterator[str]:
-    """One command that adds all values to a set or map; none at all for no values."""
-    joined = ", ".join(values)
-    if joined:
-        yield f"add element {family} {TABLE} {name} {{ {joined} }}"
+    """Commands that add all values to a set or map, each small enough for an ordinary user's socket buffer."""
+    todo = list(values)
+    for start in range(0, len(todo), CHUNK):
+        yield f"add element {family} {TABLE} {name} {{ {', '.join(todo[start : start + CHUNK])} }}"
 
 
 def _family(address: str) -> int:

@@ -62,7 +62,7 @@ class Progress(Struct, frozen=True, tag="progress"):
 
 
 class Info(Struct, frozen=True, tag="info"):
-    """One lab in a list. `state` is building, up, or ending; `since` is in seconds of the epoch; `pid` as seen outside."""
+    """One lab in a list. `state` is building or up; `since` is in seconds of the epoch; `pid` as seen outside."""
 
     name: str
     pid: int

@@ -12,7 +12,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_interface, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+    ip_network,
+)
 
 from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload
 from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
@@ -92,7 +101,7 @@ class OverlayPlanner:
 
     @cached_property
     def moved(self) -> dict[tuple[str, str], list[Endpoint]]:
-        """Endpoints of routed Segments whose address lies outside their Host's slice: they need a route of their own."""
+        """Endpoints of routed Segments whose address is outside their Host's slice: each needs its own route."""
         found: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
         slices = {key: [ip_network(s) for s in prefixes] for key, prefixes in self.placed.slices.items()}
         for key, members in self.members.items():
@@ -122,7 +131,9 @@ class OverlayPlanner:
         for endpoint in here:
             plan.ports.append(self._port(endpoint))
             if not self._bridged(endpoint):
-                plan.neighbours.update(Neighbour(port_name(endpoint.workload), a, endpoint.mac) for a in endpoint.addresses)
+                plan.neighbours.update(
+                    Neighbour(port_name(endpoint.workload), a, endpoint.mac) for a in endpoint.addresses
+                )
         return plan
 
     def _table(self, application: str) -> int:
@@ -229,9 +240,7 @@ class OverlayPlanner:
             mtu=self.mtu,
             mark=self.placed.marks[endpoint.application],
             zone=self.placed.zones[endpoint.application],
-            addresses=tuple(
-                f"{a}/{lengths[6 if ':' in a else 4]}" if l2 else _single(a) for a in endpoint.addresses
-            ),
+            addresses=tuple(f"{a}/{lengths[6 if ':' in a else 4]}" if l2 else _single(a) for a in endpoint.addresses),
             gateways=tuple(str(g.ip) for g in _gateways(segment) if endpoint.address(g.version)),
             bridge=bridge_name(self.placed.vnis[key]) if l2 else "",
             peers=self._permanent(endpoint) if l2 else (),
@@ -258,7 +267,7 @@ def _gateways(segment: Segment) -> list[IPv4Interface | IPv6Interface]:
 
 
 def _single(address: str) -> str:
-    plain = address.split("/")[0]
+    plain = address.split("/", maxsplit=1)[0]
     return f"{plain}/128" if ":" in plain else f"{plain}/32"
 
 

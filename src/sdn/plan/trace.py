@@ -109,7 +109,9 @@ class Tracer:
         """Out of the workload, through anti-spoofing and the load balancer of its Host."""
         flow = packet.flow
         way = "on its segment" if _on_link(port, flow.destination) else "to its gateway"
-        packet.step(flow.source, f"eth0 {packet.source} → {flow.destination} {_service(flow.protocol, flow.port)}, {way}")
+        packet.step(
+            flow.source, f"eth0 {packet.source} → {flow.destination} {_service(flow.protocol, flow.port)}, {way}"
+        )
         node = self.node(host)
         packet.step(host, f"in {port.name}: mark {port.mark}, zone {port.zone}")
         virtual = node.virtual(packet.mark, flow.destination, flow.protocol, flow.port)
@@ -144,7 +146,9 @@ class Tracer:
                 return packet.lost(host, _no_route(route, packet))
             hop = route.nexthops[0]
             dev, via = hop.dev, hop.via or packet.destination
-            packet.step(host, f"route {route.prefix} table {route.table} dev {dev}" + (f" via {hop.via}" if hop.via else ""))
+            packet.step(
+                host, f"route {route.prefix} table {route.table} dev {dev}" + (f" via {hop.via}" if hop.via else "")
+            )
         return self._filter(node, packet) or self._out(node, dev, via, packet)
 
     def _lookup(self, node: NodeIndex, packet: _Packet) -> Route | None:
@@ -215,7 +219,7 @@ class Tracer:
         """Out of the tunnel on the receiver's Host, where its ingress is judged."""
         host = node.state.name
         tunnel = node.tunnels.get(vni)
-        entry = tunnel and node.interfaces.get(tunnel.bridge or tunnel.name)
+        entry = node.interfaces.get(tunnel.bridge or tunnel.name) if tunnel else None
         if tunnel is None or entry is None:
             return packet.lost(host, f"no tunnel end for VNI {vni}")
         packet.mark, packet.zone = entry.mark, entry.zone
@@ -273,4 +277,3 @@ def _socket(address: str, port: int) -> str:
 
 def _service(protocol: Protocol, port: int) -> str:
     return f"{port}/{protocol}" if port else str(protocol)
-

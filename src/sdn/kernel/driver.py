@@ -1,0 +1,133 @@
+"""Build a Plan in the kernel: namespaces, then rules, then links.
+
+One worker thread walks through the namespaces; the order is fail closed. When this process dies at any point, the
+kernel removes all of it, because nothing outside of the lab's namespaces was touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from sdn.kernel import node as messages
+from sdn.kernel import ruleset, sysctl
+from sdn.kernel.libnft import Nft
+from sdn.kernel.messages import Message
+from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, open_namespace
+from sdn.kernel.node import Indexes
+from sdn.kernel.rtnetlink import Netlink
+from sdn.plan.state import NodeState, Plan, Route, Veth
+
+Progress = Callable[[str], None]
+Item = TypeVar("Item")
+
+_STEPS = 8
+"""How many progress messages a long stage is cut into."""
+
+
+class Driver:
+    """Builds one Plan; remembers the indexes that it gave to links, for whoever changes the lab later."""
+
+    def __init__(self, progress: Progress = lambda _: None) -> None:
+        self.indexes: dict[str, Indexes] = {}
+        self._progress = progress
+        self._far: dict[tuple[str, str], Veth] = {}
+
+    def build(self, plan: Plan) -> None:
+        """Everything, from nothing. KernelError at the first thing that the kernel refuses."""
+        self.indexes = {name: Indexes() for name in plan}
+        self._far = {(node.name, uplink.name): uplink for node in plan.values() for uplink in node.uplinks}
+        with NamespaceWorker("build") as worker:
+            worker.run(None, lambda: self._build(plan))
+
+    def _build(self, plan: Plan) -> None:
+        self._stage("nodes", list(plan), lambda names: create(names, lambda name: self._found(plan[name])))
+        self._stage("underlay cables", list(plan.values()), self._cables)
+        self._stage("underlay and overlay", list(plan.values()), self._links)
+        self._stage("workloads", [n for n in plan.values() if n.ports], self._workloads)
+
+    def _stage(self, what: str, items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> None:
+        size = max(1, -(-len(items) // _STEPS))
+        for start in range(0, len(items), size):
+            part = items[start : start + size]
+            self._progress(f"{what} {start + len(part)} of {len(items)}")
+            work(part)
+
+    def _found(self, state: NodeState) -> None:
+        """In the node's new namespace: its switches, tables and, on a Host, all rules; no link exists yet."""
+        is_host = state.role == "host"
+        sysctl.write(sysctl.HOST if is_host else sysctl.SWITCH)
+        _send(messages.base(state))
+        if is_host:
+            with Nft() as nft:
+                nft.run(ruleset.skeleton())
+                nft.run_chunks(list(ruleset.populate(state)))
+
+    def _cables(self, nodes: Sequence[NodeState]) -> None:
+        for state in nodes:
+            mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]
+            peers = {veth.peer_node: open_namespace(veth.peer_node) for veth in mine}
+            try:
+                with inside(state.name):
+                    _send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
+            finally:
+                _close(peers.values())
+
+    def _cable(self, name: str, veth: Veth, netns: int) -> Message:
+        far = self._far[veth.peer_node, veth.peer_name]
+        return messages.cable(veth, far, self.indexes[name][veth.name], self.indexes[veth.peer_node][far.name], netns)
+
+    def _links(self, nodes: Sequence[NodeState]) -> None:
+        for state in nodes:
+            index = self.indexes[state.name]
+            overlay, ports = _names(state)
+            with inside(state.name):
+                _send(message for uplink in state.uplinks for message in messages.uplink(uplink, index[uplink.name]))
+                _send(messages.overlay_links(state, index))
+                _send(messages.rules(state))
+                _send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
+                _send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
+
+    def _workloads(self, nodes: Sequence[NodeState]) -> None:
+        create(port.namespace for state in nodes for port in state.ports)
+        for state in nodes:
+            self._ports(state)
+
+    def _ports(self, state: NodeState) -> None:
+        index = self.indexes[state.name]
+        overlay, ports = _names(state)
+        fds = {port.namespace: open_namespace(port.namespace) for port in state.ports}
+        try:
+            with inside(state.name):
+                _send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
+                _send(messages.neighbours((n for n in state.neighbours if n.dev in overlay), index))
+                _send(messages.fdb(state.fdb, state, index))
+                _send(messages.routes((r for r in state.routes if _uses(r, ports)), index))
+                for port in state.ports:
+                    enter(port.namespace)
+                    _send(messages.workload(port))
+        finally:
+            _close(fds.values())
+
+
+def _names(state: NodeState) -> tuple[frozenset[str], frozenset[str]]:
+    """The devices of the overlay, and those among them that are workloads' ports."""
+    ports = frozenset(port.name for port in state.ports)
+    return ports.union(link.name for link in state.links), ports
+
+
+def _uses(route: Route, devices: frozenset[str]) -> bool:
+    return any(hop.dev in devices for hop in route.nexthops)
+
+
+def _send(wanted: Iterable[Message]) -> None:
+    batch = list(wanted)
+    if batch:
+        with Netlink() as netlink:
+            netlink.send(batch)
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)

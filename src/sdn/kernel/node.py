@@ -1,0 +1,155 @@
+"""One node's planned state as netlink messages, in the order in which they must be sent.
+
+Pure: indexes of links are chosen here, descriptors of namespaces come in, messages come out. Rules before links: the
+caller has filled the firewall before any of this is sent, and ports of workloads come up last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sdn.kernel import links, routing
+from sdn.kernel.messages import Message
+from sdn.kernel.owned import alias
+from sdn.plan.state import (
+    GATEWAY_MAC,
+    LOCAL,
+    VXLAN_PORT,
+    Bridge,
+    Fdb,
+    Neighbour,
+    NodeState,
+    Port,
+    Route,
+    Veth,
+    Vxlan,
+)
+
+LOOPBACK = 1
+"""The index of `lo` in every namespace."""
+
+WORKLOAD_LINK = 2
+"""The index of `eth0` in a workload's namespace."""
+
+MARK_PRIORITY = 10
+LOCAL_PRIORITY = 100
+"""Workloads' packets see their Application's table and never get as far as the Host's own addresses (table local)."""
+
+_LOCAL_TABLE = routing.LOCAL_TABLE
+_PORT = links.PortFlags(hairpin=True)
+_TUNNEL = links.PortFlags(neigh_suppress=True)
+
+
+class Indexes(dict[str, int]):
+    """Name → index of a node's links; asking for a new name gives it the next index."""
+
+    def __init__(self) -> None:
+        super().__init__({"lo": LOOPBACK})
+        self._last = LOOPBACK
+
+    def __missing__(self, name: str) -> int:
+        self._last += 1
+        self[name] = self._last
+        return self._last
+
+
+def base(state: NodeState) -> Iterator[Message]:
+    """Loopback addresses, and for a Host the order of routing tables."""
+    for address in state.loopback:
+        single = address if "/" in address else f"{address}/{128 if ':' in address else 32}"
+        yield routing.address(LOOPBACK, single)
+    if state.role == "host":
+        for family in (4, 6):
+            yield routing.rule(family, routing.Rule(LOCAL_PRIORITY, _LOCAL_TABLE))
+            yield routing.rule(family, routing.Rule(0, _LOCAL_TABLE), remove=True)
+
+
+def cable(veth: Veth, far: Veth, index: int, far_index: int, far_netns: int) -> Message:
+    """Both ends of an underlay cable, made by the end whose node sorts first; both still down."""
+    return links.veth(
+        links.Device(veth.name, index, veth.mac, veth.mtu),
+        links.Device(far.name, far_index, far.mac, far.mtu, far_netns),
+    )
+
+
+def uplink(veth: Veth, index: int) -> Iterator[Message]:
+    """This end of a cable that exists: named and up."""
+    yield links.set_link(index, alias=alias(veth.alias), link_local=False)
+    yield links.set_up(index)
+
+
+def overlay_links(state: NodeState, index: Indexes) -> Iterator[Message]:
+    """Bridges first, since tunnels are ports of them."""
+    for bridge in (link for link in state.links if isinstance(link, Bridge)):
+        yield from bridge_link(bridge, index)
+    for tunnel in (link for link in state.links if isinstance(link, Vxlan)):
+        yield from tunnel_link(tunnel, index)
+
+
+def bridge_link(bridge: Bridge, index: Indexes) -> Iterator[Message]:
+    """A bridge with the gateway's MAC and addresses."""
+    own = index[bridge.name]
+    yield links.bridge(links.Device(bridge.name, own, bridge.mac, bridge.mtu))
+    yield links.set_link(own, alias=alias(bridge.alias), link_local=False)
+    yield from (routing.address(own, address) for address in bridge.addresses)
+    yield links.set_up(own)
+
+
+def tunnel_link(tunnel: Vxlan, index: Indexes) -> Iterator[Message]:
+    """A tunnel end, in its bridge if it has one; ARP and ND are answered before it, never sent through it."""
+    own = index[tunnel.name]
+    yield links.vxlan(links.Device(tunnel.name, own, tunnel.mac, tunnel.mtu), tunnel.vni, tunnel.local, VXLAN_PORT)
+    master = index[tunnel.bridge] if tunnel.bridge else -1
+    yield links.set_link(own, master=master, alias=alias(tunnel.alias), link_local=False)
+    if tunnel.bridge:
+        yield links.set_port(own, _TUNNEL)
+    yield from (routing.address(own, address) for address in tunnel.addresses)
+    yield links.set_up(own)
+
+
+def port_link(port: Port, index: Indexes, netns: int) -> Iterator[Message]:
+    """The Host's end of a workload's cable, up at once: the other end is still down, and the rules are in place."""
+    own = index[port.name]
+    here = links.Device(port.name, own, GATEWAY_MAC if not port.bridge else "", port.mtu)
+    yield links.veth(here, links.Device("eth0", WORKLOAD_LINK, port.mac, port.mtu, netns))
+    master = index[port.bridge] if port.bridge else -1
+    yield links.set_link(own, master=master, alias=alias(port.workload), link_local=False)
+    if port.bridge:
+        yield links.set_port(own, _PORT)
+    yield links.set_up(own)
+
+
+def workload(port: Port) -> Iterator[Message]:
+    """Everything inside the workload's own namespace, where `lo` is up already."""
+    yield links.set_link(WORKLOAD_LINK, alias=alias(port.workload), link_local=False)
+    yield from (routing.address(WORKLOAD_LINK, a, prefix_route=bool(port.bridge)) for a in port.addresses)
+    yield links.set_up(WORKLOAD_LINK)
+    for gateway in port.gateways:
+        default = "::/0" if ":" in gateway else "0.0.0.0/0"
+        yield routing.neighbour(WORKLOAD_LINK, gateway, GATEWAY_MAC)
+        yield routing.route(default, [routing.Hop(WORKLOAD_LINK, gateway, onlink=True)])
+    yield from (routing.neighbour(WORKLOAD_LINK, address, mac) for address, mac in port.peers)
+
+
+def rules(state: NodeState) -> Iterator[Message]:
+    """One rule per Application and family."""
+    for rule in state.rules:
+        yield routing.rule(rule.family, routing.Rule(MARK_PRIORITY, rule.table, rule.mark, ~LOCAL & 0xFFFFFFFF))
+
+
+def routes(wanted: Iterable[Route], index: Indexes) -> Iterator[Message]:
+    """Routes of any table."""
+    for route in wanted:
+        hops = [routing.Hop(index[hop.dev], hop.via, hop.onlink) for hop in route.nexthops]
+        yield routing.route(route.prefix, hops, table=route.table, kind=route.kind, metric=route.metric)
+
+
+def neighbours(wanted: Iterable[Neighbour], index: Indexes) -> Iterator[Message]:
+    """Permanent neighbours."""
+    return (routing.neighbour(index[n.dev], n.address, n.mac) for n in wanted)
+
+
+def fdb(wanted: Iterable[Fdb], state: NodeState, index: Indexes) -> Iterator[Message]:
+    """Forwarding entries of ports and tunnel ends; a routed tunnel end has no bridge above it."""
+    routed = {link.name for link in state.links if isinstance(link, Vxlan) and not link.bridge}
+    return (routing.fdb(index[e.dev], e.mac, dst=e.dst, bridged=e.dev not in routed) for e in wanted)

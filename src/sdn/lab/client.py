@@ -1,0 +1,205 @@
+"""The client's side of a lab: find it, start it, talk to it, enter it."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sdn import errors
+from sdn.errors import LabError, SdnError
+from sdn.kernel import sandbox
+from sdn.lab.messages import (
+    Ask,
+    Build,
+    Bye,
+    Describe,
+    Down,
+    Failed,
+    GetPlaced,
+    Info,
+    Observations,
+    PlacedReply,
+    Progress,
+    Reply,
+    Request,
+    receive_replies,
+    send,
+)
+from sdn.model import Ask as Why
+from sdn.model import Flow, Model, Observation, Placed, Question, Report
+from sdn.plan.desired import plan_placed
+from sdn.plan.ids import namespace_of
+from sdn.plan.state import Plan
+
+Report_ = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class Lab:
+    """A running lab. Each call is one connection, so that any number of clients may talk to it."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name = name
+        self.pid = pid
+        self._build: socket.socket | None = None
+        self._placed: Placed | None = None
+
+    def _ask(self, request: Request, progress: Report_ = _silent) -> Reply:
+        with sandbox.connect(self.name) as connection:
+            return _exchange(connection, request, progress)
+
+    def status(self, check: bool = True) -> Info:
+        """What the lab is, and with `check` whether the kernel still is as planned (`drift`)."""
+        reply = self._ask(Describe(check))
+        assert isinstance(reply, Info)
+        return reply
+
+    def placed(self) -> Placed:
+        """The Model with placement and addresses, as the holder has it."""
+        if self._placed is None:
+            reply = self._ask(GetPlaced())
+            assert isinstance(reply, PlacedReply)
+            self._placed = reply.placed
+        return self._placed
+
+    def plan(self) -> Plan:
+        """The desired state of every Host: a pure function of what is placed, so it is worked out here."""
+        return plan_placed(self.placed()).plan
+
+    def ask(
+        self, questions: Sequence[Question], wanted: Sequence[tuple[str, ...]], progress: Report_ = _silent
+    ) -> Observations:
+        """Send real packets."""
+        reply = self._ask(Ask(tuple(questions), tuple(wanted)), progress)
+        assert isinstance(reply, Observations)
+        return reply
+
+    def probe(self, flows: Sequence[Flow]) -> list[tuple[Observation, ...]]:
+        """Ask about these flows alone."""
+        asked = [Question(flow, _target(self.placed(), flow), _why(self.placed(), flow)) for flow in flows]
+        return list(self.ask(asked, [()] * len(asked)).observations)
+
+    def test(self, progress: Report_ = _silent) -> Report:
+        """The whole suite in this lab."""
+        from sdn.lab import suite  # noqa: PLC0415  the suite is a client of this module
+
+        return suite.run_in(self, progress)
+
+    def exec(self, workload: str, argv: Sequence[str]) -> int:
+        """Run a command inside a workload, on this terminal; returns its exit status."""
+        return sandbox.enter(self.pid, namespace_of(workload), list(argv))
+
+    def exec_node(self, node: str, argv: Sequence[str]) -> int:
+        """Run a command in the namespace of a Host or Switch."""
+        return sandbox.enter(self.pid, node, list(argv))
+
+    def built(self, progress: Report_ = _silent) -> Info:
+        """Wait for the build that this client asked for."""
+        assert self._build is not None
+        reply = _last(receive_replies(self._build), progress)
+        assert isinstance(reply, Info)
+        return reply
+
+    def down(self) -> None:
+        """End the lab, and return when the kernel has removed everything."""
+        with sandbox.connect(self.name) as connection:
+            _exchange(connection, Down(), _silent)
+        sandbox.wait_gone(self.pid)
+
+
+def up(
+    paths: Sequence[Path],
+    model: Model,
+    name: str | None = None,
+    progress: Report_ = _silent,
+    warnings: Sequence[str] = (),
+) -> Info:
+    """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays."""
+    lab = _start(name or model.name)
+    request = Build(model, tuple(str(path) for path in paths), tuple(warnings))
+    try:
+        with sandbox.connect(lab.name) as connection:
+            reply = _exchange(connection, request, progress)
+    except BaseException:
+        sandbox.wait_gone(lab.pid)
+        raise
+    assert isinstance(reply, Info)
+    return reply
+
+
+@contextmanager
+def temporary(model: Model) -> Iterator[Lab]:
+    """A lab that ends with the block. `built` waits for it, so that other work can be done meanwhile."""
+    lab = _start(sandbox.unused_name(model.name))
+    with sandbox.connect(lab.name) as connection:
+        lab._build = connection
+        send(connection, Build(model, ephemeral=True))
+        yield lab
+    sandbox.wait_gone(lab.pid)
+
+
+def labs() -> list[Info]:
+    """All labs of this user, by name."""
+    return [Lab(name, pid).status(check=False) for name, pid in sandbox.labs()]
+
+
+def connect(name: str | None = None) -> Lab:
+    """The lab of that name, or the only one there is."""
+    running = dict(sandbox.labs())
+    if name is None:
+        if not running:
+            raise LabError("no lab is running; start one with `sdn up FILE`")
+        if len(running) > 1:
+            raise LabError(f"several labs are running: {', '.join(sorted(running))}; choose one with --lab NAME")
+        name = next(iter(running))
+    if name not in running:
+        there_are = f"there are: {', '.join(sorted(running))}" if running else "none is running"
+        raise LabError(f"no lab is called {name!r}; {there_are}")
+    return Lab(name, running[name])
+
+
+def _start(name: str) -> Lab:
+    return Lab(name, sandbox.start(name, [sys.executable, "-m", "sdn.lab.holder"]))
+
+
+def _exchange(connection: socket.socket, request: Request, progress: Report_) -> Reply:
+    send(connection, request)
+    return _last(receive_replies(connection), progress)
+
+
+def _last(replies: Iterator[Reply], progress: Report_) -> Reply:
+    for reply in replies:
+        if isinstance(reply, Progress):
+            progress(reply.stage)
+        elif isinstance(reply, Failed):
+            raise _error(reply)
+        else:
+            return reply
+    return Bye()
+
+
+def _error(failed: Failed) -> Exception:
+    """The holder's error as it was there; a bug keeps the traceback that only the holder saw."""
+    if failed.bug:
+        return RuntimeError(f"the holder of the lab failed:\n{failed.bug}")
+    kind = getattr(errors, failed.kind, LabError)
+    known = isinstance(kind, type) and issubclass(kind, SdnError)
+    if known and kind not in (errors.SpecError, errors.UnschedulableError):
+        return kind(failed.message)
+    return LabError(failed.message)
+
+
+def _target(placed: Placed, flow: Flow) -> str:
+    owner = next((e.workload for e in placed.endpoints.values() if flow.destination in e.addresses), "")
+    return next((s.key for s in placed.model.services if flow.destination in s.addresses), owner)
+
+
+def _why(placed: Placed, flow: Flow) -> Why:
+    is_service = any(flow.destination in service.addresses for service in placed.model.services)
+    return Why.SERVICE if is_service else Why.EXPECT

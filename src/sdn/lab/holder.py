@@ -1,0 +1,216 @@
+"""The holder: the one process that a lab is. When it ends, however it ends, the kernel removes the lab.
+
+It runs as pid 1 of the lab's own pid namespace, inside the lab's user (when not root), mount and network namespaces,
+and answers on a Unix socket that was bound before it moved there. What touches the kernel is done one at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from sdn.errors import LabError, SdnError
+from sdn.kernel import sandbox
+from sdn.kernel.driver import Driver
+from sdn.kernel.readback import drift
+from sdn.lab.messages import (
+    Ask,
+    Build,
+    Bye,
+    Describe,
+    Down,
+    Failed,
+    GetPlaced,
+    Info,
+    Observations,
+    PlacedReply,
+    Progress,
+    Reply,
+    Request,
+    receive_request,
+    send,
+)
+from sdn.model import Kind, Placed, SegmentKind
+from sdn.plan.desired import Prepared, prepare
+from sdn.plan.ids import namespace_of
+from sdn.plan.state import Plan
+from sdn.probe.engine import Engine
+
+Say = Callable[[str], None]
+
+
+class Holder:
+    """The state of one lab, and what it does for each request."""
+
+    def __init__(self, name: str) -> None:
+        self.info = Info(name=name, pid=0, since=time.time(), state="building")
+        self._lock = threading.Lock()
+        self._prepared: Prepared | None = None
+        self._engine: Engine | None = None
+
+    def handle(self, request: Request, say: Say) -> Reply:
+        """Do one request; `say` reports stages of the long ones."""
+        match request:
+            case Describe(check):
+                return self._describe(check)
+            case GetPlaced():
+                return PlacedReply(self._ready().placed)
+            case Build():
+                with self._lock:
+                    return self._build(request, say)
+            case Ask():
+                with self._lock:
+                    return self._ask(request, say)
+            case Down():
+                return Bye()
+
+    def _ready(self) -> Prepared:
+        if self._prepared is None or self.info.state != "up":
+            raise LabError(
+                f"lab {self.info.name} is still {self.info.state}; try again when `sdn ls` says that it is up"
+            )
+        return self._prepared
+
+    def _build(self, request: Build, say: Say) -> Info:
+        if self._prepared is not None:
+            raise LabError(f"lab {self.info.name} has been built already; end it with `sdn down {self.info.name}`")
+        clock = _Clock(say)
+        clock("place, compile, plan")
+        self._prepared = prepared = prepare(request.model)
+        self.info = replace(self.info, sources=request.sources, warnings=request.warnings)
+        Driver(clock).build(prepared.plan)
+        clock("")
+        self.info = replace(
+            self.info, state="up", counts=counts(prepared.placed, prepared.plan), stages=tuple(clock.stages)
+        )
+        return self.info
+
+    def _describe(self, check: bool) -> Info:
+        if not check or self.info.state != "up":
+            return self.info
+        with self._lock:
+            return replace(self.info, drift=tuple(drift(self._ready().plan)))
+
+    def _ask(self, request: Ask, say: Say) -> Observations:
+        prepared = self._ready()
+        hosts = [name for name, node in prepared.plan.items() if node.role == "host"]
+        say(f"{len(request.questions)} questions")
+        engine = Engine(prepared.placed, lambda name: namespace_of(name) if "/" in name else name, hosts)
+        try:
+            engine.listen()
+            observed = engine.ask(request.questions, request.wanted, request.deadline)
+        finally:
+            engine.close()
+        return Observations(observed)
+
+
+class _Clock:
+    """Says each stage and keeps how long it took, by its first words."""
+
+    def __init__(self, say: Say) -> None:
+        self.stages: list[tuple[str, float]] = []
+        self._say = say
+        self._name = ""
+        self._since = time.monotonic()
+
+    def __call__(self, stage: str) -> None:
+        now = time.monotonic()
+        if self._name:
+            self.stages.append((self._name, round(now - self._since, 4)))
+        self._name, self._since = stage, now
+        if stage:
+            self._say(stage)
+
+
+def counts(placed: Placed, plan: Plan) -> dict[str, int]:
+    """What a lab is made of."""
+    model = placed.model
+    used = {(endpoint.application, endpoint.segment) for endpoint in placed.endpoints.values()}
+    segments = [(a.name, s) for a in model.applications for s in a.segments if (a.name, s.name) in used]
+    firewalls = [node.firewall for node in plan.values() if node.firewall is not None]
+    return {
+        "hosts": sum(1 for node in plan.values() if node.role == "host"),
+        "switches": sum(1 for node in plan.values() if node.role != "host"),
+        "vms": sum(1 for workload in model.workloads if workload.kind is Kind.VM),
+        "pods": sum(1 for workload in model.workloads if workload.kind is Kind.POD),
+        "applications": len({name for name, _ in segments}),
+        "segments": len(segments),
+        "l2 segments": sum(1 for _, segment in segments if segment.kind is SegmentKind.L2),
+        "services": len(model.services),
+        "policies": len(model.network_policies) + len(model.policies),
+        "rules": sum(len(chain.rules) for firewall in firewalls for chain in firewall.chains),
+        "set elements": sum(len(s.elements) for firewall in firewalls for s in firewall.sets),
+    }
+
+
+def serve(listener: socket.socket, holder: Holder) -> None:
+    """Answer clients until one of them ends the lab."""
+    while True:
+        connection, _ = listener.accept()
+        if not sandbox.is_ours(connection):
+            connection.close()
+            continue
+        threading.Thread(target=_session, args=(connection, holder), daemon=True).start()
+
+
+def _session(connection: socket.socket, holder: Holder) -> None:
+    """One client. A build that fails, or whose client leaves meanwhile, ends the lab: nothing half built stays."""
+    with connection:
+        while True:
+            try:
+                request = receive_request(connection)
+            except (ValueError, OSError):
+                return
+            if request is None:
+                return
+            reply = _reply(connection, request, holder)
+            try:
+                send(connection, reply)
+            except OSError:
+                if isinstance(request, Build):
+                    os._exit(1)
+                return
+            if isinstance(request, Down) or (isinstance(request, Build) and isinstance(reply, Failed)):
+                os._exit(0)
+            if isinstance(request, Build) and request.ephemeral:
+                _wait_for_end(connection)
+                os._exit(0)
+
+
+def _wait_for_end(connection: socket.socket) -> None:
+    try:
+        connection.recv(1)
+    except OSError:
+        return
+
+
+def _reply(connection: socket.socket, request: Request, holder: Holder) -> Reply:
+    def say(stage: str) -> None:
+        try:
+            send(connection, Progress(stage))
+        except OSError:
+            if isinstance(request, Build):
+                os._exit(1)
+
+    try:
+        return holder.handle(request, say)
+    except SdnError as error:
+        return Failed(type(error).__name__, str(error))
+    except Exception as error:
+        return Failed(type(error).__name__, str(error), traceback.format_exc())
+
+
+def main() -> None:
+    """Entry point of `python -m sdn.lab.holder`, started by the launcher with its listening socket."""
+    name, listener = sandbox.inherited()
+    serve(listener, Holder(name))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""`sdn test`: ask every question three ways, compare the answers, and report.
+
+The holder builds and probes in one process while this one evaluates and traces in another, from the same Model: the
+plan is a pure function of it, so both have the same plan without sending it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sdn.lab import client
+from sdn.lab.messages import Observations
+from sdn.model import Answer, Ask, Disposition, Model, Observation, Question, Report, Result, Timing, Trace
+from sdn.plan.desired import Prepared, plan_placed, prepare
+from sdn.plan.trace import Tracer
+from sdn.policy.evaluate import Oracle
+from sdn.policy.lint import warnings
+from sdn.probe.compare import compare
+from sdn.probe.questions import expectation_questions, questions
+from sdn.spec.load import Loaded, load
+
+Progress = Callable[[str], None]
+
+
+class Stopwatch:
+    """Stages and how long they took, in seconds."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.timings: list[Timing] = []
+        self._progress = progress
+        self._stage = ""
+        self._since = 0.0
+
+    def stage(self, name: str) -> None:
+        """End the running stage and begin another; an empty name only ends."""
+        now = time.monotonic()
+        if self._stage:
+            self.timings.append(Timing(self._stage, round(now - self._since, 3)))
+        self._stage, self._since = name, now
+        if name:
+            self._progress(name)
+
+
+def run(paths: Sequence[Path], progress: Progress = lambda _: None) -> Report:
+    """Build a lab that ends with this call, and test it. Raises what loading, placing and building raise."""
+    watch = Stopwatch(progress)
+    watch.stage("load")
+    loaded = load(paths)
+    watch.stage("build")
+    with ThreadPoolExecutor(1) as side, client.temporary(loaded.model) as lab:
+        built = side.submit(lab.built)
+        answers = Answers(prepare(loaded.model))
+        info = built.result()
+        watch.stage("probe")
+        asked = side.submit(lab.ask, answers.questions, answers.wanted)
+        answers.work()
+        observed = asked.result()
+        watch.stage("down")
+    watch.stage("")
+    return _report(loaded.model, info.counts, watch, answers, observed, _warnings(loaded))
+
+
+def run_in(lab: client.Lab, progress: Progress = lambda _: None) -> Report:
+    """Test a lab that is running, as it is now, and leave it running."""
+    watch = Stopwatch(progress)
+    watch.stage("plan")
+    placed = lab.placed()
+    info = lab.status(check=False)
+    answers = Answers(plan_placed(placed))
+    watch.stage("probe")
+    with ThreadPoolExecutor(1) as side:
+        asked = side.submit(lab.ask, answers.questions, answers.wanted)
+        answers.work()
+        observed = asked.result()
+    watch.stage("")
+    return _report(placed.model, info.counts, watch, answers, observed, info.warnings)
+
+
+class Answers:
+    """What policy and plan say to every question; no kernel is needed for it."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self.oracle = Oracle(prepared.placed)
+        self.tracer = Tracer(prepared.plan)
+        asked = dict.fromkeys(questions(prepared.placed))
+        expected = expectation_questions(prepared.placed)
+        known = {(q.flow, q.target): q for q in asked}
+        for question in expected:
+            if (question.flow, question.target) not in known:
+                asked[question] = None
+        self.questions = tuple(asked)
+        self.evaluated: list[tuple[Answer, ...]] = [self.oracle.evaluate(q.flow) for q in self.questions]
+        self.traced: list[tuple[Trace, ...]] = []
+
+    @property
+    def wanted(self) -> tuple[tuple[str, ...], ...]:
+        """Who should answer each question at least once: every Backend that policy lets it reach."""
+        return tuple(tuple(a.backend for a in answers if a.verdict.allowed) for answers in self.evaluated)
+
+    def work(self) -> None:
+        """Trace every question; done while the holder sends packets."""
+        self.traced = [self.tracer.trace(question.flow) for question in self.questions]
+
+    def results(self, observed: Observations) -> tuple[Result, ...]:
+        """All three answers side by side."""
+        together = zip(self.questions, self.evaluated, self.traced, observed.observations, strict=True)
+        return tuple(_result(*each) for each in together)
+
+
+def _result(
+    question: Question, evaluated: tuple[Answer, ...], traces: tuple[Trace, ...], seen: tuple[Observation, ...]
+) -> Result:
+    traced = tuple(trace.answer for trace in traces)
+    why = compare(question, evaluated, traced, seen)
+    return Result(question, evaluated, traced, seen, traces[0].steps, why)
+
+
+def _report(
+    model: Model,
+    counts: dict[str, int],
+    watch: Stopwatch,
+    answers: Answers,
+    observed: Observations,
+    notes: Sequence[str],
+) -> Report:
+    results = answers.results(observed)
+    return Report(
+        lab=model.name,
+        counts=counts,
+        timings=tuple(watch.timings),
+        results=results,
+        failed_expectations=failed_expectations(model, results),
+        warnings=(*notes, *observed.dead),
+    )
+
+
+def failed_expectations(model: Model, results: Sequence[Result]) -> tuple[str, ...]:
+    """A sentence for each `expect:` line that does not hold for every flow that it speaks of."""
+    by_flow: dict[tuple[str, str, str, int], list[Result]] = {}
+    for result in results:
+        flow = result.question.flow
+        for name in {result.question.target, flow.destination}:
+            by_flow.setdefault((flow.source, name, flow.protocol, flow.port), []).append(result)
+    failed = []
+    for expected in model.expectations:
+        key = (expected.source, expected.destination, expected.protocol, expected.port)
+        found = [answer for result in by_flow.get(key, []) for answer in result.evaluate]
+        wrong = [answer for answer in found if answer.verdict.disposition is not expected.disposition]
+        service = f"{expected.port}/{expected.protocol}" if expected.port else str(expected.protocol)
+        what = f"{expected.at}: expected {expected.source} → {expected.destination} {service}: {expected.disposition}"
+        if wrong:
+            verdict = wrong[0].verdict
+            failed.append(f"{what}, but it is {verdict.disposition} by {verdict.rule}")
+        elif not found:
+            failed.append(f"{what}, but nobody asked: they share no IP family")
+    return tuple(failed)
+
+
+def _warnings(loaded: Loaded) -> tuple[str, ...]:
+    return (*loaded.warnings, *warnings(loaded.model, loaded.where))
+
+
+__all__ = ["Answers", "Ask", "Disposition", "failed_expectations", "run", "run_in"]

@@ -1,0 +1,140 @@
+"""Our own lab file: one YAML mapping that holds a whole lab, read into parts of a Model.
+
+Every mistake is reported at once: of shape (a field, a type, a text) by the forms, of sense (a name that does not
+exist, a subnet that is too small) by the builders, which skip what has no shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sdn.errors import Problem
+from sdn.model import Application, Expectation, Namespace, Options, Segment, Underlay
+from sdn.spec.expect import Directory, parse_line
+from sdn.spec.labfile import networks, policies, services, underlay, workloads
+from sdn.spec.labfile.complaints import Complaints, suggest
+from sdn.spec.labfile.forms import LabForm, NodeForm, WorkloadForm
+from sdn.spec.labfile.workloads import Group
+from sdn.spec.parts import LabParts, place_key
+from sdn.spec.source import Document
+
+FLAT = "cluster"
+"""The application of Kubernetes manifests, which a lab may load beside its own."""
+FLAT_SEGMENT = "pods"
+
+
+def parse(document: Document, problems: list[Problem]) -> LabParts | None:
+    """The parts of the lab in a document; None if its mistakes, added to `problems`, leave nothing to go on with."""
+    complaints = Complaints(document, problems)
+    form = complaints.read(LabForm)
+    if form is None:
+        return None
+    prefixes = services.prefixes(form, complaints)
+    groups = workloads.find(form, complaints)
+    segments = networks.build(form.applications, workloads.members(groups), prefixes, complaints)
+    inline = policies.inline(form, document, complaints, problems)
+    parts = LabParts(
+        name=form.lab,
+        underlay=underlay.build(form.underlay, complaints) if form.underlay else None,
+        applications=_applications(form, segments, complaints),
+        workloads=[one for group in groups for one in workloads.make(group, segments, complaints)],
+        namespaces=_namespaces(form),
+        services=services.build(form, segments, prefixes, complaints),
+        network_policies=inline.policies,
+        policies=policies.build(form, _known(form, complaints), complaints),
+        options=Options(form.options.ipblock_matches_pods),
+        service_prefixes=prefixes,
+        where=inline.where,
+        warnings=inline.warnings,
+        manifests=tuple(form.manifests),
+    )
+    _check_hosts(groups, parts.underlay, complaints)
+    parts.expectations = _expectations(form, parts, complaints)
+    _note_places(form, groups, parts.where, complaints)
+    return parts
+
+
+def _applications(
+    form: LabForm, segments: Mapping[str, tuple[Segment, ...]], complaints: Complaints
+) -> list[Application]:
+    known = {*(complaints.written("applications") or ()), FLAT}
+    for name, one in form.applications.items():
+        for index, other in enumerate(one.connects):
+            path = ("applications", name, "connects", index)
+            if other == name:
+                complaints.at(path, f'"{name}" is connected to itself anyway; leave it out')
+            elif other not in known:
+                complaints.at(path, f'application "{other}" is not defined{suggest(other, known - {name, FLAT})}')
+    return [
+        Application(name, segments[name], tuple(sorted(set(one.connects))))
+        for name, one in sorted(form.applications.items())
+    ]
+
+
+def _namespaces(form: LabForm) -> list[Namespace]:
+    labels = {name: one.namespace_labels for name, one in form.applications.items()}
+    if form.nodes:
+        labels.setdefault(workloads.NODES, {})
+    return [Namespace(name, own | {"kubernetes.io/metadata.name": name}) for name, own in sorted(labels.items())]
+
+
+def _known(form: LabForm, complaints: Complaints) -> policies.Known:
+    """The names that were written, also those of things that are wrong otherwise."""
+    written = complaints.written("applications") or {}
+    segments = {FLAT_SEGMENT}
+    for application, one in form.applications.items():
+        segments |= set(complaints.written("applications", application, "segments") or networks.with_default(one))
+    return policies.Known({*written, FLAT}, segments)
+
+
+def _check_hosts(groups: Sequence[Group], underlay: Underlay | None, complaints: Complaints) -> None:
+    """A workload may be fixed on a Host, a Pod also on a node; of a default underlay the Hosts are not known here."""
+    if underlay is None or complaints.touched(("underlay",)):
+        return
+    hosts = {host.name for host in underlay.hosts}
+    nodes = {name for group in groups if isinstance(group.form, NodeForm) for name in group.names}
+    for group in groups:
+        wanted = group.form.host
+        is_pod = isinstance(group.form, WorkloadForm) and group.form.kind == "pod"
+        known = hosts | nodes if is_pod else hosts
+        if wanted is not None and wanted not in known:
+            complaints.at((*group.path, "host"), f'host "{wanted}" is not defined{suggest(wanted, known)}')
+
+
+def _expectations(form: LabForm, parts: LabParts, complaints: Complaints) -> list[Expectation]:
+    directory = Directory(parts.workloads, parts.services)
+    unsure = complaints.touched(("applications",)) or complaints.touched(("nodes",))
+    result: list[Expectation] = []
+    for index, one in enumerate(form.expect):
+        path = ("expect", index)
+        # YAML reads `a → b 80/tcp: allow` as a mapping of one key, quoted it is text.
+        text = one if isinstance(one, str) else ", ".join(f"{key}: {value}" for key, value in one.items())
+        try:
+            line = parse_line(text)
+        except ValueError as error:
+            complaints.at(path, str(error))
+            continue
+        try:
+            result += directory.expectations(line, complaints.place(path))
+        except ValueError as error:
+            if not unsure:
+                complaints.at(path, str(error))
+    return result
+
+
+def _note_places(form: LabForm, groups: Sequence[Group], where: dict[str, str], complaints: Complaints) -> None:
+    for group in groups:
+        place = complaints.place(group.path)
+        where.update((place_key("workload", key), place) for key in group.keys)
+    for name, one in form.applications.items():
+        path = ("applications", name)
+        where[place_key("application", name)] = where[place_key("namespace", name)] = complaints.place(path)
+        for service in one.services:
+            where[place_key("service", f"{name}/{service}")] = complaints.place((*path, "services", service))
+    for index, policy in enumerate(form.policies):
+        where[place_key("policy", policy.name)] = complaints.place(("policies", index))
+    if form.underlay is not None:
+        for field, kind in (("hosts", "host"), ("switches", "switch")):
+            items = getattr(form.underlay, field)
+            for index, item in enumerate(items if isinstance(items, list) else ()):
+                where[place_key(kind, item.name)] = complaints.place(("underlay", field, index))

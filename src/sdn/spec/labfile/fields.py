@@ -1,0 +1,82 @@
+"""Types of the fields of a lab file: each reads one text into its value and tells editors how it is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, WithJsonSchema, model_validator
+
+from sdn.model import Port, PortRange, ServicePort
+from sdn.spec.labfile import text
+
+TEXT: dict[str, Any] = {"type": "string"}
+TEXT_OR_INTEGER: dict[str, Any] = {"type": ["string", "integer"]}
+TEXT_OR_NUMBER: dict[str, Any] = {"type": ["string", "number"]}
+
+Name = Annotated[
+    str, PlainValidator(text.name), WithJsonSchema(TEXT | {"pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"})
+]
+LabelKey = Annotated[str, PlainValidator(text.label_key), WithJsonSchema(TEXT)]
+LabelValue = Annotated[str, PlainValidator(text.label_value), WithJsonSchema(TEXT)]
+Labels = dict[LabelKey, LabelValue]
+WorkloadPort = Annotated[
+    Port,
+    PlainValidator(text.workload_port),
+    WithJsonSchema(TEXT_OR_INTEGER | {"examples": ["80/tcp", "http=8080/tcp"]}),
+]
+ServicePortText = Annotated[
+    ServicePort,
+    PlainValidator(text.service_port),
+    WithJsonSchema(TEXT_OR_INTEGER | {"examples": ["80:8080/tcp", "http=80:http/tcp"]}),
+]
+RulePort = Annotated[
+    PortRange,
+    PlainValidator(text.rule_port),
+    WithJsonSchema(TEXT_OR_INTEGER | {"examples": ["5432/tcp", "8000-8100/tcp", "http/tcp", "udp", "icmp"]}),
+]
+Cpu = Annotated[int, PlainValidator(text.cpu), WithJsonSchema(TEXT_OR_NUMBER | {"examples": [2, 0.5, "500m"]})]
+Memory = Annotated[int, PlainValidator(text.memory), WithJsonSchema(TEXT | {"examples": ["256Mi", "4Gi"]})]
+Bandwidth = Annotated[int, PlainValidator(text.bandwidth), WithJsonSchema(TEXT | {"examples": ["10Gbit"]})]
+Loss = Annotated[int, PlainValidator(text.loss), WithJsonSchema(TEXT | {"examples": ["1%"]})]
+Delay = Annotated[int, PlainValidator(text.delay), WithJsonSchema(TEXT | {"examples": ["5ms"]})]
+Subnet = Annotated[str, PlainValidator(text.subnet), WithJsonSchema(TEXT | {"examples": ["10.1.1.0/24"]})]
+Block = Annotated[str, PlainValidator(text.block), WithJsonSchema(TEXT | {"examples": ["203.0.113.0/24"]})]
+Address = Annotated[str, PlainValidator(text.address), WithJsonSchema(TEXT | {"examples": ["10.1.1.5"]})]
+
+Mtu = Annotated[int, Field(ge=1280, le=65535)]
+Replicas = Annotated[int, Field(ge=0, le=200_000)]
+Hosts = Annotated[int, Field(ge=1, le=10_000)]
+Switches = Annotated[int, Field(ge=1, le=1_000)]
+
+
+class Form(BaseModel):
+    """A mapping of a lab file. Unknown fields are refused, and nothing is converted: `replicas: "3"` is a mistake.
+
+    A field without a value counts as left out, except in policies: there a list that was commented out would silently
+    mean "anybody".
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, arbitrary_types_allowed=True
+    )
+    empty_is_absent: ClassVar[bool] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_empty(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if isinstance(value, dict) and cls.empty_is_absent:
+            return {key: one for key, one in value.items() if one is not None}
+        return value
+
+
+def by_kind(message: str) -> Discriminator:
+    """Tells alternatives apart by what was written: number, text, list or mapping; so only one of them complains."""
+    return Discriminator(_kind, custom_error_type="kind", custom_error_message=message)
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return None
+    return {int: "number", str: "text", list: "list", dict: "mapping"}.get(type(value))

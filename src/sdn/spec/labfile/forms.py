@@ -1,0 +1,296 @@
+"""The lab file as people write it: one form per mapping, field by field, checked for shape but not yet for sense."""
+
+# ruff: noqa: RUF012 - pydantic copies mutable defaults for every form
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, Tag
+
+from sdn.spec.labfile.fields import (
+    Address,
+    Bandwidth,
+    Block,
+    Cpu,
+    Delay,
+    Form,
+    Hosts,
+    LabelKey,
+    Labels,
+    LabelValue,
+    Loss,
+    Memory,
+    Mtu,
+    Name,
+    Replicas,
+    RulePort,
+    ServicePortText,
+    Subnet,
+    Switches,
+    WorkloadPort,
+    by_kind,
+)
+
+Effect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class TaintForm(Form):
+    """Keeps workloads away that do not tolerate it."""
+
+    key: LabelKey
+    value: LabelValue = ""
+    effect: Effect = "NoSchedule"
+
+
+class TolerationForm(Form):
+    """Kubernetes' toleration: `operator: Exists` without `key` tolerates every taint; no `effect` means each."""
+
+    key: LabelKey | None = None
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: LabelValue = ""
+    effect: Effect | None = None
+
+
+class HostForm(Form):
+    """What one Host, or each of `count` alike, offers."""
+
+    cpu: Cpu = 64_000
+    """Cores (16) or millicores (500m)."""
+    memory: Memory = 256 * 1024
+    """With its unit: 64Gi."""
+    pods: Annotated[int, Field(ge=0, le=100_000)] = 256
+    """The most workloads it may run."""
+    labels: Labels = {}
+    taints: list[TaintForm] = []
+
+
+class NamedHostForm(HostForm):
+    """One Host by name."""
+
+    name: Name
+    leaf: Name | None = None
+    """The leaf it hangs on; dealt out in turn if left out."""
+
+
+class AlikeHostsForm(HostForm):
+    """`count` Hosts alike: host-1, host-2, ..."""
+
+    count: Hosts
+
+
+class SwitchForm(Form):
+    """One Switch of an explicit underlay."""
+
+    name: Name
+    role: Literal["leaf", "spine", "border"] = "leaf"
+
+
+class LinkForm(Form):
+    """One cable of an explicit underlay, between two Hosts or Switches."""
+
+    a: Name
+    b: Name
+    mtu: Mtu | None = None
+    """Bytes; the underlay's if left out."""
+    bandwidth: Bandwidth | None = None
+    loss: Loss | None = None
+    delay: Delay | None = None
+
+
+class UnderlayForm(Form):
+    """The physical network: a leaf–spine fabric from counts, or explicit `switches` and `links`."""
+
+    hosts: Annotated[
+        Annotated[Hosts, Tag("number")]
+        | Annotated[list[NamedHostForm], Tag("list")]
+        | Annotated[AlikeHostsForm, Tag("mapping")],
+        by_kind("expected a number of hosts, a list of {name: ...}, or {count: ..., cpu: ..., ...}"),
+    ]
+    """A count, a list of Hosts by name, or a mapping with `count` and what each offers."""
+    leaves: Switches | None = None
+    """Leaf switches: leaf-1, leaf-2, ... (2, or 1 for a single Host)."""
+    spines: Switches | None = None
+    """Spine switches: spine-1, spine-2, ... (2)."""
+    uplinks: Annotated[int, Field(ge=1, le=16)] | None = None
+    """Leaves that each Host is connected to (1)."""
+    mtu: Mtu = 9000
+    """Bytes, of every link that does not say its own."""
+    bandwidth: Bandwidth = 0
+    """Of every link that does not say its own; unlimited if left out."""
+    loss: Loss = 0
+    delay: Delay = 0
+    family: Literal["ipv4", "ipv6"] = "ipv4"
+    """The IP version that carries the tunnels; workloads are free to use both."""
+    switches: list[SwitchForm] | None = None
+    links: list[LinkForm] | None = None
+
+
+class SegmentForm(Form):
+    """A subnet of an Application."""
+
+    kind: Literal["l2", "routed"] = "l2"
+    """l2: one broadcast domain over Hosts. routed: every Host owns a slice, for large flat pod networks."""
+    subnets: list[Subnet] = []
+    """At most one per IP version; chosen for you (dual stack) if left out."""
+    slice4: Annotated[int, Field(ge=1, le=30)] | None = None
+    """Prefix length of what one Host owns of a routed segment."""
+    slice6: Annotated[int, Field(ge=1, le=126)] | None = None
+
+
+class RunnableForm(Form):
+    """What workloads and nodes have in common."""
+
+    replicas: Replicas | None = None
+    """Makes NAME-0, NAME-1, ...; left out, there is one, called NAME."""
+    labels: Labels = {}
+    segment: Name | None = None
+    host: Name | None = None
+    """The Host, or node, it must run on."""
+    node_selector: Labels = {}
+    """Labels that its Host, or node, must have."""
+    tolerations: list[TolerationForm] = []
+    spread: LabelKey | None = None
+    """Label of Hosts over which replicas are spread; over Hosts if left out."""
+    ip: list[Address] = []
+    """Addresses of its own choice, at most one per IP version."""
+
+
+class WorkloadForm(RunnableForm):
+    """A Pod or VM, or several alike."""
+
+    kind: Literal["pod", "vm"] = "pod"
+    ports: list[WorkloadPort] = []
+    """What it listens on: 80/tcp, or http=8080/tcp to give the port a name."""
+    cpu: Cpu = 0
+    memory: Memory = 0
+    command: list[str] = []
+    """A program and its arguments to run inside; none is needed for probes."""
+
+
+class NodeForm(RunnableForm):
+    """A Kubernetes node: a VM that runs Pods. It has an endpoint of its own only if it names an application."""
+
+    application: Name | None = None
+    cpu: Cpu = 4_000
+    memory: Memory = 8 * 1024
+    pods: Annotated[int, Field(ge=0, le=1_000)] = 110
+    taints: list[TaintForm] = []
+
+
+class ServiceForm(Form):
+    """A virtual address; its Backends are the workloads of its application that `selector` matches."""
+
+    ports: Annotated[list[ServicePortText], Field(min_length=1)]
+    """Clients' port and the backend's: 80:8080/tcp, http=80:web/tcp."""
+    selector: Labels
+    address: Annotated[
+        Annotated[Literal["auto", "none"], Tag("text")] | Annotated[list[Address], Tag("list")],
+        by_kind("expected auto, none (headless) or a list of addresses"),
+    ] = "auto"
+    """auto: chosen from the service prefixes. none: a name only. Or addresses, at most one per IP version."""
+
+
+class ApplicationForm(Form):
+    """One application's virtual network and what runs in it; also a namespace of the same name."""
+
+    connects: list[Name] = []
+    """Applications it is connected to, both ways; to all others there is no path."""
+    namespace_labels: Labels = {}
+    segments: dict[Name, SegmentForm] = {}
+    """Left out, the application gets one l2 segment called default."""
+    workloads: dict[Name, WorkloadForm] = {}
+    services: dict[Name, ServiceForm] = {}
+
+
+class PolicyForm(Form):
+    """Base of everything in policies: a field without a value is a mistake there, never "anybody"."""
+
+    empty_is_absent: ClassVar[bool] = False
+
+
+class RequirementForm(PolicyForm):
+    """Kubernetes' matchExpressions element."""
+
+    key: LabelKey
+    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
+    values: list[LabelValue] = []
+
+
+class SelectorForm(PolicyForm):
+    """Workloads: every field that is given must match."""
+
+    labels: Labels | None = None
+    expressions: list[RequirementForm] | None = None
+    namespace_labels: Labels | None = None
+    namespaces: list[Name] | None = None
+    applications: list[Name] | None = None
+    segments: list[Name] | None = None
+    kind: Literal["pod", "vm"] | None = None
+    name: str | None = None
+    """A shell pattern on the workload's name: web-*"""
+
+
+class PeerForm(SelectorForm):
+    """Workloads, or an `address` without the addresses in `except`."""
+
+    address: Block | None = None
+    excepts: list[Block] | None = Field(default=None, alias="except")
+
+
+class RuleForm(PolicyForm):
+    """No `from` or `to`: anybody. No `ports`: every port and protocol."""
+
+    action: Literal["allow", "deny", "reject", "pass"]
+    direction: Literal["ingress", "egress"]
+    sources: list[PeerForm] | None = Field(default=None, alias="from")
+    """Of an ingress rule."""
+    destinations: list[PeerForm] | None = Field(default=None, alias="to")
+    """Of an egress rule."""
+    ports: list[RulePort] | None = None
+
+
+class TierPolicyForm(PolicyForm):
+    """An ordered list of rules in one tier; the first that matches decides."""
+
+    name: Name
+    tier: Literal["emergency", "infrastructure", "environment", "application"] = "application"
+    priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    """Lower comes first."""
+    applies_to: list[SelectorForm] | None = None
+    """Whom it is for; every workload if left out."""
+    rules: list[RuleForm]
+
+
+class OptionsForm(Form):
+    """Where real systems differ, the lab says which one it is."""
+
+    ipblock_matches_pods: bool = True
+    """NetworkPolicy's ipBlock also matches addresses of workloads."""
+
+
+class LabForm(Form):
+    """A lab: underlay, applications, policies and expectations in one file."""
+
+    lab: Name
+    """The lab's name."""
+    underlay: UnderlayForm | None = None
+    """Left out, a leaf–spine fabric that is large enough."""
+    applications: dict[Name, ApplicationForm] = {}
+    nodes: dict[Name, NodeForm] = {}
+    """Kubernetes nodes: VMs that run the pods; without any, pods run on Hosts directly."""
+    policies: list[TierPolicyForm] = []
+    network_policies: list[dict[str, Any]] = []
+    """Kubernetes NetworkPolicy objects: metadata and spec."""
+    manifests: list[Annotated[str, Field(min_length=1)]] = []
+    """Kubernetes files or folders to load too, relative to this file."""
+    service_prefixes: list[Subnet] = []
+    """Where service addresses come from, at most one per IP version."""
+    options: OptionsForm = OptionsForm()
+    expect: list[
+        Annotated[
+            Annotated[str, Tag("text")] | Annotated[dict[str, str], Tag("mapping")],
+            by_kind("expected a line such as `web → app 9090/tcp: allow`"),
+        ]
+    ] = []
+    """Lines such as web → app 9090/tcp: allow (also ->)."""

@@ -38,6 +38,7 @@ CASES: dict[str, Callable[[], str]] = {
     "bad.xml": lambda: junit.render(samples.bad()) + "\n",
     "trace.txt": lambda: plain(trace.render(samples.traces())),
     "trace-service.txt": lambda: plain(trace.render(samples.service_traces())),
+    "probe.txt": lambda: plain(text.answered(samples.good().results[0])),
     "trace.json": lambda: json.dumps([json.trace(one) for one in samples.traces()]) + "\n",
 }
 

@@ -71,6 +71,14 @@ def test_count(number: int, plural: str, said: str) -> None:
     assert words.count(number, plural) == said
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(-0.1, "0 s"), (59.9, "59 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 days")],
+)
+def test_duration(seconds: float, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
 def test_equal_observations_are_counted() -> None:
     flow = Flow("a/b", "10.0.0.1", Protocol.TCP, 80)
     seen = (Observation(flow, Outcome.TIMEOUT),) * 3

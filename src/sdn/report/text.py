@@ -13,7 +13,7 @@ from sdn.model import Ask, Report, Result
 from sdn.report import words
 from sdn.report.matrix import matrix
 from sdn.report.services import services
-from sdn.report.trace import steps
+from sdn.report.trace import heading, steps, verdict
 
 IN_FULL = 10
 """Disagreements shown with all their steps; the rest follow in one line each, so that every pair is named."""
@@ -77,11 +77,30 @@ def disagreement(result: Result) -> Iterator[Text]:
     """The flow, what is wrong in one sentence, the three answers, and the trace's steps."""
     yield Text(_asked(result), "bold red")
     yield Text(f"  {result.disagreement}")
-    for who, line in words.three_answers(result, balanced=result.question.ask is Ask.SERVICE):
-        yield Text(f"  {who:<9} {line}")
+    yield from _three(result)
     if result.steps:
         yield Text("  the trace's steps:", "dim")
         yield from steps(result.steps, indent="    ")
+
+
+def answered(result: Result) -> Iterator[Text]:
+    """What `sdn probe` shows of one flow: the three answers, and then whether they agree."""
+    if result.disagreement:
+        yield from disagreement(result)
+        return
+    yield heading(result.question.flow)
+    yield from _three(result)
+    for given in result.evaluate:
+        yield verdict(given, _is_balanced(result))
+
+
+def _three(result: Result) -> Iterator[Text]:
+    for who, line in words.three_answers(result, _is_balanced(result)):
+        yield Text(f"  {who:<9} {line}")
+
+
+def _is_balanced(result: Result) -> bool:
+    return result.question.ask is Ask.SERVICE
 
 
 def _asked(result: Result) -> str:

@@ -86,6 +86,14 @@ def count(number: int, plural: str) -> str:
     return f"{number:,} {_singular(plural) if number == 1 else plural}"
 
 
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min`, `5 h`, `2 days`: as exact as a person needs it."""
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
 def _singular(plural: str) -> str:
     if plural.endswith("ies"):
         return plural[:-3] + "y"

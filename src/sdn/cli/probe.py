@@ -1,0 +1,104 @@
+"""`sdn probe`: one question, asked on the wire of a running lab, with all three answers."""
+
+# ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from sdn.cli import complete
+from sdn.cli.options import IMPOSSIBLE, NO, YES, family_option, format_option, lab_option, leave, progress
+
+if TYPE_CHECKING:
+    from sdn.lab.client import Lab
+    from sdn.model import Answer, Flow, Placed, Question, Result
+
+
+@click.command("probe")
+@click.argument("source", metavar="SRC", shell_complete=complete.workloads)
+@click.argument("destination", metavar="DST:PORT/PROTO", shell_complete=complete.destinations)
+@lab_option()
+@family_option()
+@format_option()
+def command(source: str, destination: str, lab: str | None, family: int | None, form: str) -> None:
+    """Ask a running lab with a real packet.
+
+    Shows all three answers: the policies as written, the plan, and the wire with the firewall rules that logged the
+    packet. A Service is asked until every backend that may answer has done so. DST as for `sdn trace`.
+
+    Exit status: 0 if all of it is allowed, 1 if not, 2 if the answers disagree, for then there is none.
+
+    \b
+    Examples:
+      sdn probe web-0 db-0:5432/tcp
+      sdn probe web-0 service:shop/web:80 -6
+      sdn probe web-0 db-0/icmp --lab shop
+    """
+    from sdn.lab import client
+    from sdn.policy.resolve import find_workload, parse_destination
+
+    with progress() as say:
+        running = client.connect(lab)
+        placed = running.placed()
+        flows = parse_destination(placed, find_workload(placed, source), destination, family)
+        say("asking")
+        results = ask(running, placed, flows)
+    if form == "json":
+        from sdn.report import json
+
+        click.echo(json.dumps([json.result(result) for result in results]))
+    else:
+        _print(results)
+    if any(result.disagreement for result in results):
+        leave(IMPOSSIBLE)
+    leave(YES if all(answer.verdict.allowed for result in results for answer in result.evaluate) else NO)
+
+
+def ask(lab: Lab, placed: Placed, flows: Sequence[Flow]) -> list[Result]:
+    """All three answers to each flow. ProbeError where a silence proves nothing, because the listener is dead."""
+    from sdn.errors import ProbeError
+    from sdn.model import Result
+    from sdn.plan.trace import Tracer
+    from sdn.policy.evaluate import Oracle
+    from sdn.probe.compare import compare
+    from sdn.probe.questions import listening
+
+    oracle, tracer, listens = Oracle(placed), Tracer(lab.plan()), listening(placed)
+    evaluated = [oracle.evaluate(flow) for flow in flows]
+    asked = [question(placed, flow, answers) for flow, answers in zip(flows, evaluated, strict=True)]
+    wanted = [tuple(a.backend for a in answers if a.verdict.allowed) for answers in evaluated]
+    seen = lab.ask(asked, wanted)
+    if seen.dead:
+        raise ProbeError("\n".join(seen.dead))
+    results = []
+    for one, answers, observed in zip(asked, evaluated, seen.observations, strict=True):
+        traces = tracer.trace(one.flow)
+        traced = tuple(trace.answer for trace in traces)
+        why = compare(one, answers, traced, observed, listens)
+        results.append(Result(one, answers, traced, observed, traces[0].steps, why))
+    return results
+
+
+def question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question:
+    """The flow with whom it means: the Service that the sender sees at that address, else who would receive it."""
+    from sdn.model import Ask, Question
+    from sdn.probe.questions import visible_applications
+
+    seen = visible_applications(placed.model)[placed.endpoints[flow.source].application]
+    for service in placed.model.services:
+        if flow.destination in service.addresses and service.application in seen:
+            return Question(flow, service.key, Ask.SERVICE)
+    return Question(flow, answers[0].backend or flow.destination, Ask.EXPECT)
+
+
+def _print(results: Sequence[Result]) -> None:
+    from sdn.report import text
+
+    to = text.console()
+    for index, result in enumerate(results):
+        if index:
+            to.print()
+        for line in text.answered(result):
+            to.print(line)

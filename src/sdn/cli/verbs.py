@@ -1,0 +1,89 @@
+"""The table of verbs, and the group that loads one only when somebody uses it."""
+
+# ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+
+from sdn import __version__
+from sdn.errors import SdnError
+
+VERBS = {
+    "test": "Build the lab, ask every question three ways, tear it down.",
+    "check": "Say every mistake in what you wrote, with file:line:column.",
+    "up": "Build a lab that stays up.",
+    "ls": "List the labs that are up.",
+    "status": "Say what a lab is, and whether the kernel still agrees.",
+    "down": "Take a lab down; nothing of it remains.",
+    "trace": "Say what would happen to a packet, hop by hop and by which rule.",
+    "probe": "Ask a running lab with a real packet.",
+    "exec": "Run a command inside a workload.",
+    "doctor": "Say what this kernel and this user can do.",
+    "completion": "Print the completion script of a shell.",
+}
+"""Verb → its line in `sdn --help`, so that the help loads none of them; each is `command` in the module of its name."""
+
+
+class Verbs(click.Group):
+    """Loads verbs by name, and gives errors their exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table: what one needs first stands first."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"sdn.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say what was probably meant."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(VERBS)}"
+            ctx.fail(f"there is no verb {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table as it stands."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a user's mistake is 2 and one sentence, Ctrl-C is 130."""
+        try:
+            return super().invoke(ctx)
+        except SdnError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="VERB [ARGUMENTS]...",
+    epilog="""\b
+Examples:
+  sdn test topologies/three-tier.yaml      build it, ask everything, tear it down
+  sdn test k8s-manifests/                  the same with plain Kubernetes manifests
+  sdn up topologies/two-hosts.yaml         a lab that stays
+  sdn trace web-0 db-0:5432/tcp            why would this packet pass, or not?
+  sdn exec web-0 -- tcpdump -ni eth0       look at it with the tools you know
+\b
+Exit status: 0 yes, 1 the answer is no, 2 it could not be done.""",
+)
+@click.version_option(__version__, prog_name="sdn", message="%(prog)s %(version)s")
+def sdn() -> None:
+    """A data-centre network in one Linux box, and proof that it obeys its policies."""

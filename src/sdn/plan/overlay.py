@@ -152,7 +152,7 @@ class OverlayPlanner:
         key = (owner.name, segment.name)
         vni = self.placed.vnis[key]
         bridge, tunnel = bridge_name(vni), vxlan_name(vni)
-        if tunnel in plan.links or bridge in plan.links:
+        if tunnel in plan.links:
             return
         label = f"{owner.name}/{segment.name}"
         l2 = segment.kind is SegmentKind.L2
@@ -164,17 +164,17 @@ class OverlayPlanner:
             self._bridge_entries(plan, host, key, bridge, tunnel)
         else:
             self._tunnel_entries(plan, host, key, tunnel)
-        if not l2 or any(other != host for other in self.hosts_of[key]):
-            plan.links[tunnel] = Vxlan(
-                tunnel,
-                tunnel_mac(host),
-                label,
-                self.mtu,
-                vni,
-                self.vteps[host],
-                bridge if l2 else "",
-                () if l2 else tuple(_single(g) for g in gateways),
-            )
+        # A tunnel end even where all members are local: Hosts of the same Application without a member route into it.
+        plan.links[tunnel] = Vxlan(
+            tunnel,
+            tunnel_mac(host),
+            label,
+            self.mtu,
+            vni,
+            self.vteps[host],
+            bridge if l2 else "",
+            () if l2 else tuple(_single(g) for g in gateways),
+        )
 
     def _bridge_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], bridge: str, tunnel: str) -> None:
         for member in self.members[key]:

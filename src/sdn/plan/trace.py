@@ -140,6 +140,8 @@ class Tracer:
             return packet.end(Disposition.ALLOW, OWN_ADDRESS)
         if port.bridge and _on_link(port, packet.destination) and packet.destination == packet.flow.destination:
             dev, via = port.bridge, packet.destination
+            if (dev, via) not in node.neighbours:
+                return packet.lost(packet.flow.source, f"nobody on {dev} answers for {via}")
         else:
             route = self._lookup(node, packet)
             if route is None or route.kind != "unicast":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from sdn.errors import Problem
 from sdn.model import (
     Application,
     Expectation,
@@ -23,7 +24,8 @@ class LabParts:
     """Pieces of a Model; None and empty mean "nothing was said", and `load` fills in what a Model needs.
 
     `where` says for everything named where it was written, `file:line`, under the keys that `place_key` makes.
-    `manifests` are Kubernetes files or folders to load too, relative to the lab file.
+    `manifests` are Kubernetes files or folders to load too, relative to the lab file. Expectations that speak of
+    workloads and services from there cannot be read before: `expect` reads them once everything is known.
     """
 
     name: str = ""
@@ -40,6 +42,7 @@ class LabParts:
     where: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     manifests: tuple[str, ...] = ()
+    expect: Callable[[Sequence[Workload], Sequence[Service], list[Problem]], Sequence[Expectation]] | None = None
 
 
 def place_key(kind: str, name: str) -> str:

@@ -43,12 +43,17 @@ class Crew:
 
     workloads: list[Workload] = field(default_factory=list)
     daemons: list[Workload] = field(default_factory=list)
+    sites: dict[str, Site] = field(default_factory=dict)  # of the daemons, by key
     where: dict[str, str] = field(default_factory=dict)
 
-    def add(self, workload: Workload, line: str) -> None:
-        """`line` is file:line of the object that it comes from."""
+    def add(self, workload: Workload, site: Site) -> None:
+        """`site` is that of the object that it comes from."""
+        key = place_key("workload", workload.key)
+        if key in self.where:
+            site.report(f"makes a Pod {workload.key}, but {self.where[key]} does already; rename one of them")
+            return
+        self.where[key] = site.line
         self.workloads.append(workload)
-        self.where.setdefault(place_key("workload", workload.key), line)
 
 
 def crew(objects: Objects) -> Crew:
@@ -62,7 +67,7 @@ def crew(objects: Objects) -> Crew:
             made = _workload(
                 item, pod.metadata.labels, pod.spec, ("", "") if owner == item.key else (owner[0], owner[2])
             )
-            result.add(replace(made, ip=_addresses(pod, item.site)), item.site.line)
+            result.add(replace(made, ip=_addresses(pod, item.site)), item.site)
     names: set[tuple[str, str]] = set()
     for item in sorted(objects.of(*CONTROLLERS), key=lambda item: CONTROLLERS.index(item.kind)):
         if item.key in manned or _owner(item, objects) != item.key:
@@ -73,22 +78,16 @@ def crew(objects: Objects) -> Crew:
     return result
 
 
-def with_daemons(
-    crew: Crew, nodes: Sequence[tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]]
-) -> list[Workload]:
-    """All workloads, with one Pod of every DaemonSet on each node that its selector and tolerations admit.
+Node = tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]
+"""Name, labels, and taints as (key, value, effect)."""
 
-    `nodes` are (name, labels, taints as (key, value, effect)).
-    """
-    made = list(crew.workloads)
+
+def add_daemons(crew: Crew, nodes: Sequence[Node]) -> None:
+    """Add one Pod of every DaemonSet for each node that its selector and tolerations admit, fixed to that node."""
     for daemon in crew.daemons:
-        line = crew.where[place_key("workload", daemon.key)]
         fitting = [name for name, labels, taints in nodes if _admits(daemon, labels, taints)]
         for index, name in enumerate(fitting):
-            pod = replace(daemon, name=f"{daemon.name}-{index}", host=name)
-            crew.where[place_key("workload", pod.key)] = line
-            made.append(pod)
-    return made
+            crew.add(replace(daemon, name=f"{daemon.name}-{index}", host=name), crew.sites[daemon.key])
 
 
 def _admits(daemon: Workload, labels: dict[str, str], taints: Iterable[tuple[str, str, str]]) -> bool:
@@ -143,7 +142,7 @@ def _man(item: Object, base: str, result: Crew) -> None:
     if item.kind == "DaemonSet":
         daemon = replace(one, name=base)
         result.daemons.append(daemon)
-        result.where.setdefault(place_key("workload", daemon.key), item.site.line)
+        result.sites[daemon.key] = item.site
         return
     first = item.content.spec.ordinals.start if item.kind == "StatefulSet" else 0
     for index in range(first, first + count):
@@ -152,7 +151,7 @@ def _man(item: Object, base: str, result: Crew) -> None:
         if item.kind == "StatefulSet":
             ordinal = {"statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(index)}
             pod = replace(pod, labels={**one.labels, **ordinal})
-        result.add(pod, item.site.line)
+        result.add(pod, item.site)
 
 
 def _template(item: Object) -> tuple[schema.PodTemplate, int, dict[str, str]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
 from msgspec.structs import replace
 
 from sdn.errors import Problem
-from sdn.model import Application, Namespace, Segment, SegmentKind, Workload
+from sdn.model import Application, Namespace, Segment, SegmentKind, Underlay, Workload
 from sdn.spec.kubernetes.objects import Objects, collect
-from sdn.spec.kubernetes.pods import APPLICATION, SEGMENT, Crew, crew, with_daemons
+from sdn.spec.kubernetes.pods import APPLICATION, SEGMENT, Crew, Node, add_daemons, crew
 from sdn.spec.kubernetes.policies import network_policy
 from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, MANY_PODS, POD_RANGES, ranges
 from sdn.spec.kubernetes.services import services, with_targets
@@ -31,14 +31,14 @@ def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts |
     parts = LabParts(warnings=objects.warnings)
     pods = crew(objects)
     parts.underlay = lab.underlay or default_underlay([*lab.workloads, *pods.workloads], pods.daemons)
-    workloads = _settled(pods, parts, lab)
+    _settle(pods, parts.underlay, lab)
 
     taken = [address for service in lab.services for address in service.addresses]
     found = services(objects.of("Service"), lab.service_prefixes, taken)
     parts.services, parts.service_prefixes = found.services, found.prefixes
     parts.warnings += found.warnings
 
-    application, workloads = _application(workloads, lab, parts)
+    application, workloads = _application(pods.workloads, lab, parts)
     parts.applications = [application] if application is not None else []
     parts.workloads = with_targets(workloads, parts.services)
     parts.network_policies = [network_policy(item, parts.warnings) for item in objects.of("NetworkPolicy")]
@@ -50,17 +50,14 @@ def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts |
     return parts
 
 
-def _settled(pods: Crew, parts: LabParts, lab: LabParts) -> list[Workload]:
-    """All Pods; nodeName counts where the lab has that node, and every DaemonSet runs on every node."""
-    assert parts.underlay is not None
-    nodes: list[tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]]
-    nodes = [(vm.name, vm.labels, vm.taints) for vm in lab.workloads if vm.is_node]
+def _settle(pods: Crew, underlay: Underlay, lab: LabParts) -> None:
+    """nodeName counts where the lab has that node, and every DaemonSet runs on every node."""
+    nodes: list[Node] = [(vm.name, vm.labels, vm.taints) for vm in lab.workloads if vm.is_node]
     if not nodes:
-        hosts = parts.underlay.hosts
-        nodes = [(h.name, h.labels, [(t.key, t.value, t.effect) for t in h.taints]) for h in hosts]
+        nodes = [(h.name, h.labels, [(t.key, t.value, t.effect) for t in h.taints]) for h in underlay.hosts]
     known = {name for name, _, _ in nodes} if lab.underlay is not None else set()
-    placed = [replace(pod, host=pod.host if pod.host in known else "") for pod in pods.workloads]
-    return with_daemons(Crew(placed, pods.daemons, pods.where), nodes)
+    pods.workloads = [replace(pod, host=pod.host if pod.host in known else "") for pod in pods.workloads]
+    add_daemons(pods, nodes)
 
 
 def _application(

@@ -1,0 +1,209 @@
+"""Mistakes that no single object shows: names and addresses given twice, networks that overlap, dead references."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from sdn.errors import Problem
+from sdn.model import Application, Model, Policy, Selector
+from sdn.spec.kubernetes.fields import dns_label, dns_subdomain
+from sdn.spec.mistakes import nearest
+from sdn.spec.parts import place_key
+
+Network = IPv4Network | IPv6Network
+Finding = tuple[str, str, str]
+"""Kind and name of what is wrong, as in `place_key`, and a sentence that begins with it."""
+
+
+def check(model: Model, places: Sequence[Mapping[str, str]]) -> list[Problem]:
+    """Every such mistake; `places` are the `where` of each part that the model was merged from."""
+    problems = []
+    for find in (_names, _twice, _nodes, _references, _fixed_addresses, _overlaps, _service_ranges):
+        for kind, name, message in find(model):
+            written = [where[place_key(kind, name)] for where in places if place_key(kind, name) in where]
+            file, line = _split(written[-1]) if written else (model.name, 0)
+            also = f" (also at {', '.join(written[:-1])})" if len(written) > 1 else ""
+            problems.append(Problem(file, line, 0, f"{kind} {name}: {message}{also}"))
+    return problems
+
+
+def _split(place: str) -> tuple[str, int]:
+    file, _, line = place.rpartition(":")
+    return (file, int(line)) if file and line.isdigit() else (place, 0)
+
+
+def _names(model: Model) -> Iterator[Finding]:
+    """Names end up in namespaces, interfaces and DNS."""
+    rules: list[tuple[str, Iterable[str], Callable[[str], str]]] = [
+        ("application", (one.name for one in model.applications), dns_label),
+        ("segment", (s.name for one in model.applications for s in one.segments), dns_label),
+        ("namespace", (one.name for one in model.namespaces), dns_label),
+        ("workload", (one.key for one in model.workloads), _after_slash(dns_subdomain)),
+        ("service", (one.key for one in model.services), _after_slash(dns_label)),
+        ("host", (one.name for one in model.underlay.hosts), dns_label),
+        ("switch", (one.name for one in model.underlay.switches), dns_label),
+    ]
+    for kind, names, rule in rules:
+        for name in names:
+            try:
+                rule(name)
+            except ValueError as error:
+                yield kind, name, str(error)
+
+
+def _after_slash(rule: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda key: rule(key.rpartition("/")[2])
+
+
+def _twice(model: Model) -> Iterator[Finding]:
+    kinds: list[tuple[str, Iterable[str]]] = [
+        ("application", (one.name for one in model.applications)),
+        ("workload", (one.key for one in model.workloads)),
+        ("service", (one.key for one in model.services)),
+        ("policy", (one.name for one in model.policies)),
+        ("NetworkPolicy", (f"{one.namespace}/{one.name}" for one in model.network_policies)),
+    ]
+    for kind, names in kinds:
+        seen: set[str] = set()
+        doubles: set[str] = set()
+        for name in names:
+            (doubles if name in seen else seen).add(name)
+        for name in sorted(doubles):
+            yield kind, name, "is defined more than once; rename one of them"
+
+
+def _nodes(model: Model) -> Iterator[Finding]:
+    """Hosts, Switches and VMs that run Pods are called by their names alone."""
+    taken: dict[str, str] = {}
+    nodes = [("host", host.name, host.name) for host in model.underlay.hosts]
+    nodes += [("switch", switch.name, switch.name) for switch in model.underlay.switches]
+    nodes += [("workload", vm.key, vm.name) for vm in model.workloads if vm.is_node]
+    for kind, key, name in nodes:
+        if name in taken:
+            yield kind, key, f'"{name}" is already the name of {taken[name]}; rename one of them'
+        taken.setdefault(
+            name, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" if kind != "workload" else "another node"
+        )
+
+
+def _references(model: Model) -> Iterator[Finding]:
+    known = {one.name: {segment.name for segment in one.segments} for one in model.applications}
+    for application in model.applications:
+        for other in application.connects:
+            if other not in known:
+                yield "application", application.name, f"connects to {_unknown('application', other, known)}"
+    for workload in model.workloads:
+        if workload.is_node and not workload.application:
+            continue  # a node without a network of its own only runs Pods
+        if workload.application not in known:
+            yield "workload", workload.key, f"is in {_unknown('application', workload.application, known)}"
+        elif workload.segment not in known[workload.application]:
+            segments = known[workload.application]
+            yield "workload", workload.key, f"is on {_unknown('segment', workload.segment, segments)}"
+    for service in model.services:
+        if service.application not in known:
+            yield "service", service.key, f"is in {_unknown('application', service.application, known)}"
+    segments = {name for names in known.values() for name in names}
+    for policy in model.policies:
+        for selector in _selectors(policy):
+            for name in set(selector.applications) - known.keys():
+                yield "policy", policy.name, f"selects {_unknown('application', name, known)}"
+            for name in set(selector.segments) - segments:
+                yield "policy", policy.name, f"selects {_unknown('segment', name, segments)}"
+
+
+def _selectors(policy: Policy) -> Iterator[Selector]:
+    yield from policy.applies_to
+    for rule in policy.rules:
+        for peer in rule.peers:
+            if peer.selector is not None:
+                yield peer.selector
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    return f'{kind} "{name}", which is not defined (there are: {", ".join(names) or "none"}){nearest(name, names)}'
+
+
+def _fixed_addresses(model: Model) -> Iterator[Finding]:
+    """Inside its segment, not the gateway's, and nobody else's in any application that is connected."""
+    segments = {(one.name, segment.name): segment for one in model.applications for segment in one.segments}
+    zones = _zones(model.applications)
+    owners: dict[tuple[str, str], str] = {}
+    for workload in model.workloads:
+        segment = segments.get((workload.application, workload.segment))
+        if segment is None:
+            continue
+        networks = [ip_network(subnet) for subnet in segment.subnets]
+        for text in workload.ip:
+            address = ip_address(text)
+            network = next((network for network in networks if address in network), None)
+            if network is None:
+                subnets = " or ".join(segment.subnets)
+                yield "workload", workload.key, f"address {text} is not in {subnets}; choose one that is"
+            elif address in (network.network_address, network.network_address + 1):
+                yield "workload", workload.key, f"address {text} is the network's or the gateway's; choose another"
+            owner = owners.setdefault((zones[workload.application], str(address)), workload.key)
+            if owner != workload.key:
+                yield "workload", workload.key, f"address {text} is that of {owner} already; choose another"
+
+
+def _zones(applications: Sequence[Application]) -> dict[str, str]:
+    """Application → the first by name of all that it is joined with, directly or through others."""
+    neighbours: dict[str, set[str]] = defaultdict(set)
+    for application in applications:
+        for other in application.connects:
+            neighbours[application.name].add(other)
+            neighbours[other].add(application.name)
+    zone: dict[str, str] = {}
+    for first in sorted(one.name for one in applications):
+        waiting = [first] if first not in zone else []
+        while waiting:
+            name = waiting.pop()
+            if name not in zone:
+                zone[name] = first
+                waiting += neighbours[name]
+    return zone
+
+
+def _overlaps(model: Model) -> Iterator[Finding]:
+    """Inside an application, and between applications that are joined: routing could not tell them apart."""
+    zones = _zones(model.applications)
+    every = [
+        (zones[one.name], ip_network(subnet), one.name, segment.name)
+        for one in model.applications
+        for segment in one.segments
+        for subnet in segment.subnets
+    ]
+    every.sort(key=lambda item: (item[0], item[1].version, int(item[1].network_address), item[1].prefixlen, item[2:]))
+    reach: tuple[str, Network, str, str] | None = None
+    for item in every:
+        zone, network, application, segment = item
+        if reach is not None and (reach[0], reach[1].version) == (zone, network.version):
+            if int(network.network_address) <= int(reach[1].broadcast_address):
+                other = f"segment {reach[3]}" + (f" of application {reach[2]}" if reach[2] != application else "")
+                joined = ", which it is connected with" if reach[2] != application else ""
+                message = f"segment {segment}: {network} overlaps {reach[1]} of {other}{joined}; choose another subnet"
+                yield "application", application, message
+            if int(network.broadcast_address) <= int(reach[1].broadcast_address):
+                continue
+        reach = item
+
+
+def _service_ranges(model: Model) -> Iterator[Finding]:
+    ranges = [ip_network(prefix) for prefix in model.service_prefixes]
+    for application in model.applications:
+        for segment in application.segments:
+            for network in map(ip_network, segment.subnets):
+                for taken in ranges:
+                    if taken.version == network.version and _both(taken, network):
+                        message = f"segment {segment.name}: {network} overlaps {taken}, the addresses of services"
+                        yield "application", application.name, f"{message}; choose another subnet"
+
+
+def _both(one: Network, other: Network) -> bool:
+    """Two networks of one family share an address."""
+    low = max(int(one.network_address), int(other.network_address))
+    return low <= min(int(one.broadcast_address), int(other.broadcast_address))

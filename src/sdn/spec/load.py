@@ -1,0 +1,134 @@
+"""Files and folders as one checked Model: a lab file of ours, Kubernetes manifests, or a lab with manifests in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sdn.errors import Problem, SpecError
+from sdn.model import Expectation, Model, Namespace, Options
+from sdn.spec import kubernetes, labfile
+from sdn.spec.check import check
+from sdn.spec.files import files
+from sdn.spec.kubernetes.read import METADATA_NAME
+from sdn.spec.parts import LabParts
+from sdn.spec.source import Document, read_file
+from sdn.spec.underlay import default_underlay
+
+
+@dataclass
+class Loaded:
+    """What was read. `where` says for everything named where it was written; `parts.place_key` makes its keys."""
+
+    model: Model
+    warnings: tuple[str, ...] = ()
+    where: dict[str, str] = field(default_factory=dict)
+
+
+def load(paths: Sequence[Path]) -> Loaded:
+    """One Model from all of `paths`. Raises SpecError with every mistake that was found."""
+    problems: list[Problem] = []
+    seen: set[Path] = set()
+    documents = _read(paths, seen, problems)
+    lab_documents = [document for document in documents if is_lab(document)]
+    for other in lab_documents[1:]:
+        first = lab_documents[0]
+        message = f"is a second lab beside {first.file}:{first.where(())[0]}; load one at a time"
+        problems.append(other.problem(("lab",), message, key=True))
+    manifests = [document for document in documents if not is_lab(document)]
+    lab, lab_is_sound = None, True
+    if lab_documents:
+        before = len(problems)
+        lab = labfile.parse(lab_documents[0], problems)
+        lab_is_sound = len(problems) == before
+        base = Path(lab_documents[0].file).parent
+        further = [base / name for name in (lab.manifests if lab is not None else ())]
+        manifests += [document for document in _read(further, seen, problems) if not is_lab(document)]
+    parts = [lab] if lab is not None else []
+    if manifests:
+        parts.append(kubernetes.read(manifests, problems, lab))
+    if not documents and not problems:
+        problems.append(Problem(", ".join(map(str, paths)), 0, 0, "nothing to load; name a lab file or manifests"))
+    if not parts:
+        raise SpecError(problems)
+    model = _merge(lab.name if lab is not None else name_of(paths), parts, problems)
+    # A lab file's own reader has said what is wrong inside it, with better places.
+    if lab_is_sound:
+        problems += check(model, [part.where for part in parts])
+    if problems:
+        raise SpecError(problems)
+    where = {key: place for part in parts for key, place in part.where.items()}
+    return Loaded(model, tuple(dict.fromkeys(line for part in parts for line in part.warnings)), where)
+
+
+def is_lab(document: Document) -> bool:
+    """Whether a document is a lab file of ours rather than a Kubernetes object."""
+    return isinstance(document.data, dict) and "lab" in document.data and "kind" not in document.data
+
+
+def name_of(paths: Sequence[Path]) -> str:
+    """A name for manifests without a lab file: the folder's, or the only file's without its ending."""
+    path = paths[0].resolve() if paths else Path("lab")
+    text = path.name if path.is_dir() else path.stem if len(paths) == 1 else path.parent.name
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "lab"
+
+
+def _read(paths: Iterable[Path], seen: set[Path], problems: list[Problem]) -> list[Document]:
+    """The documents of all files that were not read before."""
+    documents: list[Document] = []
+    for file in files(paths, problems):
+        if file.resolve() not in seen:
+            seen.add(file.resolve())
+            documents += read_file(file, problems)
+    return documents
+
+
+def _merge(name: str, parts: Sequence[LabParts], problems: list[Problem]) -> Model:
+    """All parts as one Model, every tuple sorted. The first part is the lab's where there is one."""
+    workloads = sorted((one for part in parts for one in part.workloads), key=lambda one: one.key)
+    services = sorted((one for part in parts for one in part.services), key=lambda one: one.key)
+    policies = [one for part in parts for one in part.policies]
+    network_policies = [one for part in parts for one in part.network_policies]
+    expectations = [one for part in parts for one in part.expectations]
+    for part in parts:
+        if part.expect is not None:
+            expectations += part.expect(workloads, services, problems)
+    optional: dict[str, Any] = {}
+    prefixes = next((part.service_prefixes for part in parts if part.service_prefixes), None)
+    if prefixes:
+        optional["service_prefixes"] = prefixes
+    return Model(
+        name=name,
+        underlay=next((part.underlay for part in parts if part.underlay is not None), None)
+        or default_underlay(workloads),
+        applications=tuple(sorted((one for part in parts for one in part.applications), key=lambda one: one.name)),
+        workloads=tuple(workloads),
+        namespaces=_namespaces(parts),
+        services=tuple(services),
+        network_policies=tuple(sorted(network_policies, key=lambda one: (one.namespace, one.name))),
+        policies=tuple(sorted(policies, key=lambda one: one.name)),
+        expectations=tuple(sorted(expectations, key=_expectation_key)),
+        options=next((part.options for part in parts if part.options is not None), Options()),
+        **optional,
+    )
+
+
+def _namespaces(parts: Sequence[LabParts]) -> tuple[Namespace, ...]:
+    """Every namespace that anything is in; one that a lab and a manifest both speak of has the labels of both."""
+    labels: dict[str, dict[str, str]] = {}
+    for part in parts:
+        mentioned = {one.namespace for one in part.workloads} | {one.namespace for one in part.services}
+        for name in mentioned | {one.namespace for one in part.network_policies}:
+            labels.setdefault(name, {})
+        for namespace in part.namespaces:
+            labels.setdefault(namespace.name, {}).update(namespace.labels)
+    return tuple(
+        Namespace(name, dict(sorted({**own, METADATA_NAME: name}.items()))) for name, own in sorted(labels.items())
+    )
+
+
+def _expectation_key(one: Expectation) -> tuple[str, str, str, int, str]:
+    return one.source, one.destination, one.protocol, one.port, one.at

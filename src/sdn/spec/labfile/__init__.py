@@ -29,6 +29,8 @@ def parse(document: Document, problems: list[Problem]) -> LabParts | None:
     form = complaints.read(LabForm)
     if form is None:
         return None
+    if complaints.written("lab") is None:
+        complaints.at((), 'field "lab" is missing; add the lab\'s name')
     prefixes = services.prefixes(form, complaints)
     groups = workloads.find(form, complaints)
     segments = networks.build(form.applications, workloads.members(groups), prefixes, complaints)
@@ -49,7 +51,9 @@ def parse(document: Document, problems: list[Problem]) -> LabParts | None:
         manifests=tuple(form.manifests),
     )
     _check_hosts(groups, parts.underlay, complaints)
-    parts.expectations = _expectations(form, parts, complaints)
+    parts.expect = lambda everything, virtual, found: _expectations(
+        form, Directory(everything, virtual), complaints.into(found)
+    )
     _note_places(form, groups, parts.where, complaints)
     return parts
 
@@ -101,9 +105,9 @@ def _check_hosts(groups: Sequence[Group], underlay: Underlay | None, complaints:
             complaints.at((*group.path, "host"), f'host "{wanted}" is not defined{suggest(wanted, known)}')
 
 
-def _expectations(form: LabForm, parts: LabParts, complaints: Complaints) -> list[Expectation]:
-    directory = Directory(parts.workloads, parts.services)
-    unsure = complaints.touched(("applications",)) or complaints.touched(("nodes",))
+def _expectations(form: LabForm, directory: Directory, complaints: Complaints) -> list[Expectation]:
+    """A name that is not there may be the consequence of another mistake; only its shape is checked then."""
+    unsure = complaints.touched(("applications",)) or complaints.touched(("nodes",)) or complaints.elsewhere
     result: list[Expectation] = []
     for index, one in enumerate(form.expect):
         path = ("expect", index)

@@ -33,6 +33,7 @@ _LIMITS = {
     "greater_than_equal": ("ge", "is too small; the least is"),
     "less_than_equal": ("le", "is too large; the most is"),
 }
+_UNKNOWN = "unknown field"
 _EMPTY = {
     "too_short": "is an empty list; write at least one item",
     "string_too_short": "is an empty text; write something or leave it out",
@@ -45,6 +46,17 @@ class Complaints:
     def __init__(self, document: Document, problems: list[Problem]) -> None:
         self._document, self._problems = document, problems
         self._cut: set[Path] = set()
+
+    def into(self, problems: list[Problem]) -> Complaints:
+        """The same, that collects into another list."""
+        other = Complaints(self._document, problems)
+        other._cut = self._cut
+        return other
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether other files have mistakes, so that what they define may be missing."""
+        return any(problem.file != self._document.file for problem in self._problems)
 
     def at(self, path: Sequence[str | int], message: str, *, key: bool = False) -> None:
         """Note a mistake, unless it may only be the consequence of one that was noted before."""
@@ -91,7 +103,7 @@ class Complaints:
             self._cut.add(written)
 
     def _add(self, path: Path, message: str, key: bool) -> None:
-        name = self._name(path)
+        name = self._name(path[:-1] if key and message.startswith(_UNKNOWN) else path)
         self._problems.append(self._document.problem(path, f"{name}: {message}" if name else message, key=key))
 
     def _name(self, path: Path) -> str:
@@ -156,7 +168,7 @@ def _sentence(error: Any, form: type[BaseModel], missing: str) -> str:
         return f'field "{missing}" is missing; add it'
     if what == "extra_forbidden":
         *home, name = error["loc"]
-        return f'unknown field "{name}"{suggest(str(name), _fields(form, home))}'
+        return f'{_UNKNOWN} "{name}"{suggest(str(name), _fields(form, home))}'
     if what == "literal_error":
         legal = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
         return f"{show(given)} is not known here{suggest(str(given), legal)}"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from sdn.model import Port, PortRange, ServicePort
 from sdn.spec.labfile import text
@@ -43,6 +52,16 @@ Subnet = Annotated[str, PlainValidator(text.subnet), WithJsonSchema(TEXT | {"exa
 Block = Annotated[str, PlainValidator(text.block), WithJsonSchema(TEXT | {"examples": ["203.0.113.0/24"]})]
 Address = Annotated[str, PlainValidator(text.address), WithJsonSchema(TEXT | {"examples": ["10.1.1.5"]})]
 
+
+def _refuse_empty(value: Any) -> Any:
+    if value is None or value == []:
+        raise ValueError("is empty, which could be read as anybody or nobody; write something or remove the field")
+    return value
+
+
+NotEmpty = BeforeValidator(_refuse_empty)
+"""For policies, where a list whose items were commented out must not come to mean "anybody"."""
+
 Mtu = Annotated[int, Field(ge=1280, le=65535)]
 Replicas = Annotated[int, Field(ge=0, le=200_000)]
 Hosts = Annotated[int, Field(ge=1, le=10_000)]
@@ -52,8 +71,7 @@ Switches = Annotated[int, Field(ge=1, le=1_000)]
 class Form(BaseModel):
     """A mapping of a lab file. Unknown fields are refused, and nothing is converted: `replicas: "3"` is a mistake.
 
-    A field without a value counts as left out, except in policies: there a list that was commented out would silently
-    mean "anybody".
+    A field without a value counts as left out, except in policies (see NotEmpty).
     """
 
     model_config = ConfigDict(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, Tag
+from pydantic import ConfigDict, Field, Tag
 
 from sdn.spec.labfile.fields import (
     Address,
@@ -23,6 +23,7 @@ from sdn.spec.labfile.fields import (
     Memory,
     Mtu,
     Name,
+    NotEmpty,
     Replicas,
     RulePort,
     ServicePortText,
@@ -220,22 +221,22 @@ class RequirementForm(PolicyForm):
 class SelectorForm(PolicyForm):
     """Workloads: every field that is given must match."""
 
-    labels: Labels | None = None
-    expressions: list[RequirementForm] | None = None
-    namespace_labels: Labels | None = None
-    namespaces: list[Name] | None = None
-    applications: list[Name] | None = None
-    segments: list[Name] | None = None
-    kind: Literal["pod", "vm"] | None = None
-    name: str | None = None
+    labels: Annotated[Labels | None, NotEmpty] = None
+    expressions: Annotated[list[RequirementForm] | None, NotEmpty] = None
+    namespace_labels: Annotated[Labels | None, NotEmpty] = None
+    namespaces: Annotated[list[Name] | None, NotEmpty] = None
+    applications: Annotated[list[Name] | None, NotEmpty] = None
+    segments: Annotated[list[Name] | None, NotEmpty] = None
+    kind: Annotated[Literal["pod", "vm"] | None, NotEmpty] = None
+    name: Annotated[str | None, NotEmpty] = None
     """A shell pattern on the workload's name: web-*"""
 
 
 class PeerForm(SelectorForm):
     """Workloads, or an `address` without the addresses in `except`."""
 
-    address: Block | None = None
-    excepts: list[Block] | None = Field(default=None, alias="except")
+    address: Annotated[Block | None, NotEmpty] = None
+    excepts: Annotated[list[Block] | None, NotEmpty] = Field(default=None, alias="except")
 
 
 class RuleForm(PolicyForm):
@@ -243,11 +244,11 @@ class RuleForm(PolicyForm):
 
     action: Literal["allow", "deny", "reject", "pass"]
     direction: Literal["ingress", "egress"]
-    sources: list[PeerForm] | None = Field(default=None, alias="from")
+    sources: Annotated[list[PeerForm] | None, NotEmpty] = Field(default=None, alias="from")
     """Of an ingress rule."""
-    destinations: list[PeerForm] | None = Field(default=None, alias="to")
+    destinations: Annotated[list[PeerForm] | None, NotEmpty] = Field(default=None, alias="to")
     """Of an egress rule."""
-    ports: list[RulePort] | None = None
+    ports: Annotated[list[RulePort] | None, NotEmpty] = None
 
 
 class TierPolicyForm(PolicyForm):
@@ -257,9 +258,9 @@ class TierPolicyForm(PolicyForm):
     tier: Literal["emergency", "infrastructure", "environment", "application"] = "application"
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     """Lower comes first."""
-    applies_to: list[SelectorForm] | None = None
+    applies_to: Annotated[list[SelectorForm] | None, NotEmpty] = None
     """Whom it is for; every workload if left out."""
-    rules: list[RuleForm]
+    rules: Annotated[list[RuleForm], NotEmpty]
 
 
 class OptionsForm(Form):
@@ -272,7 +273,10 @@ class OptionsForm(Form):
 class LabForm(Form):
     """A lab: underlay, applications, policies and expectations in one file."""
 
-    lab: Name
+    model_config = ConfigDict(json_schema_extra={"required": ["lab"]})
+
+    # Required, as `parse` and the schema say; the default lets a lab with a wrong name be checked to its end.
+    lab: Name = "lab"
     """The lab's name."""
     underlay: UnderlayForm | None = None
     """Left out, a leaf–spine fabric that is large enough."""

@@ -61,6 +61,7 @@ def _check(form: SegmentForm, count: int, path: Path, complaints: Complaints) ->
         if network.version in families:
             other = families[network.version]
             complaints.at(at, f"{text} is a second IPv{network.version} subnet beside {other}; make it another segment")
+            continue
         families[network.version] = text
         _check_use(network, at, complaints)
         _check_size(network, form, count, at, complaints)

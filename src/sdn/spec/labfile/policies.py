@@ -54,8 +54,6 @@ def build(form: LabForm, known: Known, complaints: Complaints) -> list[Policy]:
 
 
 def _policy(form: TierPolicyForm, path: Path, known: Known, complaints: Complaints) -> Policy:
-    if form.applies_to == []:
-        complaints.at((*path, "applies_to"), "is an empty list; leave it out for every workload")
     return Policy(
         name=form.name,
         tier=form.tier,
@@ -74,14 +72,12 @@ def _rule(form: RuleForm, path: Path, known: Known, complaints: Complaints) -> R
     if written[other] is not None:
         message = f"{form.direction} rules have `{ours}`, not `{other}`; rename it or change the direction"
         complaints.at((*path, other), message, key=True)
-    peers = written[ours]
-    for name, items in ((ours, peers), ("ports", form.ports)):
-        if items == []:
-            complaints.at((*path, name), "is an empty list; leave it out if it may be any")
     return Rule(
         action=Action(form.action),
         direction=Direction(form.direction),
-        peers=tuple(_peer(one, (*path, ours, index), known, complaints) for index, one in enumerate(peers or ())),
+        peers=tuple(
+            _peer(one, (*path, ours, index), known, complaints) for index, one in enumerate(written[ours] or ())
+        ),
         ports=tuple(form.ports or ()),
     )
 
@@ -105,9 +101,6 @@ def _selector(form: SelectorForm, path: Path, known: Known, complaints: Complain
     if all(getattr(form, name) is None for name in SelectorForm.model_fields):
         fields = [*SelectorForm.model_fields] + (["address"] if isinstance(form, PeerForm) else [])
         complaints.at(path, f"names nobody; give one of {', '.join(fields)}, or leave the list out for anybody")
-    for name in ("namespaces", "applications", "segments"):
-        if getattr(form, name) == []:
-            complaints.at((*path, name), "is an empty list; leave it out if it may be any")
     for what, legal in (("applications", known.applications), ("segments", known.segments)):
         for index, name in enumerate(getattr(form, what) or ()):
             if name not in legal:

@@ -185,6 +185,7 @@ def _check_ip(group: Group, segments: Mapping[str, tuple[Segment, ...]], complai
         at, version = (*group.path, "ip", index), ip_address(text).version
         if version in seen:
             complaints.at(at, f"{text} is a second IPv{version} address; a workload has one of each version")
+            continue
         seen.add(version)
         fault = _fault(text, home.subnets) if home else ""
         if fault:

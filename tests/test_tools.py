@@ -49,6 +49,28 @@ def test_missing_packages_are_one_sentence_with_the_command(tmp_path: Path) -> N
     assert "tcpdump" in lines[0] and "sudo apt-get install -y" in lines[0]
 
 
+def test_missing_packages_are_installed_and_lists_fetched_only_then(tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    apt = tmp_path / "bin/apt-get"
+    apt.parent.mkdir()
+    # As on a machine whose package lists were never fetched: only what comes after an update succeeds.
+    apt.write_text(f'#!/bin/sh\necho "$@" >> {log}\ngrep -q update {log}\n')
+    apt.chmod(0o755)
+    script = copy_of_setup(
+        tmp_path,
+        ("has tcpdump ||", "has no-such-tool ||"),
+        ("$(id -u) != 0", "0 != 0"),
+        ("system_packages\nenv", "system_packages\n#"),
+    )
+    environment = {**os.environ, "PATH": f"{apt.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", script], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    install, update, again = log.read_text().splitlines()
+    assert update == "update -qq"
+    assert install == again
+    assert install.startswith("install -qq -y --no-install-recommends ") and "tcpdump" in install
+
+
 def test_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     script = copy_of_setup(tmp_path, ("system_packages\nenvironment\n", "environment\n"))
     blocked = tmp_path / "file"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -27,41 +28,71 @@ def command(paths: tuple[Path, ...], form: str) -> None:
     Examples:
       sdn check lab.yaml
       sdn check k8s/*.yaml --format json
+      sdn check topologies/*.yaml                each lab file by itself
     """
-    mistakes, warnings, summary = examine(paths)
+    found = [examine(portion) for portion in portions(paths)]
+    mistakes = [mistake for one in found for mistake in one.mistakes]
     if form == "json":
         from sdn.report import json
 
-        found = [{"file": one.file, "line": one.line, "column": one.column, "message": one.message} for one in mistakes]
-        click.echo(json.dumps({"version": 1, "ok": not mistakes, "mistakes": found, "warnings": warnings}))
+        warnings = [warning for one in found for warning in one.warnings]
+        click.echo(json.dumps({"version": 1, "ok": not mistakes, "mistakes": mistakes, "warnings": warnings}))
     else:
-        for one in mistakes:
-            click.echo(one if one.file else one.message)
-        for warning in warnings:
-            click.echo(f"warning: {warning}")
-        click.echo(summary)
+        for one in found:
+            _print(one)
     leave(NO if mistakes else YES)
 
 
-def examine(paths: Sequence[Path]) -> tuple[list[Problem], list[str], str]:
-    """(mistakes, warnings, one line about it all). Mistakes that only placement can find have no file."""
+@dataclass
+class Findings:
+    """What there is to say about one lab. Mistakes that only placement can find have no file."""
+
+    size: str = ""
+    mistakes: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def portions(paths: Sequence[Path]) -> list[Sequence[Path]]:
+    """What is one lab: all of it, unless several lab files are named; then each, and the manifests by themselves."""
+    from sdn.spec.load import is_lab
+    from sdn.spec.source import read_file
+
+    # Mistakes are thrown away here: each file is read again with the lab that it belongs to.
+    files = [path for path in paths if path.is_file()] if len(paths) > 1 else []
+    labs = [path for path in files if any(is_lab(document) for document in read_file(path, []))]
+    if len(labs) < 2:
+        return [paths]
+    others = [path for path in paths if path not in labs]
+    return [*([lab] for lab in labs), *([others] if others else [])]
+
+
+def examine(paths: Sequence[Path]) -> Findings:
+    """Load, lint, place and plan; nothing is built."""
     from sdn.plan.desired import prepare
     from sdn.policy import lint
     from sdn.report.words import count
     from sdn.spec.load import load
 
-    warnings: list[str] = []
-    mistakes: list[Problem] = []
-    text = ""
+    found = Findings()
     try:
         loaded = load(paths)
-        warnings += [*loaded.warnings, *lint.warnings(loaded.model, loaded.where)]
-        model = prepare(loaded.model).placed.model
-        text = (
-            f"{model.name}: {count(len(model.workloads), 'workloads')} on {count(len(model.underlay.hosts), 'hosts')}, "
-        )
+        model = loaded.model
+        found.size = f"{model.name}: {count(len(model.workloads), 'workloads')} on "
+        found.size += f"{count(len(model.underlay.hosts), 'hosts')}, "
+        found.warnings += [*loaded.warnings, *lint.warnings(model, loaded.where)]
+        prepare(model)
     except SpecError as error:
-        mistakes += error.problems
+        found.mistakes += error.problems
     except SdnError as error:
-        mistakes += [Problem("", 0, 0, line) for line in str(error).splitlines()]
-    return mistakes, warnings, f"{text}{count(len(mistakes), 'mistakes')}, {count(len(warnings), 'warnings')}"
+        found.mistakes += [Problem("", 0, 0, line) for line in str(error).splitlines()]
+    return found
+
+
+def _print(found: Findings) -> None:
+    from sdn.report.words import count
+
+    for mistake in found.mistakes:
+        click.echo(mistake if mistake.file else mistake.message)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning}")
+    click.echo(f"{found.size}{count(len(found.mistakes), 'mistakes')}, {count(len(found.warnings), 'warnings')}")

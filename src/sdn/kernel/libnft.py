@@ -25,7 +25,7 @@ TOO_LONG = "Message too long"
 MERGE = 64 * 1024
 """Bytes of text that `run_chunks` puts into one transaction where several small texts follow each other."""
 
-_HANDLES, _JSON, _STATELESS = 1 << 3, 1 << 4, 1 << 1
+_HANDLES, _JSON, _STATELESS = 1 << 3, 1 << 4, 1 << 2
 _ERROR_LIMIT = 800
 _KINDS: tuple[tuple[str, type[KernelError], str], ...] = (
     ("No such file or directory", NotFoundError, "it is not there; list the ruleset to see what is"),

@@ -28,6 +28,12 @@ from sdn.plan.state import (
     Vxlan,
 )
 
+CHATTER = "nobody routes multicast"
+"""Linux announces its multicast groups from an address that is not the workload's; that is no spoofing."""
+
+UNMARK = "the tunnel's own packet is routed by the underlay's table"
+"""VXLAN looks its outer packet up with the mark of the inner one."""
+
 CHUNK = 500
 """Elements of one command."""
 
@@ -46,7 +52,12 @@ table bridge {TABLE} {{
       iifname . ether saddr . arp saddr ip @owners4 accept
     icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 counter drop comment "{SPOOFED}"
     ether type ip6 iifname . ether saddr . ip6 saddr @owners6 accept
+    icmpv6 type mld2-listener-report drop comment "{CHATTER}"
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
+  }}
+  chain c_postrouting {{
+    type filter hook postrouting priority 0; policy accept;
+    oifname @tunnels meta mark set 0 comment "{UNMARK}"
   }}
   chain c_prerouting {{
     type filter hook prerouting priority -300; policy drop;
@@ -61,6 +72,7 @@ table bridge {TABLE} {{
 _INET_TABLE = f"""
 table inet {TABLE} {{
   set uplinks {{ type ifname; }}
+  set tunnels {{ type ifname; }}
   map marks {{ type ifname : mark; }}
   map zones {{ typeof iifname : ct zone; }}
   set routed {{ type ifname; }}
@@ -88,6 +100,7 @@ table inet {TABLE} {{
   chain c_routed {{
     iifname . ether saddr . ip saddr @owners4 return
     iifname . ether saddr . ip6 saddr @owners6 return
+    icmpv6 type mld2-listener-report drop comment "{CHATTER}"
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
   }}
   chain c_raw {{
@@ -107,6 +120,10 @@ table inet {TABLE} {{
     type nat hook prerouting priority dstnat; policy accept;
     meta mark . ip daddr . meta l4proto . th dport vmap @services4
     meta mark . ip6 daddr . meta l4proto . th dport vmap @services6
+  }}
+  chain c_unmark {{
+    type filter hook postrouting priority filter; policy accept;
+    oifname @tunnels meta mark set 0 comment "{UNMARK}"
   }}
   chain c_hairpin {{
     type nat hook postrouting priority srcnat; policy accept;
@@ -251,7 +268,9 @@ def _interfaces(state: NodeState) -> Iterator[str]:
     yield from elements("marks", (f'"{i.name}" : {i.mark:#x}' for i in state.interfaces))
     yield from elements("zones", (f'"{i.name}" : {i.zone}' for i in state.interfaces))
     marks = {interface.name: interface.mark for interface in state.interfaces}
-    bridged = [link for link in state.links if isinstance(link, Vxlan) and link.bridge]
+    tunnels = [link for link in state.links if isinstance(link, Vxlan)]
+    bridged = [link for link in tunnels if link.bridge]
+    yield from elements("tunnels", (f'"{link.name}"' for link in tunnels if not link.bridge))
     yield from elements("tunnels", (f'"{link.name}"' for link in bridged), "bridge")
     yield from elements("marks", (f'"{link.name}" : {marks[link.bridge]:#x}' for link in bridged), "bridge")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +36,12 @@ from sdn.plan.desired import plan_placed
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
 
-Report_ = Callable[[str], None]
+Say = Callable[[str], None]
+
+PATIENCE = 30.0
+"""Seconds until a holder that neither listens nor dies is given up; an idle machine needs 0.3."""
+
+POLL = 0.01
 
 
 def _silent(_: str) -> None:
@@ -50,8 +57,8 @@ class Lab:
         self._build: socket.socket | None = None
         self._placed: Placed | None = None
 
-    def _ask(self, request: Request, progress: Report_ = _silent) -> Reply:
-        with sandbox.connect(self.name) as connection:
+    def _ask(self, request: Request, progress: Say = _silent) -> Reply:
+        with _connect(self.name) as connection:
             return _exchange(connection, request, progress)
 
     def status(self, check: bool = True) -> Info:
@@ -73,7 +80,7 @@ class Lab:
         return plan_placed(self.placed()).plan
 
     def ask(
-        self, questions: Sequence[Question], wanted: Sequence[tuple[str, ...]], progress: Report_ = _silent
+        self, questions: Sequence[Question], wanted: Sequence[tuple[str, ...]], progress: Say = _silent
     ) -> Observations:
         """Send real packets."""
         reply = self._ask(Ask(tuple(questions), tuple(wanted)), progress)
@@ -85,7 +92,7 @@ class Lab:
         asked = [Question(flow, _target(self.placed(), flow), _why(self.placed(), flow)) for flow in flows]
         return list(self.ask(asked, [()] * len(asked)).observations)
 
-    def test(self, progress: Report_ = _silent) -> Report:
+    def test(self, progress: Say = _silent) -> Report:
         """The whole suite in this lab."""
         from sdn.lab import suite  # noqa: PLC0415  the suite is a client of this module
 
@@ -99,7 +106,7 @@ class Lab:
         """Run a command in the namespace of a Host or Switch."""
         return sandbox.enter(self.pid, node, list(argv))
 
-    def built(self, progress: Report_ = _silent) -> Info:
+    def built(self, progress: Say = _silent) -> Info:
         """Wait for the build that this client asked for."""
         assert self._build is not None
         reply = _last(receive_replies(self._build), progress)
@@ -108,26 +115,29 @@ class Lab:
 
     def down(self) -> None:
         """End the lab, and return when the kernel has removed everything."""
-        with sandbox.connect(self.name) as connection:
-            _exchange(connection, Down(), _silent)
-        sandbox.wait_gone(self.pid)
+        try:
+            with _connect(self.name) as connection:
+                _exchange(connection, Down(), _silent)
+        except LabError:
+            pass  # a holder that does not answer is ended all the same
+        _gone(self.pid)
 
 
 def up(
     paths: Sequence[Path],
     model: Model,
     name: str | None = None,
-    progress: Report_ = _silent,
+    progress: Say = _silent,
     warnings: Sequence[str] = (),
 ) -> Info:
     """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays."""
     lab = _start(name or model.name)
     request = Build(model, tuple(str(path) for path in paths), tuple(warnings))
     try:
-        with sandbox.connect(lab.name) as connection:
+        with _connect(lab.name) as connection:
             reply = _exchange(connection, request, progress)
     except BaseException:
-        sandbox.wait_gone(lab.pid)
+        _gone(lab.pid)
         raise
     assert isinstance(reply, Info)
     return reply
@@ -136,22 +146,24 @@ def up(
 @contextmanager
 def temporary(model: Model) -> Iterator[Lab]:
     """A lab that ends with the block. `built` waits for it, so that other work can be done meanwhile."""
-    lab = _start(sandbox.unused_name(model.name))
-    with sandbox.connect(lab.name) as connection:
-        lab._build = connection
-        send(connection, Build(model, ephemeral=True))
-        yield lab
-    sandbox.wait_gone(lab.pid)
+    lab = _start(f"{model.name[:40]}.test-{os.getpid()}")
+    try:
+        with _connect(lab.name) as connection:
+            lab._build = connection
+            send(connection, Build(model, ephemeral=True))
+            yield lab
+    finally:
+        _gone(lab.pid)
 
 
 def labs() -> list[Info]:
     """All labs of this user, by name."""
-    return [Lab(name, pid).status(check=False) for name, pid in sandbox.labs()]
+    return [Lab(found.name, found.pid).status(check=False) for found in sandbox.labs()]
 
 
 def connect(name: str | None = None) -> Lab:
     """The lab of that name, or the only one there is."""
-    running = dict(sandbox.labs())
+    running = {found.name: found.pid for found in sandbox.labs()}
     if name is None:
         if not running:
             raise LabError("no lab is running; start one with `sdn up FILE`")
@@ -165,15 +177,44 @@ def connect(name: str | None = None) -> Lab:
 
 
 def _start(name: str) -> Lab:
-    return Lab(name, sandbox.start(name, [sys.executable, "-m", "sdn.lab.holder"]))
+    """A holder that listens; LabError with its last words if it dies before that."""
+    holder = sandbox.start(name, [sys.executable, "-P", "-m", "sdn.lab.holder", name])
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while True:
+            try:
+                sandbox.connect(name).close()
+            except LabError:
+                if not holder.alive() or time.monotonic() > deadline:
+                    raise LabError(
+                        f"the holder of lab {name} did not start: {holder.output().strip()[-800:]}"
+                    ) from None
+                time.sleep(POLL)
+            else:
+                return Lab(name, holder.pid)
+    finally:
+        holder.close()
 
 
-def _exchange(connection: socket.socket, request: Request, progress: Report_) -> Reply:
+def _connect(name: str) -> socket.socket:
+    """A connection without a deadline: large labs take their time, and a holder that dies ends it."""
+    connection = sandbox.connect(name)
+    connection.settimeout(None)
+    return connection
+
+
+def _gone(pid: int) -> None:
+    """End what is left of a holder, and wait until the kernel has removed it."""
+    if not sandbox.stop(pid):
+        raise LabError(f"the holder with process id {pid} does not end; look at it with `ps {pid}`")
+
+
+def _exchange(connection: socket.socket, request: Request, progress: Say) -> Reply:
     send(connection, request)
     return _last(receive_replies(connection), progress)
 
 
-def _last(replies: Iterator[Reply], progress: Report_) -> Reply:
+def _last(replies: Iterator[Reply], progress: Say) -> Reply:
     for reply in replies:
         if isinstance(reply, Progress):
             progress(reply.stage)

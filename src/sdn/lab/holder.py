@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -153,7 +154,7 @@ def serve(listener: socket.socket, holder: Holder) -> None:
     """Answer clients until one of them ends the lab."""
     while True:
         connection, _ = listener.accept()
-        if not sandbox.is_ours(connection):
+        if not sandbox.same_user(connection):
             connection.close()
             continue
         threading.Thread(target=_session, args=(connection, holder), daemon=True).start()
@@ -208,8 +209,9 @@ def _reply(connection: socket.socket, request: Request, holder: Holder) -> Reply
 
 def main() -> None:
     """Entry point of `python -m sdn.lab.holder`, started by the launcher with its listening socket."""
-    name, listener = sandbox.inherited()
-    serve(listener, Holder(name))
+    listener = sandbox.inherited_listener()
+    listener.listen(64)
+    serve(listener, Holder(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -7,19 +7,19 @@ plan is a pure function of it, so both have the same plan without sending it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sdn.lab import client
 from sdn.lab.messages import Observations
-from sdn.model import Answer, Ask, Disposition, Model, Observation, Question, Report, Result, Timing, Trace
+from sdn.model import Answer, Model, Observation, Question, Report, Result, Timing, Trace
 from sdn.plan.desired import Prepared, plan_placed, prepare
 from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
 from sdn.probe.compare import compare
-from sdn.probe.questions import expectation_questions, questions
+from sdn.probe.questions import Listener, expectation_questions, listening, questions
 from sdn.spec.load import Loaded, load
 
 Progress = Callable[[str], None]
@@ -88,10 +88,11 @@ class Answers:
         asked = dict.fromkeys(questions(prepared.placed))
         expected = expectation_questions(prepared.placed)
         known = {(q.flow, q.target): q for q in asked}
-        for question in expected:
+        for _, question in expected:
             if (question.flow, question.target) not in known:
                 asked[question] = None
         self.questions = tuple(asked)
+        self.listens = listening(prepared.placed)
         self.evaluated: list[tuple[Answer, ...]] = [self.oracle.evaluate(q.flow) for q in self.questions]
         self.traced: list[tuple[Trace, ...]] = []
 
@@ -107,14 +108,18 @@ class Answers:
     def results(self, observed: Observations) -> tuple[Result, ...]:
         """All three answers side by side."""
         together = zip(self.questions, self.evaluated, self.traced, observed.observations, strict=True)
-        return tuple(_result(*each) for each in together)
+        return tuple(_result(*each, self.listens) for each in together)
 
 
 def _result(
-    question: Question, evaluated: tuple[Answer, ...], traces: tuple[Trace, ...], seen: tuple[Observation, ...]
+    question: Question,
+    evaluated: tuple[Answer, ...],
+    traces: tuple[Trace, ...],
+    seen: tuple[Observation, ...],
+    listens: Collection[Listener],
 ) -> Result:
     traced = tuple(trace.answer for trace in traces)
-    why = compare(question, evaluated, traced, seen)
+    why = compare(question, evaluated, traced, seen, listens)
     return Result(question, evaluated, traced, seen, traces[0].steps, why)
 
 
@@ -161,6 +166,3 @@ def failed_expectations(model: Model, results: Sequence[Result]) -> tuple[str, .
 
 def _warnings(loaded: Loaded) -> tuple[str, ...]:
     return (*loaded.warnings, *warnings(loaded.model, loaded.where))
-
-
-__all__ = ["Answers", "Ask", "Disposition", "failed_expectations", "run", "run_in"]

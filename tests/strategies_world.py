@@ -1,0 +1,309 @@
+"""The world of a seed: small but nasty, and legal.
+
+Names and ports are unique where the spec wants them unique, and only Applications that no chain of connections joins
+overlap. Policies are made after the addresses are known, so that address blocks begin and end beside real workloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
+from itertools import combinations
+from random import Random
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from sdn.model import (
+    TIERS,
+    Action,
+    Application,
+    Direction,
+    IPBlock,
+    Kind,
+    LabelSelector,
+    Model,
+    NetworkPolicy,
+    NetworkPolicyPeer,
+    NetworkPolicyRule,
+    Operator,
+    Options,
+    Peer,
+    Placed,
+    Placement,
+    Policy,
+    PortRange,
+    Protocol,
+    Requirement,
+    Rule,
+    Segment,
+    SegmentKind,
+    Selector,
+    Service,
+    ServicePort,
+    Workload,
+)
+from sdn.plan.allocate import allocate
+from worlds_build import leaf_spine, listen, namespace
+
+T = TypeVar("T")
+
+NAMESPACES = ("n1", "n2", "n3")  # n3 has labels but rarely a workload
+VALUES = ("x", "y", "")
+TCP, UDP, SCTP, ICMP = Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP
+
+LISTENS = (
+    (),
+    ("http:80",),
+    ("http:8080", ":81"),
+    ("http:80", "dns:53/udp"),
+    ("dns:5353", "dns:53/udp"),  # one name, another number for each protocol
+    (":9/sctp", "sctp:80/sctp"),
+)
+"""What a workload may listen on."""
+
+PORTS = (
+    PortRange(TCP),
+    PortRange(UDP),
+    PortRange(SCTP),
+    PortRange(TCP, 80),
+    PortRange(TCP, 79, 80),
+    PortRange(TCP, 81, 8079),
+    PortRange(TCP, 1, 65535),
+    PortRange(UDP, 53),
+    PortRange(SCTP, 80, 80),
+    PortRange(TCP, "http"),
+    PortRange(TCP, "dns"),
+    PortRange(UDP, "dns"),
+    PortRange(UDP, "http"),  # nobody has it of this protocol
+    PortRange(SCTP, "sctp"),
+)
+TIER_PORTS = (*PORTS, PortRange(ICMP), PortRange(ICMP))
+SERVICE_PORTS = (
+    ServicePort(80, 80),
+    ServicePort(80, "http"),
+    ServicePort(443, "http"),
+    ServicePort(81, 8079),
+    ServicePort(53, "dns", UDP),
+    ServicePort(53, "dns", TCP),
+    ServicePort(80, "sctp", SCTP),
+)
+
+SUBNETS = {
+    SegmentKind.L2: ("10.{a}.{s}.0/27", "fd00:{a}:{s}::/64"),
+    SegmentKind.ROUTED: ("10.{a}.{s}.0/24", "fd00:{a}:{s}::/56"),
+}
+
+
+class Dice(Random):
+    """What a world is made from."""
+
+    def pick(self, items: Sequence[T]) -> T:
+        """One of them; what is listed twice comes twice as often."""
+        return self.choice(items)
+
+    def up_to(self, most: int, make: Callable[[], T], least: int = 0) -> tuple[T, ...]:
+        """`least` to `most` things."""
+        return tuple(make() for _ in range(self.randint(least, most)))
+
+    def one_in(self, number: int) -> bool:
+        """True once in so many throws."""
+        return self.randrange(number) == 0
+
+
+def world(seed: int) -> Placed:
+    """The world of a seed: the same one on every machine."""
+    dice = Dice(seed)
+    bare = bare_world(dice)
+    addresses = sorted({address for endpoint in bare.endpoints.values() for address in endpoint.addresses})
+    policies = dice.up_to(6, lambda: network_policy(dice, addresses), least=1)
+    tiers = dice.up_to(4, lambda: tier_policy(dice, addresses))
+    names = [application.name for application in bare.model.applications]
+    model = replace(
+        bare.model,
+        services=tuple(sorted((service(dice, n, names) for n in range(dice.randint(0, 3))), key=lambda s: s.key)),
+        network_policies=tuple(only for _, only in sorted({(p.namespace, p.name): p for p in policies}.items())),
+        policies=tuple(replace(policy, name=f"t{number}") for number, policy in enumerate(tiers)),
+        options=Options(ipblock_matches_pods=not dice.one_in(3)),
+    )
+    return replace(bare, model=model)
+
+
+def bare_world(dice: Dice) -> Placed:
+    """A lab with addresses, and with neither policies nor services."""
+    applications = networks(dice)
+    places = [(a.name, s) for a in applications for s in a.segments]
+    workloads = [workload(dice, number, *dice.pick(places)) for number in range(dice.randint(2, 8))]
+    if all(w.host_network for w in workloads):
+        workloads[0] = replace(workloads[0], host_network=False)
+    workloads.sort(key=lambda w: w.key)
+    spaces = [namespace(name, **labels(dice)) for name in NAMESPACES]
+    model = Model("random", leaf_spine(3), applications, tuple(workloads), tuple(spaces))
+    return allocate(model, place_as_written(model))
+
+
+def place_as_written(model: Model) -> Placement:
+    """Every workload on the Host that it names; Pods beside a node run in it."""
+    nodes = {w.host: w.key for w in model.workloads if w.is_node}
+    inside = {w.key: nodes[w.host] for w in model.workloads if w.kind is Kind.POD and w.host in nodes}
+    return Placement({w.key: w.host for w in model.workloads}, inside)
+
+
+def networks(dice: Dice) -> tuple[Application, ...]:
+    """1 to 3 Applications, connected or not; one that is alone may have the first one's subnets."""
+    names = ["a", "b", "c"][: dice.randint(1, 3)]
+    joined = [pair for pair in combinations(names, 2) if not dice.one_in(3)]
+    # A connection is written at either end.
+    written = [pair if dice.one_in(2) else pair[::-1] for pair in joined]
+    made = []
+    for number, name in enumerate(names):
+        alone = not any(name in pair for pair in joined)
+        numbering = 0 if alone and dice.one_in(2) else number
+        segments = tuple(segment(dice, numbering, index) for index in range(dice.randint(1, 2)))
+        made.append(Application(name, segments, tuple(sorted(b for a, b in written if a == name))))
+    return tuple(made)
+
+
+def segment(dice: Dice, application: int, index: int) -> Segment:
+    """IPv4, IPv6 or both, of either kind."""
+    kind = dice.pick(list(SegmentKind))
+    both = tuple(text.format(a=application, s=index) for text in SUBNETS[kind])
+    return Segment(f"s{index}", dice.pick((both, both, both, both[:1], both[1:])), kind)
+
+
+def labels(dice: Dice) -> dict[str, str]:
+    """One or two, rarely none."""
+    return {key: dice.pick(VALUES) for key in "ab" if not dice.one_in(3)}
+
+
+def workload(dice: Dice, number: int, application: str, where: Segment) -> Workload:
+    """A VM or a Pod; sometimes a node, on its Host's own network, or with an address that its user fixed."""
+    kind = dice.pick((Kind.POD, Kind.POD, Kind.POD, Kind.VM))
+    special = dice.pick(("", "", "", "", "", "network", "fixed", "node"))
+    return Workload(
+        dice.pick(NAMESPACES[:2]),
+        f"w{number}",
+        kind,
+        application,
+        where.name,
+        labels=labels(dice),
+        ports=tuple(sorted(listen(text) for text in dice.pick(LISTENS))),
+        host=f"host-{dice.randint(1, 3)}",
+        is_node=special == "node" and kind is Kind.VM,
+        host_network=special == "network" and kind is Kind.POD,
+        ip=tuple(str(ip_network(net)[20 + number]) for net in where.subnets) if special == "fixed" else (),
+    )
+
+
+def block(dice: Dice, addresses: list[str]) -> IPBlock:
+    """A block that begins, ends or has its hole at a real address or one beside it; rarely one far away."""
+    if dice.one_in(8):
+        return IPBlock("203.0.113.0/24", dice.pick(((), ("203.0.113.0/28",))))
+    middle = ip_address(dice.pick(addresses)) + dice.randint(-1, 1)
+    bits = middle.max_prefixlen
+    cidr = ip_network(f"{middle}/{dice.pick((bits, bits - 1, bits - 2, bits - 5, 24, 0))}", strict=False)
+    holes = {ip_network(middle + offset) for offset in dice.up_to(2, lambda: dice.randint(-1, 1))}
+    inside = {str(hole) for hole in holes if hole != cidr and hole.network_address in cidr}
+    return IPBlock(str(cidr), tuple(sorted(inside)))
+
+
+def requirement(dice: Dice) -> Requirement:
+    """Any operator, on keys that exist and on one that does not."""
+    operator = dice.pick(list(Operator))
+    if operator in {Operator.EXISTS, Operator.DOES_NOT_EXIST}:
+        return Requirement(dice.pick("abc"), operator)
+    return Requirement(dice.pick("abc"), operator, dice.pick((("x",), ("x", "y"), ("",), ("", "x"), ("y", "z"))))
+
+
+def label_selector(dice: Dice) -> LabelSelector:
+    """From everything to nothing."""
+    match dice.randrange(6):
+        case 0 | 1:
+            return LabelSelector()
+        case 2:
+            return LabelSelector(((dice.pick("ab"), dice.pick(VALUES)),))
+        case 3:
+            return LabelSelector((), (requirement(dice),))
+        case 4:
+            return LabelSelector(tuple(sorted(labels(dice).items())), dice.up_to(2, lambda: requirement(dice)))
+        case _:
+            return LabelSelector((("kubernetes.io/metadata.name", dice.pick(NAMESPACES)),))
+
+
+def network_peer(dice: Dice, addresses: list[str]) -> NetworkPolicyPeer:
+    """Each of the four legal kinds."""
+    kind = dice.pick(("pods", "namespaces", "both", "block"))
+    if kind == "block":
+        return NetworkPolicyPeer(ip_block=block(dice, addresses))
+    return NetworkPolicyPeer(
+        label_selector(dice) if kind != "namespaces" else None, label_selector(dice) if kind != "pods" else None
+    )
+
+
+def network_policy(dice: Dice, addresses: list[str]) -> NetworkPolicy:
+    """Also with rules of a direction that the policy does not isolate, which do nothing."""
+
+    def rule() -> NetworkPolicyRule:
+        return NetworkPolicyRule(
+            dice.up_to(2, lambda: network_peer(dice, addresses)), dice.up_to(2, lambda: dice.pick(PORTS))
+        )
+
+    directions = ((Direction.INGRESS,), (Direction.EGRESS,), (Direction.INGRESS, Direction.EGRESS))
+    return NetworkPolicy(
+        dice.pick((*NAMESPACES[:2], *NAMESPACES)),
+        dice.pick(("p", "q", "r")),
+        label_selector(dice),
+        dice.pick(directions),
+        dice.up_to(2, rule),
+        dice.up_to(2, rule),
+    )
+
+
+def selector(dice: Dice) -> Selector:
+    """With none, one or two of its fields set."""
+    chosen = set(dice.up_to(2, lambda: dice.pick(FIELDS)))
+    return Selector(
+        label_selector(dice) if "labels" in chosen else None,
+        label_selector(dice) if "namespace_labels" in chosen else None,
+        dice.pick((("n1",), ("n2", "n3"))) if "namespaces" in chosen else (),
+        dice.pick((("a",), ("b",), ("a", "c"))) if "applications" in chosen else (),
+        dice.pick((("s0",), ("s1",))) if "segments" in chosen else (),
+        dice.pick(list(Kind)) if "kind" in chosen else None,
+        dice.pick(("w*", "w0", "w[0-2]", "?3", "nobody")) if "name" in chosen else "",
+    )
+
+
+FIELDS = ("labels", "labels", "namespace_labels", "namespaces", "applications", "segments", "kind", "name")
+
+
+def tier_policy(dice: Dice, addresses: list[str]) -> Policy:
+    """A policy of any tier, whose name is given later."""
+
+    def peer() -> Peer:
+        return Peer(ip_block=block(dice, addresses)) if dice.one_in(3) else Peer(selector(dice))
+
+    def rule() -> Rule:
+        return Rule(
+            dice.pick(list(Action)),
+            dice.pick(list(Direction)),
+            dice.up_to(2, peer),
+            dice.up_to(2, lambda: dice.pick(TIER_PORTS)),
+        )
+
+    applies_to = dice.up_to(2, lambda: selector(dice))
+    return Policy("", dice.pick(TIERS), dice.up_to(4, rule, least=1), applies_to, dice.pick((0, 1000, 1000)))
+
+
+def service(dice: Dice, number: int, applications: list[str]) -> Service:
+    """With and without backends, named targets, either family or headless."""
+    both = (f"10.96.0.{10 + number}", f"fd00:10:96::{10 + number:x}")
+    chosen = {(port.port, port.protocol): port for port in dice.up_to(3, lambda: dice.pick(SERVICE_PORTS), least=1)}
+    key = dice.pick("ab")
+    return Service(
+        dice.pick(NAMESPACES[:2]),
+        f"s{number}",
+        dice.pick(applications),
+        {} if dice.one_in(8) else {key: dice.pick(VALUES)},
+        tuple(chosen[key] for key in sorted(chosen)),
+        dice.pick((both, both, both, both, both[:1], both[1:], ())),
+    )

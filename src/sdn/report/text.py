@@ -88,7 +88,7 @@ def answered(result: Result) -> Iterator[Text]:
     if result.disagreement:
         yield from disagreement(result)
         return
-    yield heading(result.question.flow)
+    yield heading(result.question.flow, result.question.target)
     yield from _three(result)
     for given in result.evaluate:
         yield verdict(given, _is_balanced(result))

@@ -35,9 +35,10 @@ def verdict(answer: Answer, balanced: bool = False) -> Text:
     return Text(line, STYLES[answer.verdict.disposition])
 
 
-def heading(flow: Flow) -> Text:
-    """Who asks for what."""
-    return Text(f"{flow.source} → {words.destination(flow)}", "bold")
+def heading(flow: Flow, target: str = "") -> Text:
+    """Who asks for what; `target` is whom the address means, where that is known."""
+    means = f" ({target})" if target and target != flow.destination else ""
+    return Text(f"{flow.source} → {words.destination(flow)}{means}", "bold")
 
 
 def render(traces: Sequence[Trace]) -> Iterator[Text]:
@@ -45,7 +46,7 @@ def render(traces: Sequence[Trace]) -> Iterator[Text]:
     balanced = len(traces) > 1
     for index, one in enumerate(traces):
         if index == 0:
-            yield heading(one.flow)
+            yield heading(one.flow, "" if balanced else one.answer.backend)
         if balanced:
             yield Text(f"  backend {one.answer.backend} ({index + 1} of {len(traces)})", "dim")
         yield from steps(one.steps)

@@ -118,13 +118,27 @@ def _decode(file: str, raw: bytes, problems: list[Problem]) -> str | None:
         problems.append(Problem(file, 0, 0, f"is larger than {limit} MiB; split it into several files"))
         return None
     try:
-        return raw.decode("utf-8-sig")
+        return _joined(raw.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         start = error.start if not raw.startswith(b"\xef\xbb\xbf") else error.start + 3
         line, column = _line_column(raw, start)
         message = f"byte 0x{raw[start]:02x} is not valid UTF-8; save the file as UTF-8"
         problems.append(Problem(file, line, column, message))
         return None
+
+
+_PAIR = re.compile(r"\\\\|\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+
+
+def _joined(text: str) -> str:
+    """JSON writes characters beyond U+FFFF as two escapes, which YAML's parser refuses."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    return _PAIR.sub(lambda m: m[0] if m[1] is None else f"\\U{_code_point(m[1], m[2]):08X}", text)
+
+
+def _code_point(high: str, low: str) -> int:
+    return 0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00
 
 
 def _line_column(raw: bytes, offset: int) -> Place:
@@ -246,8 +260,10 @@ class _Reader:
     def _scalar(self, event: Any, place: Place) -> Any:
         text: str = event.value
         try:
-            if event.tag is None or event.tag == "!":
+            if event.tag is None:
                 return plain(text) if event.implicit[0] else text
+            if event.tag == "!":
+                return text
             return _tagged(event.tag.removeprefix(_PREFIX), text)
         except ValueError as error:
             self._note(place, str(error))
@@ -316,7 +332,9 @@ def _place(mark: Any) -> Place:
 
 
 def _show(value: Any) -> str:
-    return "of a list or mapping" if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        return "of a list or mapping"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _HINTS = {

@@ -1,0 +1,208 @@
+"""The firewall of each Host holds what its own endpoints need, by family and zone, under names that stay."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from sdn.model import Application, IPBlock, NetworkPolicy, Placed, Placement, Policy, Protocol, Selector
+from sdn.plan.allocate import allocate
+from sdn.plan.firewall import FirewallPlanner, host_firewall
+from sdn.plan.state import AddressSet, Firewall, FirewallRule
+from sdn.policy.compiler import compile_policy
+from shuffled import Shuffler
+from worlds_build import (
+    ECHO,
+    EGRESS,
+    INGRESS,
+    act,
+    block,
+    labelled,
+    model,
+    netpol,
+    pods,
+    rule,
+    segment,
+    tcp,
+    tier,
+    workload,
+)
+
+ONE = Application("one", (segment("lan", "10.1.0.0/24", "fd00:1::/64"), segment("old", "10.2.0.0/24")))
+TWO = Application("two", (segment("lan", "10.1.0.0/24", "fd00:1::/64"),))  # overlaps, and nobody connected them
+WORKLOADS = [
+    workload("one/a", 1, "one/lan", app="a", ip=("10.1.0.10", "fd00:1::10")),
+    workload("one/b", 2, "one/lan", app="b", ip=("10.1.0.11", "fd00:1::11")),
+    workload("one/c", 2, "one/old", app="c", ip=("10.2.0.10",)),
+    workload("two/a", 1, "two/lan", app="a", ip=("10.1.0.10", "fd00:1::10")),
+    workload("two/b", 3, "two/lan", app="b", ip=("10.1.0.11", "fd00:1::11")),
+]
+A, B, C = (Selector(labels=labelled(app=name)) for name in "abc")
+
+
+def world(*objects: NetworkPolicy | Policy) -> Placed:
+    lab = model("lab", [ONE, TWO], WORKLOADS, *objects)
+    return allocate(lab, Placement({w.key: w.host for w in lab.workloads}))
+
+
+def firewall(host: int, *objects: NetworkPolicy | Policy) -> Firewall:
+    placed = world(*objects)
+    return host_firewall(placed, compile_policy(placed), f"host-{host}")
+
+
+def rules_of(found: Firewall) -> list[FirewallRule]:
+    return [line for chain in found.chains for line in chain.rules]
+
+
+class TestContents:
+    def test_without_policies_everybody_is_dispatched_to_the_default(self) -> None:
+        found = firewall(1)
+        assert found.chains == found.sets == ()
+        assert [(p.direction, p.tiers, p.default) for p in sorted(found.profiles, key=lambda p: p.direction)] == [
+            (EGRESS, (), "egress default allow"),
+            (INGRESS, (), "ingress default allow"),
+        ]
+        assert [(e.zone, e.address) for e in found.ingress] == [
+            (zone, address) for zone in (1, 2) for address in ("10.1.0.10", "fd00:1::10")
+        ]
+
+    def test_a_host_without_endpoints_needs_nothing(self) -> None:
+        placed = world(tier("application/p", act("deny", INGRESS, A)))
+        assert FirewallPlanner(placed, compile_policy(placed)).host("host-9") == Firewall()
+
+    def test_only_the_profiles_of_its_own_endpoints(self) -> None:
+        policies = [tier(f"application/{n}", act("deny", INGRESS, tcp(n)), to=[s]) for n, s in enumerate((A, B, C), 1)]
+        assert {r.ports for r in rules_of(firewall(1, *policies))} == {((1, 1),)}
+        assert {r.ports for r in rules_of(firewall(2, *policies))} == {((2, 2),), ((3, 3),)}
+
+    def test_every_name_is_defined_once(self) -> None:
+        found = firewall(2, *POLICIES)
+        sets, chains = {s.name for s in found.sets}, {c.name for c in found.chains}
+        assert {r.set for r in rules_of(found) if r.set} == sets
+        assert {name for p in found.profiles for name in p.tiers} == chains
+        assert {e.profile for e in (*found.egress, *found.ingress)} == {p.name for p in found.profiles}
+        assert len(sets) == len(found.sets)
+        assert len(chains) == len(found.chains)
+
+    def test_names_sort_everything(self) -> None:
+        found = firewall(2, *POLICIES)
+        for objects in (found.sets, found.chains, found.profiles):
+            names = [item.name for item in objects]
+            assert names == sorted(names)
+        assert found.egress == tuple(sorted(found.egress))
+
+    def test_equal_chains_are_shared(self) -> None:
+        same = tier("application/p", act("deny", INGRESS, tcp(1)))
+        found = firewall(2, same, tier("emergency/q", act("deny", INGRESS, tcp(2)), to=[B]))
+        assert len([p for p in found.profiles if p.tiers and p.direction is INGRESS]) == 2
+        assert len(found.chains) == 2
+
+    def test_isolation_is_the_last_rule(self) -> None:
+        (chain,) = firewall(2, netpol("one/p", labelled(app="b"), ingress=[rule(tcp(1))])).chains
+        assert [(line.origin, line.action) for line in chain.rules] == [
+            ("ingress NetworkPolicy one/p[0]", "allow"),
+            ("ingress NetworkPolicy one/p isolates", "deny"),
+        ]
+        assert chain.rules[-1] == FirewallRule(chain.rules[-1].origin, chain.rules[-1].action)
+
+
+class TestFamilies:
+    @pytest.mark.parametrize(
+        ("peers", "families"),
+        [
+            pytest.param((), [(0, "", "")], id="anybody-is-both-families-in-one"),
+            pytest.param((A,), [(4, "set", ""), (6, "set", "")], id="a-group-is-one-rule-per-family"),
+            pytest.param((C,), [(4, "set", "")], id="no-ipv6-member-no-ipv6-rule"),
+            pytest.param((IPBlock("203.0.113.0/24"),), [(4, "", "203.0.113.0/24")], id="block-4"),
+            pytest.param((IPBlock("2001:db8::/32"),), [(6, "", "2001:db8::/32")], id="block-6"),
+            pytest.param((ECHO,), [(4, "", ""), (6, "", "")], id="echo-is-one-rule-per-family"),
+            pytest.param((C, ECHO), [(4, "set", "")], id="echo-of-a-group-of-one-family"),
+        ],
+    )
+    def test_rules(self, peers: tuple[object, ...], families: list[tuple[int, str, str]]) -> None:
+        found = firewall(2, tier("application/p", act("deny", INGRESS, *peers)))  # type: ignore[arg-type]
+        (chain,) = found.chains
+        assert [(r.family, "set" if r.set else "", r.block) for r in chain.rules] == families
+        assert all(r.set.endswith(str(r.family)) for r in chain.rules if r.set)
+
+    def test_a_rule_keeps_its_excepts_and_ports(self) -> None:
+        written = netpol("one/p", labelled(app="b"), ingress=[rule(block("10.0.0.0/8", "10.1.0.0/16"), tcp(80, 90))])
+        first = rules_of(firewall(2, written))[0]
+        assert (first.block, first.excepts) == ("10.0.0.0/8", ("10.1.0.0/16",))
+        assert (first.protocol, first.ports) == (Protocol.TCP, ((80, 90),))
+
+
+class TestZones:
+    def test_sets_hold_the_zones_of_the_host_alone(self) -> None:
+        policy = tier("application/p", act("deny", INGRESS, A))
+        sets = {host: {s.family: s.elements for s in firewall(host, policy).sets} for host in (1, 2, 3)}
+        assert sets[1][4] == ((1, "10.1.0.10"), (2, "10.1.0.10"))
+        assert sets[2][4] == ((1, "10.1.0.10"),)
+        assert sets[3][6] == ((2, "fd00:1::10"),)
+
+    def test_a_group_without_members_here_is_no_rule(self) -> None:
+        found = firewall(3, tier("application/p", act("deny", INGRESS, C)))  # C lives in zone 1, host-3 is in zone 2
+        assert found.chains == found.sets == ()
+        assert {p.tiers for p in found.profiles} == {()}
+
+    def test_connected_applications_are_one_zone(self) -> None:
+        joined = [
+            msgspec.structs.replace(ONE, connects=("three",)),
+            Application("three", (segment("x", "10.3.0.0/24"),)),
+        ]
+        lab = model(
+            "lab",
+            joined,
+            [*WORKLOADS[:3], workload("three/x", 3, "three/x", app="a", ip=("10.3.0.9",))],
+            tier("application/p", act("deny", INGRESS, A)),
+        )
+        placed = allocate(lab, Placement({w.key: w.host for w in lab.workloads}))
+        sets = host_firewall(placed, compile_policy(placed), "host-3").sets
+        assert [s.elements for s in sets if s.family == 4] == [((1, "10.1.0.10"), (1, "10.3.0.9"))]
+
+
+class TestStability:
+    def test_one_planner_for_all_hosts_is_as_good_as_one_each(self) -> None:
+        placed = world(*POLICIES)
+        compiled = compile_policy(placed)
+        planner = FirewallPlanner(placed, compiled)
+        for number in (3, 1, 2, 1):
+            assert planner.host(f"host-{number}") == host_firewall(placed, compiled, f"host-{number}")
+
+    def test_hosts_with_the_same_rules_have_the_same_chains(self) -> None:
+        placed = world(tier("application/p", act("deny", INGRESS, B)))
+        planner = FirewallPlanner(placed, compile_policy(placed))
+        first, second = planner.host("host-1"), planner.host("host-3")
+        assert first.chains == second.chains
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_order_of_input_never_shows(self, seed: int) -> None:
+        placed = world(*POLICIES)
+        other = Shuffler(seed).placed(placed)
+        for number in (1, 2, 3):
+            here, there = (host_firewall(p, compile_policy(p), f"host-{number}") for p in (placed, other))
+            assert msgspec.msgpack.encode(here) == msgspec.msgpack.encode(there)
+
+    def test_a_member_more_changes_one_set_and_no_chain(self) -> None:
+        before = firewall(2, tier("application/p", act("deny", INGRESS, A, tcp(1))))
+        lab = model(
+            "lab",
+            [ONE, TWO],
+            [*WORKLOADS, workload("one/new", 3, "one/lan", app="a", ip=("10.1.0.99", "fd00:1::99"))],
+            tier("application/p", act("deny", INGRESS, A, tcp(1))),
+        )
+        placed = allocate(lab, Placement({w.key: w.host for w in lab.workloads}))
+        after = host_firewall(placed, compile_policy(placed), "host-2")
+        assert msgspec.structs.replace(after, sets=before.sets) == before
+        assert [set(s.elements) - set(t.elements) for s, t in zip(after.sets, before.sets, strict=True)] == [
+            {(1, "10.1.0.99")},
+            {(1, "fd00:1::99")},
+        ]
+        assert all(isinstance(s, AddressSet) for s in after.sets)
+
+
+POLICIES = (
+    netpol("one/p", labelled(app="b"), [INGRESS, EGRESS], [rule(pods(app="a"), tcp(1), ECHO)], [rule(pods(), tcp(2))]),
+    tier("application/q", act("deny", EGRESS, A, C), act("allow", INGRESS, IPBlock("10.0.0.0/8"))),
+    tier("emergency/r", act("pass", INGRESS, B, tcp(7))),
+)

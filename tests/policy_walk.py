@@ -1,0 +1,155 @@
+"""The smallest possible reader of compiled policy and of a planned firewall: what they would do to one packet.
+
+Written from the docstrings of `CompiledPolicy` and `Firewall` alone, for the tests of what makes them; it shares
+nothing with the compiler, the oracle or the trace.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from sdn.model import Action, Direction, Disposition, Flow, Placed, Protocol, Verdict, default_origin
+from sdn.plan.firewall import FirewallPlanner
+from sdn.plan.loadbalancer import LoadBalancerPlanner
+from sdn.plan.state import Backend, Firewall, FirewallRule
+from sdn.policy.compiled import CompiledPolicy, CompiledRule
+
+STOPS = {Action.DENY: Disposition.DENY, Action.REJECT: Disposition.REJECT}
+
+
+class Packet(NamedTuple):
+    """A packet after any DNAT, and the workloads at its ends (empty where there is none)."""
+
+    source: str
+    source_address: str
+    destination: str
+    address: str
+    protocol: Protocol
+    port: int
+
+    def peer(self, direction: Direction) -> tuple[str, str]:
+        """(workload, address) of the other side."""
+        if direction is Direction.INGRESS:
+            return self.source, self.source_address
+        return self.destination, self.address
+
+
+def numbered(placed: Placed) -> Placed:
+    """With zones and marks, where whoever built it left them out."""
+    if placed.zones:
+        return placed
+    names = [application.name for application in placed.model.applications]
+    zones = {name: number for number, name in enumerate(names, 1)}
+    for application in placed.model.applications:
+        for other in application.connects:
+            low, high = sorted((zones[application.name], zones[other]))
+            zones = {name: low if zone == high else zone for name, zone in zones.items()}
+    return replace(placed, zones=zones, marks={name: number for number, name in enumerate(names, 1)})
+
+
+def packets(placed: Placed, flow: Flow) -> list[Packet]:
+    """The flow as it leaves its Host: once, or once for each Backend of a Service."""
+    sender = placed.endpoints[flow.source]
+    balancer = LoadBalancerPlanner(placed).host(sender.host)
+    mark = placed.marks[sender.application]
+    asked = (mark, flow.destination, flow.protocol, flow.port)
+    found = [v.backends for v in balancer.virtuals if (v.mark, v.address, v.protocol, v.port) == asked]
+    zone = placed.zones[sender.application]
+    owners = {
+        address: key
+        for key, endpoint in placed.endpoints.items()
+        for address in endpoint.addresses
+        if placed.zones[endpoint.application] == zone
+    }
+    ends = found[0] if found else (Backend(flow.destination, flow.port, owners.get(flow.destination, "")),)
+    own = sender.address(flow.family) or ""
+    return [Packet(flow.source, own, end.workload, end.address, flow.protocol, end.port) for end in ends]
+
+
+def by_policy(compiled: CompiledPolicy, packet: Packet) -> Verdict:
+    """Both sides by their compiled profiles."""
+
+    def judge(direction: Direction, workload: str) -> tuple[Disposition, str]:
+        chosen = compiled.ingress if direction is Direction.INGRESS else compiled.egress
+        profile = compiled.profiles[chosen[workload]]
+        assert profile.direction is direction
+        for tier in profile.tiers:
+            decided = next((r for r in tier.rules if _meets(compiled, r, packet, direction)), tier.default)
+            if decided is not None and decided.action is not Action.PASS:
+                return STOPS.get(decided.action, Disposition.ALLOW), decided.origin
+        return Disposition.ALLOW, default_origin(direction)
+
+    return _both(judge(Direction.EGRESS, packet.source), lambda: judge(Direction.INGRESS, packet.destination))
+
+
+def by_firewall(placed: Placed, firewalls: dict[str, Firewall], packet: Packet) -> Verdict:
+    """Both sides by the firewalls of their Hosts."""
+
+    def judge(direction: Direction, workload: str, own: str) -> tuple[Disposition, str]:
+        endpoint = placed.endpoints[workload]
+        zone = placed.zones[endpoint.application]
+        firewall = firewalls[endpoint.host]
+        dispatch = firewall.ingress if direction is Direction.INGRESS else firewall.egress
+        (name,) = [entry.profile for entry in dispatch if (entry.zone, entry.address) == (zone, own)]
+        (profile,) = [profile for profile in firewall.profiles if profile.name == name]
+        assert profile.direction is direction
+        for tier in profile.tiers:
+            (rules,) = [chain.rules for chain in firewall.chains if chain.name == tier]
+            decided = next((r for r in rules if _passes(firewall, r, packet, direction, zone)), None)
+            if decided is not None and decided.action is not Action.PASS:
+                return STOPS.get(decided.action, Disposition.ALLOW), decided.origin
+        return Disposition.ALLOW, profile.default
+
+    egress = judge(Direction.EGRESS, packet.source, packet.source_address)
+    return _both(egress, lambda: judge(Direction.INGRESS, packet.destination, packet.address))
+
+
+def firewalls(placed: Placed, compiled: CompiledPolicy) -> dict[str, Firewall]:
+    """The firewall of every Host."""
+    planner = FirewallPlanner(placed, compiled)
+    return {host.name: planner.host(host.name) for host in placed.model.underlay.hosts}
+
+
+def _both(egress: tuple[Disposition, str], ingress) -> Verdict:  # type: ignore[no-untyped-def]
+    if egress[0] is not Disposition.ALLOW:
+        return Verdict(*egress)
+    return Verdict(*ingress(), egress=egress[1])
+
+
+def _meets(compiled: CompiledPolicy, rule: CompiledRule, packet: Packet, direction: Direction) -> bool:
+    workload, address = packet.peer(direction)
+    if rule.group is not None and workload not in compiled.groups[rule.group]:
+        return False
+    if rule.block is not None and not _inside(rule.block.cidr, rule.block.excepts, address):
+        return False
+    return _service(rule.protocol, rule.ports, packet)
+
+
+def _passes(firewall: Firewall, rule: FirewallRule, packet: Packet, direction: Direction, zone: int) -> bool:
+    address = packet.peer(direction)[1]
+    family = 6 if ":" in address else 4
+    if rule.family not in (0, family):
+        return False
+    if rule.set:
+        (found,) = [s for s in firewall.sets if s.name == rule.set]
+        assert found.family == rule.family
+        if (zone, address) not in found.elements:
+            return False
+    if rule.block and not _inside(rule.block, rule.excepts, address):
+        return False
+    assert rule.family or rule.protocol is not Protocol.ICMP, "echo is another protocol in each family"
+    return _service(rule.protocol, rule.ports, packet)
+
+
+def _service(protocol: Protocol | None, ports: tuple[tuple[int, int], ...], packet: Packet) -> bool:
+    if protocol is None:
+        return True
+    return protocol is packet.protocol and (not ports or any(a <= packet.port <= b for a, b in ports))
+
+
+def _inside(cidr: str, excepts: tuple[str, ...], address: str) -> bool:
+    value = ip_address(address)
+    return value in ip_network(cidr) and not any(value in ip_network(other) for other in excepts)

@@ -1,0 +1,135 @@
+"""The small process that makes a lab's namespaces and becomes, in its child, process 1 of them.
+
+It runs as `python -m sdn.kernel.launcher MODE NAME STATUS_FD [LISTEN_FD] -- COMMAND`, started by `sandbox`. A fresh
+process, because only one without threads may make a user namespace, and because forking a large one is slow. It
+imports next to nothing. In mode `hold` the child outlives everybody; in mode `run` it dies with its parent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from sdn.kernel import syscalls as sys_
+from sdn.kernel.one_user import pretend_to_change_user
+from sdn.kernel.owned import MARKER
+
+HOLD, RUN = "hold", "run"
+STARTING = "start "
+"""What a report of failure begins with when everything worked but the command itself."""
+
+_CAP_SYS_ADMIN = 21
+_BACKLOG = 128
+
+
+def needs_user_namespace() -> bool:
+    """False only for a root that may do everything; root in a container often may not."""
+    if os.geteuid() != 0:
+        return True
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    effective = next(line for line in status if line.startswith("CapEff:"))
+    return not int(effective.split()[1], 16) >> _CAP_SYS_ADMIN & 1
+
+
+def unshare_everything() -> bool:
+    """Fresh mount, network and (for children) process namespaces; where needed in a user namespace, as its root.
+
+    Whether it was needed.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    flags = sys_.CLONE_NEWNS | sys_.CLONE_NEWNET | sys_.CLONE_NEWPID
+    if not needs_user_namespace():
+        sys_.unshare(flags)
+        return False
+    sys_.unshare(flags | sys_.CLONE_NEWUSER)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        Path(f"/proc/self/{name}").write_text(text, encoding="ascii")
+    return True
+
+
+def private_mounts(name: str) -> None:
+    """A `/proc` of the new processes and an empty `/run`; nothing of either is seen outside, or is left on a disk."""
+    sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+    sys_.mount("proc", "/proc", "proc", sys_.MS_NOSUID | sys_.MS_NODEV | sys_.MS_NOEXEC)
+    sys_.mount("sdn", "/run", "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, "mode=755")
+    Path("/run/netns").mkdir(0o755)
+    # Shared, so that a namespace deleted here is deleted in the mount namespaces of `sdn exec`, too, and really goes.
+    sys_.mount("/run/netns", "/run/netns", "none", sys_.MS_BIND)
+    sys_.mount("none", "/run/netns", "none", sys_.MS_SHARED)
+    MARKER.write_text(name)
+
+
+def become_first(mode: str, name: str, listen: int | None, in_user_namespace: bool) -> None:
+    """What process 1 needs before its command starts."""
+    if mode == RUN:
+        sys_.die_with_parent()
+    else:
+        os.setsid()
+        os.chdir("/")
+        # The terminal's Ctrl-C and its closing are meant for the client. Ignored signals stay ignored over exec.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    private_mounts(name)
+    if in_user_namespace:
+        pretend_to_change_user()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if listen is not None:
+        # The credentials that clients see are those of whoever calls listen: here it is the lab's own process.
+        listener = socket.socket(fileno=listen)
+        listener.listen(_BACKLOG)
+        listener.detach()
+
+
+def _failed(status: int, what: str, error: OSError) -> NoReturn:
+    where = f" ({error.filename})" if error.filename else ""
+    os.write(status, f"error {error.errno} {what}{where}\n".encode())
+    os._exit(1)
+
+
+def _execute(status: int, command: list[str]) -> NoReturn:
+    os.set_inheritable(status, False)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        _failed(status, STARTING + command[0], error)
+
+
+def main(arguments: list[str]) -> int:
+    """Never returns in mode `hold` before the child is on its own; in mode `run` gives back its exit status."""
+    split = arguments.index("--")
+    mode, name, status, *rest = arguments[:split]
+    command = arguments[split + 1 :]
+    if mode == RUN:
+        sys_.die_with_parent()
+    try:
+        isolated = unshare_everything()
+        pid = os.fork()
+    except OSError as error:
+        _failed(int(status), "make namespaces of its own", error)
+    if pid == 0:
+        try:
+            become_first(mode, name, int(rest[0]) if rest else None, isolated)
+        except OSError as error:
+            _failed(int(status), "set up the lab's own /proc and /run", error)
+        _execute(int(status), command)
+    os.write(int(status), f"pid {pid}\n".encode())
+    if mode == HOLD:
+        return 0
+    os.close(int(status))
+    with contextlib.suppress(KeyboardInterrupt):
+        _, raw = os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(raw)
+        return code if code >= 0 else 128 - code
+    return 130
+
+
+if __name__ == "__main__":
+    os._exit(main(sys.argv[1:]))

@@ -15,6 +15,7 @@ from sdn.errors import SdnError
 from sdn.model import Host, Link, Role, Switch, Underlay
 from sdn.plan.fabric import Fabric, fabric
 from sdn.plan.state import UPLINK_ROUTES, Route
+from sdn.plan.topology import link_local
 
 
 def underlay(*cables: str, hosts: int = 0, family: int = 4) -> Underlay:
@@ -51,7 +52,10 @@ def walks(built: Fabric, source: str, destination: str, limit: int) -> list[list
     found = []
     for hop in route.nexthops:
         veth = next(v for v in built.uplinks[source] if v.name == hop.dev)
-        assert (hop.via, hop.onlink) == (built.loopback[veth.peer_node], True)
+        far = next(v for v in built.uplinks[veth.peer_node] if v.name == veth.peer_name)
+        six = ":" in built.space
+        via = link_local(far.mac) if six else built.loopback[veth.peer_node]
+        assert (hop.via, hop.onlink) == (via, not six)
         found += [[source, *rest] for rest in walks(built, veth.peer_node, destination, limit - 1)]
     return found
 
@@ -133,6 +137,10 @@ def test_addresses_are_legible() -> None:
     }
     six = fabric(underlay(*leaf_spine(4, 2, 1), family=6))
     assert (six.loopback["l0"], six.loopback["h3"]) == ("fd00:192:168::1", "fd00:192:168:2::2")
+
+
+def test_link_local_address_of_a_mac() -> None:
+    assert link_local("02:5d:00:00:00:01") == "fe80::5d:ff:fe00:1"
 
 
 def test_host_with_one_leaf_has_one_route_and_a_switch_one_per_rack() -> None:

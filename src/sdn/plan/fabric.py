@@ -1,7 +1,9 @@
 """The underlay's addresses and routes: every loopback reaches every other over all shortest paths.
 
-Links have no addresses of their own: the next hop is the neighbour's loopback, `onlink`, with a permanent neighbour
-entry, so there is no ARP to lose. Routes are few: one per rack on a Switch, one default for all on most Hosts.
+Links have no addresses of their own, and next hops are permanent neighbours, so there is no ARP to lose. In IPv4 the
+next hop is the neighbour's loopback, `onlink`. In IPv6 it is the link-local address of its MAC: Linux refuses an onlink
+next hop that another route already leads to over another device, which would make the order of routes matter.
+Routes are few: one per rack on a Switch, one default for all on most Hosts.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from sdn.errors import SdnError
 from sdn.model import Underlay
 from sdn.plan.addresses import Subnet, value_of
 from sdn.plan.state import UPLINK_ROUTES, Neighbour, Nexthop, Route, Veth
-from sdn.plan.topology import Loopbacks, Rack, Topology, loopbacks
+from sdn.plan.topology import Loopbacks, Rack, Topology, link_local, loopbacks
 
 Table = list[tuple[int, dict[int, tuple[str, ...]]]]  # (bits to drop, prefix without them → next nodes), longest first
 
@@ -74,13 +76,18 @@ def fabric(underlay: Underlay) -> Fabric:
     numbers = loopbacks(topology, underlay.family)
     loopback = {node: numbers.text(node) for node in sorted(numbers.nodes)}
     macs = {(node, veth.name): veth.mac for node, veths in topology.uplinks.items() for veth in veths}
+    far = {
+        (node, v.name): loopback[v.peer_node] if underlay.family == 4 else link_local(macs[v.peer_node, v.peer_name])
+        for node, veths in topology.uplinks.items()
+        for v in veths
+    }
     return Fabric(
         space=str(numbers.space),
         loopback=loopback,
         uplinks=topology.uplinks,
-        routes=_Router(topology, numbers).routes(),
+        routes=_Router(topology, numbers, far).routes(),
         neighbours={
-            node: tuple(sorted(Neighbour(v.name, loopback[v.peer_node], macs[v.peer_node, v.peer_name]) for v in veths))
+            node: tuple(sorted(Neighbour(v.name, far[node, v.name], macs[v.peer_node, v.peer_name]) for v in veths))
             for node, veths in topology.uplinks.items()
         },
     )
@@ -97,9 +104,10 @@ class _Destination:
 
 
 class _Router:
-    """Shortest paths from everywhere to every rack and every single node."""
+    """Shortest paths from everywhere to every rack and every single node; `far` is the next hop on each device."""
 
-    def __init__(self, topology: Topology, numbers: Loopbacks) -> None:
+    def __init__(self, topology: Topology, numbers: Loopbacks, far: dict[tuple[str, str], str]) -> None:
+        self._far = far
         self._topology = topology
         self._numbers = numbers
         core = set(topology.singles)
@@ -175,9 +183,9 @@ class _Router:
 
     def _lead_up(self, rack: Rack, hosts: tuple[str, ...], destinations: list[_Destination]) -> None:
         """From a rack's Hosts to everything: the commonest next hops as one route, and what differs from it."""
-        if len(rack) == 1:
-            common, others = rack, []
-        else:
+        common: tuple[str, ...] = rack
+        others: list[tuple[str, tuple[str, ...]]] = []
+        if len(rack) > 1:
             peers = {d.prefix: self._closest(rack, d) for d in destinations}
             counts = Counter(found for found in peers.values() if found)
             common = min(counts, key=lambda found: (-counts[found], found))
@@ -198,6 +206,7 @@ class _Router:
         hops = self._hops.get((node, peers))
         if hops is None:
             devices = self._topology.peers[node]
-            hops = tuple(sorted(Nexthop(dev, self._numbers.text(p), True) for p in peers for dev in devices[p]))
+            onlink = self._numbers.space.family == 4
+            hops = tuple(sorted(Nexthop(dev, self._far[node, dev], onlink) for p in peers for dev in devices[p]))
             self._hops[node, peers] = hops
         self._routes[node].append(Route(UPLINK_ROUTES, prefix, hops))

@@ -72,6 +72,12 @@ class Loopbacks:
         return f"{self.text(node)}/{BITS[self.space.family]}"
 
 
+def link_local(mac: str) -> str:
+    """The IPv6 link-local address of a MAC (RFC 4291, modified EUI-64)."""
+    value = int(mac.replace(":", ""), 16) ^ 1 << 41
+    return text_of(0xFE80 << 112 | value >> 24 << 40 | 0xFFFE << 24 | value & 0xFFFFFF, 6)
+
+
 def loopbacks(topology: Topology, family: int) -> Loopbacks:
     """A block of a power of two for each rack and one for all other nodes, the largest first so that all are aligned.
 

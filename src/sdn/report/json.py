@@ -158,5 +158,10 @@ def dumps(value: object) -> str:
 
 
 def render(report: Report) -> str:
-    """What `sdn test --format json` prints."""
-    return dumps(document(report))
+    """What `sdn test --format json` prints: one result per line, for large labs have hundreds of thousands."""
+    whole = document(report)
+    head, mark, tail = dumps(msgspec.structs.replace(whole, results=())).rpartition("[]")
+    if not whole.results:
+        return head + mark + tail
+    lines = ",\n    ".join(msgspec.json.encode(one).decode() for one in whole.results)
+    return f"{head}[\n    {lines}\n  ]{tail}"

@@ -54,7 +54,7 @@ def placed_and_flows(draw: DrawFn, most: int = 20) -> tuple[Placed, list[Flow]]:
 def worlds(draw: DrawFn) -> Placed:
     """A lab with addresses, policies and services."""
     placed = world(draw(st.integers(0, 2**24 - 1)))
-    return thinned(placed, draw(masks(12)), draw(masks(24)))
+    return thinned(placed, draw(masks(13)), draw(masks(20)) << 20 | draw(masks(20)))
 
 
 def masks(bits: int) -> SearchStrategy[int]:

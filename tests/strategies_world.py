@@ -252,7 +252,7 @@ def network_policy(dice: Dice, addresses: list[str]) -> NetworkPolicy:
     return NetworkPolicy(
         dice.pick((*NAMESPACES[:2], *NAMESPACES)),
         dice.pick(("p", "q", "r")),
-        label_selector(dice),
+        LabelSelector() if dice.one_in(2) else label_selector(dice),
         dice.pick(directions),
         dice.up_to(2, rule),
         dice.up_to(2, rule),

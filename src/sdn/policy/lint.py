@@ -6,7 +6,7 @@ Warnings, never errors: published manifests hold such mistakes, and the cluster 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from sdn.model import (
@@ -136,11 +136,11 @@ class _Lint:
             (selector.segments, lambda workload: workload.segment),
         ]
         for wanted, get in known:
-            existing = sorted({get(workload) for workload in self._workloads})
+            existing = _itself(get(workload) for workload in self._workloads)
             if wanted and not set(wanted) & set(existing):
                 return _near(wanted[0], existing)
         if selector.name and not self._selected(Selector(name=selector.name)):
-            return _near(selector.name, sorted({workload.name for workload in self._workloads}))
+            return _near(selector.name, _itself(workload.name for workload in self._workloads))
         labels = [(selector.labels, [workload.labels for workload in self._workloads])]
         labels.append((selector.namespace_labels, list(self._namespaces.values())))
         return next((hint for wanted, existing in labels if wanted and (hint := _hint(wanted, existing))), "")
@@ -158,9 +158,9 @@ def _unknown_ports(ports: tuple[PortRange, ...], destinations: list[Workload], w
         return
     for port in ports:
         if isinstance(port.port, str) and not any(named_ports(w, port.port, port.protocol) for w in destinations):
-            known = sorted({f"{p.name}/{p.protocol}" for w in destinations for p in w.ports if p.name})
-            name = f"{port.port}/{port.protocol}"
-            yield f"{word} {name} is a name that no selected workload gives{_near(name, known)}"
+            known = {f"{p.name}/{p.protocol}": p.name for w in destinations for p in w.ports if p.name}
+            hint = _near(port.port, dict(sorted(known.items())))
+            yield f"{word} {port.port}/{port.protocol} is a name that no selected workload gives{hint}"
 
 
 def _hint(selector: LabelSelector, existing: list[Labels]) -> str:
@@ -168,21 +168,30 @@ def _hint(selector: LabelSelector, existing: list[Labels]) -> str:
     for key, value in selector.labels:
         values = sorted({labels[key] for labels in existing if key in labels})
         if not values:
-            return _near(key, sorted({other for labels in existing for other in labels}), "labels")
+            return _near(key, _itself(other for labels in existing for other in labels), "labels")
         if value not in values:
-            return _near(f"{key}={value}", [f"{key}={other}" for other in values])
+            return _near(value, {f"{key}={other}": other for other in values})
     return ""
 
 
-def _near(text: str, existing: list[str], what: str = "") -> str:
-    """`(did you mean ...?)` where something is close, else what there is, else nothing."""
-    close = get_close_matches(text, existing, n=2, cutoff=0.75)
+def _near(text: str, existing: Mapping[str, str], what: str = "") -> str:
+    """`(did you mean ...?)` where something is close, else what there is, else nothing.
+
+    `existing` is what is compared with `text`, by the words that name it.
+    """
+    close = get_close_matches(text, sorted(set(existing.values())), n=2, cutoff=0.75)
     if close:
-        return f" (did you mean {' or '.join(close)}?)"
+        return f" (did you mean {' or '.join(shown for shown, word in existing.items() if word in close)}?)"
     if not existing:
         return ""
+    shown = [*existing][:SHOWN]
     more = ", ..." if len(existing) > SHOWN else ""
-    return f" (there are{' ' + what if what else ''}: {', '.join(existing[:SHOWN])}{more})"
+    return f" (there are{' ' + what if what else ''}: {', '.join(shown)}{more})"
+
+
+def _itself(words: Iterable[str]) -> dict[str, str]:
+    """Sorted words that are shown as they are compared."""
+    return {word: word for word in sorted(set(words))}
 
 
 def _words(selector: LabelSelector) -> str:

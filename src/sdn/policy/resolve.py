@@ -137,7 +137,7 @@ def _named_port(wanted: _Wanted, who: str, ports: list[tuple[str, Protocol, int]
         if name == wanted.port and wanted.protocol in {None, protocol}
     ]
     if not fits:
-        known = ", ".join(f"{name}/{protocol}" for name, protocol, _ in ports if name) or "none with a name"
+        known = ", ".join(sorted(f"{name}/{protocol}" for name, protocol, _ in ports if name)) or "none with a name"
         raise UnknownNameError(f"{wanted.text}: {who} has no port {wanted.port!r} (its ports: {known})")
     return min(fits, key=lambda fit: fit[0] is not Protocol.TCP)
 

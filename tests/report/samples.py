@@ -128,7 +128,9 @@ def bad(wrong: int = 1) -> Report:
         if wrong and one.question.target == "shop/db-0" and one.question.ask is not Ask.LISTENING:
             wrong -= 1
             seen = Observation(flow, Outcome.REFUSED, rules=(EGRESS,))
-            said = "evaluate and trace deny it, and the packet arrived"
+            said = (
+                f"{flow.source} → shop/db-0 (to {flow.destination}): refused is not deny; evaluate: deny; wire: refused"
+            )
             changed.append(Result(one.question, one.evaluate, one.trace, (seen,), STEPS, said))
         else:
             changed.append(one)

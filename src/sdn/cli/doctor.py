@@ -27,10 +27,10 @@ def command(form: str) -> None:
       sdn doctor
       sdn doctor --format json | jq '.features[] | select(.ok | not)'
     """
-    from sdn.kernel.features import probe_features
+    from sdn.kernel import features as kernel
 
-    features = probe_features()
-    ok = all(feature.ok for feature in features if feature.required)
+    features = kernel.features()
+    ok = kernel.works(features)
     if form == "json":
         from sdn.report import json
 

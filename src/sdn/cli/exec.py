@@ -34,7 +34,8 @@ def command(lab: str | None, where: str, argv: tuple[str, ...]) -> None:
     """
     from sdn.lab import client
 
-    leave(run(client.connect(lab), where, argv))
+    # click hands on the dashes that end its own options where a word stood before them.
+    leave(run(client.connect(lab), where, argv[1:] if argv[0] == "--" else argv))
 
 
 def run(lab: Lab, where: str, argv: tuple[str, ...]) -> int:

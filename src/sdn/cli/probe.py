@@ -68,8 +68,7 @@ def ask(lab: Lab, placed: Placed, flows: Sequence[Flow]) -> list[Result]:
     oracle, tracer, listens = Oracle(placed), Tracer(lab.plan()), listening(placed)
     evaluated = [oracle.evaluate(flow) for flow in flows]
     asked = [question(placed, flow, answers) for flow, answers in zip(flows, evaluated, strict=True)]
-    wanted = [tuple(a.backend for a in answers if a.verdict.allowed) for answers in evaluated]
-    seen = lab.ask(asked, wanted)
+    seen = lab.ask(asked, evaluated)
     if seen.dead:
         raise ProbeError("\n".join(seen.dead))
     results = []

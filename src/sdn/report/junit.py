@@ -55,9 +55,8 @@ def _pair(suite: ElementTree.Element, source: str, target: str, results: list[Re
 
 
 def _disagreement(result: Result) -> str:
-    question = result.question
-    lines = [f"{question.ask} {words.destination(question.flow)}: {result.disagreement}"]
-    said = words.three_answers(result, balanced=question.ask is Ask.SERVICE)
+    lines = [words.contradiction(result)]
+    said = words.three_answers(result, balanced=result.question.ask is Ask.SERVICE)
     lines += [f"{who}: {line}" for who, line in said]
     lines += [f"  {step.node}: {step.what}" + (f" [{step.rule}]" if step.rule else "") for step in result.steps]
     return "\n".join(lines)

@@ -59,7 +59,7 @@ def matrix(report: Report, unicode: bool = True) -> list[Text]:
     signs = SIGNS if unicode else ASCII_SIGNS
     cells = pairs(results, names)
     prefix = f"{shared}/" if shared and len(shown) <= MOST else ""
-    return [Text(title), *_grid(labels, cells, signs, prefix), Text(), _legend(cells, signs)]
+    return [Text(title), *_grid(labels, cells, signs, prefix), Text(), _legend(labels, cells, signs)]
 
 
 def _grid(labels: list[str], cells: Pairs, signs: dict[Reach, str], prefix: str) -> list[Text]:
@@ -81,13 +81,15 @@ def _grid(labels: list[str], cells: Pairs, signs: dict[Reach, str], prefix: str)
     return [*heads, *rows]
 
 
-def _legend(cells: Pairs, signs: dict[Reach, str]) -> Text:
-    """Only the signs that occur."""
+def _legend(labels: list[str], cells: Pairs, signs: dict[Reach, str]) -> Text:
+    """Only the signs that occur; a blank needs a word only where it is not a workload and itself."""
     present = {cell.reach for cell in cells.values()}
     line = Text("  ")
     for reach in Reach:
         if reach in present:
             line.append(signs[reach], STYLES[reach])
             line.append(f" {reach}   ")
+    if any((a, b) not in cells for a in labels for b in labels if a != b):
+        line.append("(blank: not asked)")
     line.rstrip()
     return line

@@ -70,13 +70,12 @@ def _disagreements(report: Report) -> Iterator[Text]:
     if len(found) > IN_FULL:
         yield Text()
     for result in found[IN_FULL:]:
-        yield Text(f"{_asked(result)}: {result.disagreement}")
+        yield Text(result.disagreement)
 
 
 def disagreement(result: Result) -> Iterator[Text]:
-    """The flow, what is wrong in one sentence, the three answers, and the trace's steps."""
-    yield Text(_asked(result), "bold red")
-    yield Text(f"  {result.disagreement}")
+    """What does not fit, the three answers one below the other, and the trace's steps."""
+    yield Text(words.contradiction(result), "bold red")
     yield from _three(result)
     if result.steps:
         yield Text("  the trace's steps:", "dim")
@@ -101,8 +100,3 @@ def _three(result: Result) -> Iterator[Text]:
 
 def _is_balanced(result: Result) -> bool:
     return result.question.ask is Ask.SERVICE
-
-
-def _asked(result: Result) -> str:
-    question = result.question
-    return f"{question.flow.source} → {question.target}, {question.ask}: {words.destination(question.flow)}"

@@ -81,6 +81,11 @@ def three_answers(result: Result, balanced: bool) -> list[tuple[str, str]]:
     return [(who, line) for who, lines in said for line in lines]
 
 
+def contradiction(result: Result) -> str:
+    """Who asked whom and what does not fit, without the three reasons that a disagreement's sentence ends in."""
+    return result.disagreement.partition("; evaluate: ")[0]
+
+
 def count(number: int, plural: str) -> str:
     """`1 switch`, `3 switches`, `24,310 questions`; takes the plural, as `Report.counts` does."""
     return f"{number:,} {_singular(plural) if number == 1 else plural}"

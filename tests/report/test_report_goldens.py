@@ -39,6 +39,7 @@ CASES: dict[str, Callable[[], str]] = {
     "trace.txt": lambda: plain(trace.render(samples.traces())),
     "trace-service.txt": lambda: plain(trace.render(samples.service_traces())),
     "probe.txt": lambda: plain(text.answered(samples.good().results[0])),
+    "probe-service.txt": lambda: plain(text.answered(samples.good().results[-2])),
     "trace.json": lambda: json.dumps([json.trace(one) for one in samples.traces()]) + "\n",
 }
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 from rich.text import Text
 
 from sdn.model import Ask, Outcome, Report
 from sdn.report.columns import columns
+from sdn.report.words import few
 
 MOST = 60
 """Lines of the table; a person with more Services reads JSON."""
@@ -71,9 +70,4 @@ def _reached(row: ServiceRow) -> str:
     if not row.backends:
         return "none is meant to be"
     text = f"{len(row.backends & row.reached)} of {len(row.backends)}"
-    return text if row.complete else f"{text} (not {_few(row.backends - row.reached)})"
-
-
-def _few(names: Iterable[str]) -> str:
-    first, *others = sorted(names)
-    return first + (f" and {len(others)} more" if others else "")
+    return text if row.complete else f"{text} (not {few(sorted(row.backends - row.reached), 1)})"

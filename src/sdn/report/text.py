@@ -13,7 +13,7 @@ from sdn.model import Ask, Report, Result
 from sdn.report import words
 from sdn.report.matrix import matrix
 from sdn.report.services import services
-from sdn.report.trace import heading, steps, verdict
+from sdn.report.trace import STYLES, heading, steps
 
 IN_FULL = 10
 """Disagreements shown with all their steps; the rest follow in one line each, so that every pair is named."""
@@ -89,8 +89,9 @@ def answered(result: Result) -> Iterator[Text]:
         return
     yield heading(result.question.flow, result.question.target)
     yield from _three(result)
-    for given in result.evaluate:
-        yield verdict(given, _is_balanced(result))
+    given = result.evaluate
+    for line in words.answers(given, _is_balanced(result)):
+        yield Text(line, STYLES[given[0].verdict.disposition] if len(given) == 1 else "bold")
 
 
 def _three(result: Result) -> Iterator[Text]:

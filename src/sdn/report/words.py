@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sdn.model import Answer, Disposition, Flow, Observation, Outcome, Report, Result, Verdict
 
@@ -45,12 +45,20 @@ def verdict(given: Verdict) -> str:
 
 
 def answers(given: tuple[Answer, ...], balanced: bool) -> list[str]:
-    """One line per Answer; a flow to a Service (`balanced`) says through which Backend."""
-    lines = []
+    """One line per Verdict; a flow to a Service (`balanced`) says through which Backends."""
+    through: dict[str, list[str]] = {}
     for one in given:
-        through = f" through {one.backend} port {one.port}" if balanced and one.backend else ""
-        lines.append(verdict(one.verdict) + through)
+        ends = through.setdefault(verdict(one.verdict), [])
+        if balanced and one.backend:
+            ends.append(f"{one.backend} port {one.port}")
+    lines = [line + (f" through {few(ends)}" if ends else "") for line, ends in through.items()]
     return lines or ["no answer at all"]
+
+
+def few(names: Sequence[str], most: int = 4) -> str:
+    """`a, b, c, d and 96 more`: a line must stay one."""
+    others = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + others
 
 
 def observation(seen: Observation) -> str:

@@ -25,11 +25,13 @@ NUMBERS = {
 
 SYN, RST, ACK = 0x02, 0x04, 0x10
 INIT, INIT_ACK, ABORT = 1, 2, 6
+MAGIC = b"sdn "
+"""How everything that a listener says begins."""
+
 ECHO_REQUEST = {4: 8, 6: 128}
 _STATE_COOKIE = 7
 _USER_ABORT = 12
 _WINDOW = 65535
-_MAGIC = b"sdn "
 
 _tcp = Struct("!HHIIBBHHH")
 _udp = Struct("!HHHH")
@@ -144,14 +146,14 @@ def read_sctp(packet: bytes) -> SctpPacket | None:
 
 def token(workload: str, port: int) -> bytes:
     """What a listener says to tell who it is."""
-    return _MAGIC + f"{workload} {port}".encode()
+    return MAGIC + f"{workload} {port}".encode()
 
 
 def read_token(data: bytes) -> tuple[str, int] | None:
     """The listener that a token names; None for words that are not one of ours."""
-    if not data.startswith(_MAGIC):
+    if not data.startswith(MAGIC):
         return None
-    name, _, port = data[len(_MAGIC) :].decode(errors="replace").rpartition(" ")
+    name, _, port = data[len(MAGIC) :].decode(errors="replace").rpartition(" ")
     return (name, int(port)) if name and port.isdigit() else None
 
 

@@ -1,0 +1,96 @@
+"""One packet of one question, and the numbers that tell it from everything else in flight."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import ip_address
+
+from sdn.model import Flow, Outcome, Protocol
+from sdn.probe import wire
+from sdn.probe.sockets import CONNECT_PORTS, SCOUT_PORTS
+
+
+class Attempt:
+    """Sent until something answers. `number` is its source port or ICMP id, `nonce` what a true answer repeats.
+
+    `connects`: a whole TCP connection, in which the listener says who it is; else one raw packet. `patient`: nobody
+    may own the destination, and the kernel needs three seconds to say so. `outcome` is None while it is unanswered.
+    `logs` are the origins that firewalls logged, each with the number of the send that it belongs to.
+    """
+
+    __slots__ = (
+        "connects",
+        "flow",
+        "logs",
+        "nonce",
+        "number",
+        "outcome",
+        "packed",
+        "packet",
+        "patient",
+        "port",
+        "refused",
+        "responder",
+        "sent",
+        "target",
+    )
+
+    def __init__(self, flow: Flow, target: str, connects: bool = False, patient: bool = False) -> None:
+        self.flow = flow
+        self.target = target
+        self.connects = connects
+        self.patient = patient
+        self.number = 0
+        self.nonce = b""
+        self.packed = b""
+        self.packet = b""
+        self.sent = 0
+        self.outcome: Outcome | None = None
+        self.responder = ""
+        self.port = 0
+        self.refused = False  # by an ABORT that may be the kernel's own, where a listener of ours answers later
+        self.logs: list[tuple[int, str]] = []
+
+    def number_it(self, source: bytes, numbers: Numbers, nonce: bytes) -> None:
+        """Make the packet, under a number that no other attempt from this address has."""
+        flow = self.flow
+        self.number, self.nonce = numbers.take(source, flow.protocol, self.connects), nonce
+        self.packed = ip_address(flow.destination).packed
+        if self.connects:
+            return
+        ports = self.number, flow.port
+        match flow.protocol:
+            case Protocol.TCP:
+                self.packet = wire.tcp_syn(source, self.packed, ports, int.from_bytes(nonce, "big"))
+            case Protocol.UDP:
+                self.packet = wire.udp_datagram(source, self.packed, ports, b"ask " + nonce)
+            case Protocol.SCTP:
+                self.packet = wire.sctp_init(ports, int.from_bytes(nonce, "big"))
+            case Protocol.ICMP:
+                self.packet = wire.echo_request(flow.family, self.number, nonce)
+
+    def is_said_by(self, said: tuple[str, int] | None) -> None:
+        """Note who answered, if it is one of ours."""
+        if said is not None:
+            self.responder, self.port = said
+
+
+class Numbers:
+    """Source ports and ICMP ids, one after the other per address, so that none comes again while it is remembered.
+
+    Connection tracking lets everything pass that belongs to a connection it knows; a question that used a known
+    number would be answered by an old policy.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[bytes, Protocol, bool], int] = {}
+
+    def take(self, source: bytes, protocol: Protocol, connects: bool) -> int:
+        """The next number; the first one is random, for who asked before may have been another engine."""
+        ports = CONNECT_PORTS if connects else SCOUT_PORTS
+        key = source, protocol, connects
+        number = self._next.get(key)
+        if number is None:
+            number = random.choice(ports)
+        self._next[key] = number + 1 if number + 1 < ports.stop else ports.start
+        return number

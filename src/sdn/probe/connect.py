@@ -1,0 +1,145 @@
+"""Whole TCP connections, for what a SYN alone cannot tell: who answers."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+from collections.abc import Callable
+
+from sdn.kernel.namespaces import enter
+from sdn.model import Outcome
+from sdn.probe.attempt import Attempt, Numbers
+from sdn.probe.sockets import family_of, packed, read_errors, want_errors
+from sdn.probe.wire import read_token
+
+_UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL})
+_WAITS = frozenset({errno.EINPROGRESS, errno.EAGAIN})
+_NUDGES = 6  # sends after which a connection on which nothing was said is begun anew
+_HANG_UP = b"\1\0\0\0\0\0\0\0"  # struct linger: on, 0 s; a reset leaves no TIME_WAIT on either side
+
+
+class Connector:
+    """Connections of many attempts; each takes a descriptor from `send` until it is answered or `drop`ped."""
+
+    def __init__(self, epoll: select.epoll, numbers: Numbers, resolved: Callable[[Attempt], None]) -> None:
+        self._epoll = epoll
+        self._numbers = numbers
+        self._resolved = resolved
+        self._open: dict[int, tuple[socket.socket, Attempt]] = {}
+        self._fd: dict[Attempt, int] = {}
+        self._inside = ""
+
+    def forget_place(self) -> None:
+        """The thread was moved by somebody else."""
+        self._inside = ""
+
+    def send(self, attempt: Attempt, namespace: str, source: str) -> None:
+        """Connect from a workload's namespace and address; again, from the same port, if that got no answer."""
+        attempt.sent += 1
+        if self._is_established(attempt):
+            if attempt.sent % _NUDGES:
+                self._nudge(attempt)
+                return
+            attempt.number = self._take(attempt, source)
+        self.drop(attempt)
+        if self._inside != namespace:
+            enter(namespace)
+            self._inside = namespace
+        version = attempt.flow.family
+        sock = socket.socket(family_of(version), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        want_errors(sock, version)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
+        self._open[sock.fileno()] = sock, attempt
+        self._fd[attempt] = sock.fileno()
+        code = self._connect(sock, attempt, source)
+        if code in _WAITS or code == 0:
+            self._epoll.register(sock, select.EPOLLIN)
+        else:
+            self._fail(sock, attempt, code)
+
+    def _connect(self, sock: socket.socket, attempt: Attempt, source: str) -> int:
+        flow = attempt.flow
+        try:
+            while not _bound(sock, (source, attempt.number)):
+                attempt.number = self._take(attempt, source)
+            return sock.connect_ex((flow.destination, flow.port))
+        except OSError as error:
+            return error.errno or errno.EINVAL
+
+    def _nudge(self, attempt: Attempt) -> None:
+        """Send a byte: if the end of the handshake was lost, TCP repeats it with the byte, and five times sooner."""
+        with contextlib.suppress(OSError):
+            self._open[self._fd[attempt]][0].send(b"\n")
+
+    def _take(self, attempt: Attempt, source: str) -> int:
+        flow = attempt.flow
+        return self._numbers.take(packed(source, flow.family), flow.protocol, connects=True)
+
+    def _is_established(self, attempt: Attempt) -> bool:
+        fd = self._fd.get(attempt)
+        if fd is None:
+            return False
+        try:
+            self._open[fd][0].getpeername()
+        except OSError:
+            return False
+        return True
+
+    def drop(self, attempt: Attempt) -> None:
+        """Hang up, if there is a connection."""
+        fd = self._fd.pop(attempt, None)
+        if fd is not None:
+            self._open.pop(fd)[0].close()
+
+    def conclude(self, attempt: Attempt) -> None:
+        """Nothing was said in time: connected to somebody unknown, or not at all."""
+        if self._is_established(attempt):
+            attempt.outcome = Outcome.CONNECTED
+        self.drop(attempt)
+
+    def handle(self, fd: int) -> bool:
+        """Read what happened on a connection; False if it is none of ours."""
+        found = self._open.get(fd)
+        if found is None:
+            return False
+        sock, attempt = found
+        try:
+            said = sock.recv(256)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            self._fail(sock, attempt, error.errno or 0)
+            return True
+        attempt.is_said_by(read_token(said))
+        self._answer(attempt, Outcome.CONNECTED)
+        return True
+
+    def _fail(self, sock: socket.socket, attempt: Attempt, code: int) -> None:
+        told = read_errors(sock, attempt.flow.family)
+        if told:
+            self._answer(attempt, told[-1][1])
+        elif code == errno.ECONNREFUSED:
+            self._answer(attempt, Outcome.REFUSED)
+        elif code in _UNREACHABLE:
+            self._answer(attempt, Outcome.UNREACHABLE)
+        else:
+            self.drop(attempt)  # the kernel gave up, or the listener hung up before it was heard: silence so far
+
+    def _answer(self, attempt: Attempt, outcome: Outcome) -> None:
+        self.drop(attempt)
+        attempt.outcome = outcome
+        self._resolved(attempt)
+
+
+def _bound(sock: socket.socket, source: tuple[str, int]) -> bool:
+    """False where the port is taken, by a listener on it for instance."""
+    try:
+        sock.bind(source)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
+    return True

@@ -1,0 +1,219 @@
+"""The third answer: real packets through the real kernel, thousands at once, from one process.
+
+It never reads silence as a denial by itself: a silent destination must have been reached by somebody who may, and if
+nobody asked may, by itself over its own address. If it does not even answer itself, the question has no answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from ipaddress import ip_address, ip_network
+
+from sdn.errors import ProbeError
+from sdn.model import Answer, Ask, Flow, Observation, Placed, Protocol, Question
+from sdn.probe.asked import Alive, Asked
+from sdn.probe.attempt import Attempt, Numbers
+from sdn.probe.flight import Flight
+from sdn.probe.listeners import Listeners
+from sdn.probe.nflog import LogReader
+from sdn.probe.questions import listening, visible_applications
+from sdn.probe.sockets import raise_descriptor_limit
+
+_SPARE = 512  # descriptors for everything else in this process
+_CONNECTIONS = 4000  # at a time
+_LOG_RETRIES = 2
+
+
+class Engine:
+    """Listens and asks in every workload of a lab that is up. `netns_of` is given workload keys and names of Hosts.
+
+    `dead` names, after `ask`, the listeners that did not answer themselves. Every call may come from any thread; one
+    asks at a time.
+    """
+
+    def __init__(self, placed: Placed, netns_of: Callable[[str], str], hosts: Sequence[str]) -> None:
+        self.dead: frozenset[Alive] = frozenset()
+        self._placed = placed
+        self._netns_of = netns_of
+        self._hosts = hosts
+        self._listens = listening(placed)
+        self._listeners = Listeners()
+        self._logs: list[LogReader] = []
+        self._numbers = Numbers()
+        self._answers_sctp = False
+        # Threads that visit namespaces must not be the main one, whose place all of /proc shows.
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
+
+    def listen(self) -> None:
+        """Open a listener for each declared port, and the log of every Host."""
+        self._pool.submit(self._listen).result()
+
+    def ask(
+        self,
+        questions: Sequence[Question],
+        answers: Sequence[tuple[Answer, ...]] = (),
+        deadline: float = 1.0,
+        tries: int = 20,
+    ) -> tuple[tuple[Observation, ...], ...]:
+        """One tuple of observations per question, in order; an empty one where its listener is dead.
+
+        `answers` are what `evaluate` says to each question: of a Service's Backends they tell whom to look for, and a
+        Service is asked up to `tries` times per Backend until all were met. `deadline`: seconds from the last packet.
+        """
+        return self._pool.submit(self._ask, questions, answers, deadline, tries).result()
+
+    def close(self) -> None:
+        """Give every port and descriptor back."""
+        self._pool.shutdown()
+        self._listeners.close()
+        for reader in self._logs:
+            reader.close()
+
+    def _listen(self) -> None:
+        limit = raise_descriptor_limit()
+        ports: dict[str, list[tuple[Protocol, int]]] = defaultdict(list)
+        for workload, protocol, number in sorted(self._listens):
+            ports[workload].append((protocol, number))
+        needed = len(self._listens) + len(self._hosts) + _SPARE + _CONNECTIONS
+        if needed > limit:
+            raise ProbeError(
+                f"probing needs {needed} open files and this process may have {limit}; raise it with `ulimit -n`"
+            )
+        for workload in self._placed.endpoints:
+            self._listeners.open(workload, self._netns_of(workload), ports[workload])
+        if any(protocol is Protocol.SCTP for _, protocol, _ in self._listens):
+            self._answer_sctp()
+        self._listeners.start()
+        self._logs.extend(LogReader(host, self._netns_of(host)) for host in self._hosts)
+
+    def _answer_sctp(self) -> None:
+        """Play the SCTP stack of every workload: an asker's raw socket would keep the kernel from refusing others."""
+        if self._answers_sctp:
+            return
+        self._answers_sctp = True
+        numbers: dict[str, set[int]] = defaultdict(set)
+        for workload, protocol, number in self._listens:
+            if protocol is Protocol.SCTP:
+                numbers[workload].add(number)
+        for workload in self._placed.endpoints:
+            self._listeners.open_sctp(workload, self._netns_of(workload), frozenset(numbers[workload]))
+
+    def _ask(
+        self, questions: Sequence[Question], answers: Sequence[tuple[Answer, ...]], deadline: float, tries: int
+    ) -> tuple[tuple[Observation, ...], ...]:
+        if any(question.flow.protocol is Protocol.SCTP for question in questions):
+            self._answer_sctp()
+        asked = [
+            Asked(question, answers[index] if answers else (), self._listens, self._is_service(question))
+            for index, question in enumerate(questions)
+        ]
+        for wave in self._waves(asked):
+            for reader in self._logs:  # what others' packets left there
+                for _ in reader.read():
+                    pass
+            flight = Flight(self._placed, self._netns_of, self._numbers, self._logs)
+            try:
+                self._fly(flight, wave, deadline, tries)
+            finally:
+                flight.close()
+        self._control(asked, deadline)
+        return tuple(asked_one.observations(self.dead) for asked_one in asked)
+
+    def _waves(self, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+        """By source, so many at a time as there are descriptors for."""
+        by_source: dict[str, list[Asked]] = defaultdict(list)
+        for one in asked:
+            by_source[one.question.flow.source].append(one)
+        room = raise_descriptor_limit() - self._listeners.count() - len(self._hosts) - _SPARE - _CONNECTIONS
+        wave: list[Asked] = []
+        used = 0
+        for several in by_source.values():
+            needed = len({(one.question.flow.protocol, one.question.flow.family) for one in several})
+            if wave and used + needed > room:
+                yield wave
+                wave, used = [], 0
+            wave += several
+            used += needed
+        if wave:
+            yield wave
+
+    def _fly(self, flight: Flight, wave: Sequence[Asked], deadline: float, tries: int) -> None:
+        lost = sum(reader.lost for reader in self._logs)
+        self._run(flight, [attempt for one in wave for attempt in one.first(self._is_patient)], deadline)
+        self._identify(flight, wave, deadline)
+        while more := [attempt for one in wave for attempt in one.more(tries)]:
+            self._run(flight, more, deadline)
+        for _ in range(_LOG_RETRIES):
+            if sum(reader.lost for reader in self._logs) == lost:
+                break
+            lost = sum(reader.lost for reader in self._logs)
+            self._run(flight, [attempt for one in wave for attempt in one.unlogged()], deadline)
+
+    def _run(self, flight: Flight, attempts: Sequence[Attempt], deadline: float) -> None:
+        """All raw packets at once; connections as many as there are descriptors for."""
+        raw = [attempt for attempt in attempts if not attempt.connects]
+        connecting = [attempt for attempt in attempts if attempt.connects]
+        flight.run(raw + connecting[:_CONNECTIONS], deadline)
+        for start in range(_CONNECTIONS, len(connecting), _CONNECTIONS):
+            flight.run(connecting[start : start + _CONNECTIONS], deadline)
+
+    def _identify(self, flight: Flight, wave: Sequence[Asked], deadline: float) -> None:
+        """Connect to every TCP port that a SYN found open, to hear who is there."""
+        self._run(flight, [attempt for one in wave for attempt in one.identify(self._listeners.foreign)], deadline)
+        for one in wave:
+            one.identified()
+
+    def _control(self, asked: Sequence[Asked], deadline: float) -> None:
+        alive = {key for one in asked for key in one.alive()}
+        silent = sorted({key for one in asked for key in one.silent()} - alive)
+        controls = [
+            Asked(Question(Flow(workload, address, protocol, port), workload, Ask.LISTENING), (), (), False)
+            for workload, protocol, port, family in silent
+            if workload in self._placed.endpoints
+            and (address := self._placed.endpoints[workload].address(family)) is not None
+        ]
+        for wave in self._waves(controls):
+            flight = Flight(self._placed, self._netns_of, self._numbers, ())
+            try:
+                self._run(flight, [attempt for one in wave for attempt in one.first(self._is_patient)], deadline)
+                self._identify(flight, wave, deadline)
+            finally:
+                flight.close()
+        self.dead = frozenset(one.key() for one in controls if not one.answers_itself(self._listens))
+
+    def _is_service(self, question: Question) -> bool:
+        return question.flow.destination in self._service_addresses
+
+    @cached_property
+    def _service_addresses(self) -> frozenset[str]:
+        return frozenset(address for service in self._placed.model.services for address in service.addresses)
+
+    @cached_property
+    def _near(self) -> dict[str, tuple[tuple[str, ...], frozenset[str]]]:
+        """Application → the subnets, and the addresses that somebody has, of itself and those connected to it."""
+        owned: dict[str, set[str]] = defaultdict(set)
+        for endpoint in self._placed.endpoints.values():
+            owned[endpoint.application].update(endpoint.addresses)
+        subnets = {
+            application.name: [subnet for segment in application.segments for subnet in segment.subnets]
+            for application in self._placed.model.applications
+        }
+        return {
+            name: (
+                tuple(subnet for other in sorted(others) for subnet in subnets[other]),
+                frozenset(address for other in others for address in owned[other]),
+            )
+            for name, others in visible_applications(self._placed.model).items()
+        }
+
+    def _is_patient(self, question: Question) -> bool:
+        """Whether the network would look for the destination where nobody is, which takes it three seconds."""
+        flow = question.flow
+        subnets, owned = self._near[self._placed.endpoints[flow.source].application]
+        if flow.destination in owned or flow.destination in self._service_addresses:
+            return False
+        address = ip_address(flow.destination)
+        return any(address in ip_network(subnet) for subnet in subnets)

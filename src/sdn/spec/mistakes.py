@@ -72,7 +72,7 @@ def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator
     if not isinstance(data, dict):
         return
     fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-    for key in data.keys() - fields.keys():
+    for key in (key for key in data if key not in fields):
         close = get_close_matches(key.lower(), [name.lower() for name in fields], n=1, cutoff=0.88)
         if close and not any(name.lower() == close[0] and name in data for name in fields):
             yield (*steps, key), next(name for name in fields if name.lower() == close[0])
@@ -101,6 +101,8 @@ def _report(model: type[BaseModel], found: Any, site: Site) -> None:
         site.at(*steps).report(str(found["ctx"]["error"]), key=is_key)
     else:
         wanted, hint = _WANTED.get(kind, (found["msg"], ""))
+        if kind == "string_type" and value is None:
+            hint = '; write "" for an empty text'
         site.at(*steps).report(f"must be {wanted}, not {describe(value)}{hint}", key=is_key)
 
 

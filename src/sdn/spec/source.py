@@ -305,7 +305,7 @@ class _Reader:
     def _merge(self, value: Any, spot: _Spot, values: dict[str, Any], spots: dict[str, tuple[Place, _Spot]]) -> None:
         """`<<` is not YAML 1.2, but Kubernetes reads it; what is written out wins over what is merged."""
         if isinstance(value, dict) and isinstance(spot.items, dict):
-            for key in value.keys() - values.keys():
+            for key in [key for key in value if key not in values]:
                 values[key], spots[key] = value[key], spot.items[key]
         elif isinstance(value, list) and isinstance(spot.items, list):
             for one, where in zip(value, spot.items, strict=True):

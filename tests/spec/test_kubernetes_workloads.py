@@ -268,8 +268,8 @@ def test_a_field_that_looks_misspelt_is_a_warning_in_a_pod_spec() -> None:
     found, problems = parts(written(item))
     assert problems == []
     assert [line.split(": ", 1)[1] for line in found.warnings] == [
-        'Deployment default/a: spec.replica is not used here; did you mean "replicas"?',
         'Deployment default/a: spec.template.spec.hostnetwork is not used here; did you mean "hostNetwork"?',
+        'Deployment default/a: spec.replica is not used here; did you mean "replicas"?',
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache, lru_cache
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -71,18 +72,31 @@ def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator
     """
     if not isinstance(data, dict):
         return
-    fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-    for key in (key for key in data if key not in fields):
-        close = get_close_matches(key.lower(), [name.lower() for name in fields], n=1, cutoff=0.88)
-        if close and not any(name.lower() == close[0] and name in data for name in fields):
-            yield (*steps, key), next(name for name in fields if name.lower() == close[0])
-    for key, annotation in fields.items():
-        inner = _model_in(annotation)
-        if inner is not None and key in data:
-            value = data[key]
-            for position, element in enumerate(value) if isinstance(value, list) else [(-1, value)]:
-                here = (*steps, key) if position < 0 else (*steps, key, position)
-                yield from near_misses(inner, element, here)
+    for key, value in data.items():
+        if key not in _inner(model):
+            meant = _resembled(model, key)
+            if meant and meant not in data:
+                yield (*steps, key), meant
+            continue
+        inner = _inner(model)[key]
+        if inner is not None and isinstance(value, list):
+            for position, element in enumerate(value):
+                yield from near_misses(inner, element, (*steps, key, position))
+        elif inner is not None:
+            yield from near_misses(inner, value, (*steps, key))
+
+
+@cache
+def _inner(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    """The fields of a model as they are written, and the model inside each."""
+    return {field.alias or name: _model_in(field.annotation) for name, field in model.model_fields.items()}
+
+
+@lru_cache(maxsize=10_000)
+def _resembled(model: type[BaseModel], key: str) -> str:
+    """The field of a model that a key is almost spelt like, or nothing."""
+    names = {name.lower(): name for name in _inner(model)}
+    return next((names[close] for close in get_close_matches(key.lower(), names, n=1, cutoff=0.88)), "")
 
 
 def _report(model: type[BaseModel], found: Any, site: Site) -> None:
@@ -143,6 +157,5 @@ def _fields(model: type[BaseModel], steps: Path) -> list[str]:
     current: type[BaseModel] | None = model
     for step in steps:
         if isinstance(step, str) and current is not None:
-            by_alias = {field.alias or name: field.annotation for name, field in current.model_fields.items()}
-            current = _model_in(by_alias.get(step))
-    return sorted(field.alias or name for name, field in current.model_fields.items()) if current else []
+            current = _inner(current).get(step)
+    return sorted(_inner(current)) if current else []

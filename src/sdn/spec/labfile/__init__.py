@@ -18,10 +18,6 @@ from sdn.spec.labfile.workloads import Group
 from sdn.spec.parts import LabParts, place_key
 from sdn.spec.source import Document
 
-FLAT = "cluster"
-"""The application of Kubernetes manifests, which a lab may load beside its own."""
-FLAT_SEGMENT = "pods"
-
 
 def parse(document: Document, problems: list[Problem]) -> LabParts | None:
     """The parts of the lab in a document; None if its mistakes, added to `problems`, leave nothing to go on with."""
@@ -61,14 +57,14 @@ def parse(document: Document, problems: list[Problem]) -> LabParts | None:
 def _applications(
     form: LabForm, segments: Mapping[str, tuple[Segment, ...]], complaints: Complaints
 ) -> list[Application]:
-    known = {*(complaints.written("applications") or ()), FLAT}
+    known = complaints.names("applications")
     for name, one in form.applications.items():
         for index, other in enumerate(one.connects):
             path = ("applications", name, "connects", index)
             if other == name:
                 complaints.at(path, f'"{name}" is connected to itself anyway; leave it out')
-            elif other not in known:
-                complaints.at(path, f'application "{other}" is not defined{suggest(other, known - {name, FLAT})}')
+            elif other not in known | policies.FLAT:
+                complaints.at(path, f'application "{other}" is not defined{suggest(other, known - {name})}')
     return [
         Application(name, segments[name], tuple(sorted(set(one.connects))))
         for name, one in sorted(form.applications.items())
@@ -84,11 +80,11 @@ def _namespaces(form: LabForm) -> list[Namespace]:
 
 def _known(form: LabForm, complaints: Complaints) -> policies.Known:
     """The names that were written, also those of things that are wrong otherwise."""
-    written = complaints.written("applications") or {}
-    segments = {FLAT_SEGMENT}
+    written = complaints.names("applications")
+    segments = set(policies.FLAT)
     for application, one in form.applications.items():
-        segments |= set(complaints.written("applications", application, "segments") or networks.with_default(one))
-    return policies.Known({*written, FLAT}, segments)
+        segments |= complaints.names("applications", application, "segments") or networks.with_default(one).keys()
+    return policies.Known({*written, *policies.FLAT}, segments)
 
 
 def _check_hosts(groups: Sequence[Group], underlay: Underlay | None, complaints: Complaints) -> None:

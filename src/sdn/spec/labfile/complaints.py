@@ -76,6 +76,11 @@ class Complaints:
             data = _child(data, step)
         return data
 
+    def names(self, *path: str | int) -> set[str]:
+        """The keys of the mapping that the document has at `path`, also those of values that are wrong."""
+        data = self.written(*path)
+        return set(data) if isinstance(data, dict) else set()
+
     def touched(self, path: Sequence[str | int]) -> bool:
         """Whether something was cut out of, or around, the value at a path of the document."""
         part = tuple(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,7 +28,7 @@ Name = Annotated[
 ]
 LabelKey = Annotated[str, PlainValidator(text.label_key), WithJsonSchema(TEXT)]
 LabelValue = Annotated[str, PlainValidator(text.label_value), WithJsonSchema(TEXT)]
-Labels = dict[LabelKey, LabelValue]
+Labels = Annotated[dict[LabelKey, LabelValue], AfterValidator(lambda labels: dict(sorted(labels.items())))]
 WorkloadPort = Annotated[
     Port,
     PlainValidator(text.workload_port),

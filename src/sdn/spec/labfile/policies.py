@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sdn.errors import Problem
 from sdn.model import (
@@ -28,6 +28,10 @@ from sdn.spec.labfile.forms import LabForm, PeerForm, RequirementForm, RuleForm,
 from sdn.spec.labfile.text import ip_block
 from sdn.spec.mistakes import Site, validate
 from sdn.spec.source import Document
+
+T = TypeVar("T")
+FLAT = frozenset({"cluster", "pods"})
+"""The application and the segment of Kubernetes manifests: legal names, for a lab may be loaded beside some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def _policy(form: TierPolicyForm, path: Path, known: Known, complaints: Complain
         name=form.name,
         tier=form.tier,
         rules=tuple(_rule(one, (*path, "rules", index), known, complaints) for index, one in enumerate(form.rules)),
-        applies_to=tuple(
+        applies_to=_alternatives(
             _selector(one, (*path, "applies_to", index), known, complaints)
             for index, one in enumerate(form.applies_to or ())
         ),
@@ -75,17 +79,23 @@ def _rule(form: RuleForm, path: Path, known: Known, complaints: Complaints) -> R
     return Rule(
         action=Action(form.action),
         direction=Direction(form.direction),
-        peers=tuple(
+        peers=_alternatives(
             _peer(one, (*path, ours, index), known, complaints) for index, one in enumerate(written[ours] or ())
         ),
-        ports=tuple(form.ports or ()),
+        ports=_alternatives(form.ports or ()),
     )
+
+
+def _alternatives(items: Iterable[T]) -> tuple[T, ...]:
+    """In one canonical order: how they were written means nothing and must not matter."""
+    return tuple(sorted(items, key=repr))
 
 
 def _peer(form: PeerForm, path: Path, known: Known, complaints: Complaints) -> Peer:
     if form.address is None:
         if form.excepts is not None:
             complaints.at((*path, "except"), "needs an `address` to be excepted from; add one", key=True)
+            return Peer(selector=Selector())
         return Peer(selector=_selector(form, path, known, complaints))
     beside = [name for name in SelectorForm.model_fields if getattr(form, name) is not None]
     if beside:
@@ -104,7 +114,7 @@ def _selector(form: SelectorForm, path: Path, known: Known, complaints: Complain
     for what, legal in (("applications", known.applications), ("segments", known.segments)):
         for index, name in enumerate(getattr(form, what) or ()):
             if name not in legal:
-                message = f'{what.removesuffix("s")} "{name}" is not defined{suggest(name, legal)}'
+                message = f'{what.removesuffix("s")} "{name}" is not defined{suggest(name, set(legal) - FLAT)}'
                 complaints.at((*path, what, index), message)
     return Selector(
         labels=_labels(form, path, complaints),
@@ -124,10 +134,10 @@ def _pairs(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def _labels(form: SelectorForm, path: Path, complaints: Complaints) -> LabelSelector | None:
     if form.labels is None and form.expressions is None:
         return None
-    expressions = tuple(
+    expressions = [
         _requirement(one, (*path, "expressions", index), complaints) for index, one in enumerate(form.expressions or ())
-    )
-    return LabelSelector(_pairs(form.labels or {}), expressions)
+    ]
+    return LabelSelector(_pairs(form.labels or {}), _alternatives(expressions))
 
 
 def _requirement(form: RequirementForm, path: Path, complaints: Complaints) -> Requirement:
@@ -136,7 +146,7 @@ def _requirement(form: RequirementForm, path: Path, complaints: Complaints) -> R
         complaints.at(path, f"{form.operator} needs values; add `values` or use Exists or DoesNotExist")
     if not takes_values and form.values:
         complaints.at((*path, "values"), f"{form.operator} takes no values; remove them or use In or NotIn")
-    return Requirement(form.key, Operator(form.operator), tuple(form.values))
+    return Requirement(form.key, Operator(form.operator), tuple(sorted(set(form.values))))
 
 
 @dataclass

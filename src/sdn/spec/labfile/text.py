@@ -47,7 +47,7 @@ def workload_port(value: Any) -> Port:
     text = _port_text(value, "80/tcp or http=8080/tcp")
     label, equals, rest = text.rpartition("=")
     number, protocol = _split(rest)
-    if protocol is Protocol.ICMP:
+    if protocol is Protocol.ICMP or number == Protocol.ICMP:
         raise ValueError("icmp has no ports and is always answered; leave it out")
     return Port(port_number(number), protocol, port_name(label) if equals else "")
 

@@ -64,8 +64,12 @@ def _fabric(form: UnderlayForm, hosts: list[Host], complaints: Complaints) -> Un
     fabric = leaf_spine((), leaves, form.spines or 2, form.mtu)
     names = [f"leaf-{number}" for number in range(1, leaves + 1)]
     cables, zoned = list(fabric.links), []
-    for index, host in enumerate(hosts):
-        first = _leaf(form, index, names, complaints)
+    # Hosts written one by one are dealt out by name, for the order of what was written never matters.
+    order = list(range(len(hosts)))
+    if isinstance(form.hosts, list):
+        order.sort(key=lambda index: hosts[index].name)
+    for turn, index in enumerate(order):
+        host, first = hosts[index], _leaf(form, index, turn, names, complaints)
         zoned.append(replace(host, labels={"topology.kubernetes.io/zone": names[first]} | host.labels))
         ends = {names[(first + step) % leaves] for step in range(uplinks)}
         cables += [Link(min(host.name, leaf), max(host.name, leaf), mtu=form.mtu) for leaf in ends]
@@ -73,11 +77,11 @@ def _fabric(form: UnderlayForm, hosts: list[Host], complaints: Complaints) -> Un
     return _sorted(zoned, list(fabric.switches), limited, form)
 
 
-def _leaf(form: UnderlayForm, index: int, names: list[str], complaints: Complaints) -> int:
-    """The index of the leaf of a Host."""
+def _leaf(form: UnderlayForm, index: int, turn: int, names: list[str], complaints: Complaints) -> int:
+    """Which leaf a Host hangs on first: the one it names, or the next in turn."""
     wanted = form.hosts[index].leaf if isinstance(form.hosts, list) else None
     if wanted is None:
-        return index % len(names)
+        return turn % len(names)
     if wanted in names:
         return names.index(wanted)
     message = f'leaf "{wanted}" is not defined{suggest(wanted, names)}'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from sdn.model import Kind, Segment, Toleration, Workload
 from sdn.spec.labfile import networks
@@ -75,7 +75,7 @@ def _segment(form: RunnableForm, application: str, home: ApplicationForm, path: 
             complaints.at(path, f"needs `segment`, for {application} has several: {', '.join(sorted(known))}", key=True)
         return min(known)
     if form.segment not in known:
-        written = complaints.written("applications", application, "segments") or known
+        written = complaints.names("applications", application, "segments") or known
         message = f'segment "{form.segment}" is not defined in {application}{suggest(form.segment, written)}'
         complaints.at((*path, "segment"), message)
         return min(known)
@@ -93,7 +93,7 @@ def _home(form: NodeForm, lab: LabForm, path: Path, complaints: Complaints) -> t
         return "", ""
     home = lab.applications.get(form.application)
     if home is None:
-        written = complaints.written("applications") or {}
+        written = complaints.names("applications")
         message = f'application "{form.application}" is not defined{suggest(form.application, written)}'
         complaints.at((*path, "application"), message)
         return "", ""
@@ -154,9 +154,10 @@ def _pattern(group: Group) -> Workload:
 
 
 def _tolerations(form: RunnableForm) -> tuple[Toleration, ...]:
-    return tuple(
+    tolerations = [
         Toleration(one.key or "", one.value, one.operator == "Exists", one.effect or "") for one in form.tolerations
-    )
+    ]
+    return tuple(sorted(tolerations, key=astuple))
 
 
 def _check_ports(group: Group, complaints: Complaints) -> None:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.plugins.ci_skips import ALLOWED, read_patterns
+
+from plugins.ci_skips import ALLOWED, read_patterns
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ("tools/setup", "tools/goldens", "tools/demo", "tools/test", ".ci/run")

@@ -8,8 +8,8 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import report_samples as samples
 from rich.text import Text
-from tests.report import samples
 
 from sdn.model import Report
 from sdn.report import json, junit, text, trace

@@ -7,7 +7,7 @@ from itertools import product
 
 import msgspec
 import pytest
-from tests.report import samples
+import report_samples as samples
 
 from sdn.model import (
     NO_PATH,

@@ -27,12 +27,13 @@ class Asked:
         self._answers = answers
         self._is_service = is_service
         self._wanted = responders(question, answers, listens) if is_service else frozenset()
+        self._hopeful = bool(answers) and all(answer.verdict.allowed for answer in answers)
         self._attempts: list[Attempt] = []
         self._whole: Attempt | None = None
 
     def _attempt(self, connects: bool = False, patient: bool = False) -> Attempt:
         question = self.question
-        return Attempt(question.flow, question.target, connects, patient)
+        return Attempt(question.flow, question.target, connects=connects, patient=patient, hopeful=self._hopeful)
 
     def _several(self, count: int) -> list[Attempt]:
         made = [self._attempt(self.question.flow.protocol is Protocol.TCP) for _ in range(count)]
@@ -65,6 +66,7 @@ class Asked:
             first.responder, first.port = target, flow.port
         elif flow.protocol is Protocol.TCP:
             self._whole = self._attempt(connects=True)
+            self._whole.hopeful = True
             return [self._whole]
         return []
 

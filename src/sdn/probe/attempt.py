@@ -14,13 +14,15 @@ class Attempt:
     """Sent until something answers. `number` is its source port or ICMP id, `nonce` what a true answer repeats.
 
     `connects`: a whole TCP connection, in which the listener says who it is; else one raw packet. `patient`: nobody
-    may own the destination, and the kernel needs three seconds to say so. `outcome` is None while it is unanswered.
+    may own the destination, and the kernel needs three seconds to say so. `hopeful`: an answer is expected, so silence
+    deserves a closer look. `outcome` is None while it is unanswered.
     `logs` are the origins that firewalls logged, each with the number of the send that it belongs to.
     """
 
     __slots__ = (
         "connects",
         "flow",
+        "hopeful",
         "logs",
         "nonce",
         "number",
@@ -35,11 +37,14 @@ class Attempt:
         "target",
     )
 
-    def __init__(self, flow: Flow, target: str, connects: bool = False, patient: bool = False) -> None:
+    def __init__(
+        self, flow: Flow, target: str, *, connects: bool = False, patient: bool = False, hopeful: bool = False
+    ) -> None:
         self.flow = flow
         self.target = target
         self.connects = connects
         self.patient = patient
+        self.hopeful = hopeful
         self.number = 0
         self.nonce = b""
         self.packed = b""

@@ -1,7 +1,8 @@
 """Everything in flight at once: send, wait, resend what is silent, and only then call it silence.
 
-A lost packet is not a denial. How often a silent attempt is resent follows from how many of the others needed it: on
-a network without loss three times, on one that loses a third of its packets about a dozen.
+A lost packet is not a denial, and the firewalls' log tells them apart without knowing what any rule does: whoever was
+denied was last seen by a rule that nobody passed. A packet that vanished elsewhere is in doubt, and is sent again until
+chance is no explanation any more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from math import ceil, log
 from time import monotonic
 
 from sdn.kernel.namespaces import enter
-from sdn.model import Outcome, Placed, Protocol
+from sdn.model import Direction, Outcome, Placed, Protocol, default_origin
 from sdn.probe.attempt import Attempt, Numbers
 from sdn.probe.connect import Connector
 from sdn.probe.nflog import LogReader, PacketKey
@@ -24,8 +25,10 @@ PATIENCE = 3.5  # seconds; the kernel asks three times, a second apart, for a ne
 _QUIET = 0.15  # seconds without any news after which the silent ones are sent again
 _LOG_QUIET = 0.03  # seconds; the kernel hands its log over after 10 ms
 _SENDS = 3
-_MOST_SENDS = 40
+_MOST_SENDS = 60
 _MISSED = 1e-7  # the chance that is taken of reading loss as silence
+_LEAST_LOSS = 0.5  # of a packet or its answer, where something vanished
+_PASSED = (Outcome.CONNECTED, Outcome.REFUSED)
 _BURST = 64  # packets between two looks at what came back, so that no buffer overflows
 
 
@@ -46,7 +49,8 @@ class Flight:
         self._keys: dict[PacketKey, Attempt] = {}
         self._nonce = 1
         self._open = 0
-        self._answered = self._late = 0
+        self._answered: list[Attempt] = []
+        self._late = 0
         self._loss = _underlay_loss(placed)
         for log_reader in logs:
             self._epoll.register(log_reader, select.EPOLLIN)
@@ -59,21 +63,21 @@ class Flight:
 
     def run(self, attempts: Sequence[Attempt], deadline: float) -> None:
         """Give every attempt an outcome; silence is TIMEOUT, `deadline` seconds after the last packet was sent."""
-        ready = [attempt for attempt in attempts if self._prepare(attempt)]
+        silent = ready = [attempt for attempt in attempts if self._prepare(attempt)]
         self._open = len(ready)
-        sends = 0
+        sends, last = 0, monotonic()
         while ready:
             for count, attempt in enumerate(ready):
                 self._send(attempt)
                 if count % _BURST == _BURST - 1:
                     self._pump(0)
-            last, sends = monotonic(), sends + 1
+            sends, last = sends + 1, monotonic()
             self._wait_for_quiet()
             ready = [attempt for attempt in ready if attempt.outcome is None]
-            if ready and sends >= self._enough():
-                self._wait_until(last + deadline, ready)
-                break
-        self._conclude(ready)
+            if sends >= _SENDS:
+                ready = self._doubtful(ready) if sends < self._enough() else []
+        self._wait_until(last + deadline, silent)
+        self._conclude(silent)
         self._wait_for_logs()
 
     def _prepare(self, attempt: Attempt) -> bool:
@@ -121,14 +125,23 @@ class Flight:
 
     def _note(self, attempt: Attempt) -> None:
         self._open -= 1
-        self._answered += 1
         self._late += attempt.sent > 1
+        self._answered.append(attempt)
+
+    def _doubtful(self, silent: Iterable[Attempt]) -> list[Attempt]:
+        """Those that should be answered, and those that were only seen by rules that let others pass, or by none.
+
+        Doubt costs some more packets and never changes an answer.
+        """
+        passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for _, origin in attempt.logs}
+        passed.update(map(default_origin, Direction))
+        return [attempt for attempt in silent if attempt.hopeful or all(origin in passed for _, origin in attempt.logs)]
 
     def _enough(self) -> int:
-        """How often a silent attempt must have been sent, after what the answered ones taught about loss."""
-        seen = self._late / self._answered if self._answered else 0.0
-        loss = min(max(self._loss, seen), 0.9)
-        return _SENDS if loss == 0 else min(_MOST_SENDS, max(_SENDS, ceil(log(_MISSED) / log(loss))))
+        """How often one in doubt must have been sent, after what the configuration and the others say about loss."""
+        seen = self._late / len(self._answered) if self._answered else 0.0
+        loss = min(max(self._loss, seen, _LEAST_LOSS), 0.9)
+        return min(_MOST_SENDS, ceil(log(_MISSED) / log(loss)))
 
     def _pump(self, timeout: float) -> int:
         """Take in what has come; gives how many sockets had something."""

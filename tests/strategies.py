@@ -7,7 +7,7 @@ drawn, so hypothesis still shrinks a failure to the few that matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -108,11 +108,25 @@ def flows(draw: DrawFn, placed: Placed) -> Flow:
             listener = draw(st.sampled_from(listened))
             protocol, port = listener.protocol, listener.number
         return Flow(source.workload, address, protocol, port)
-    address = draw(st.sampled_from(sorted({a for endpoint in placed.endpoints.values() for a in endpoint.addresses})))
-    if kind == "nobody":
-        beside = str(ip_address(address) + draw(st.sampled_from((-1, 1))))
-        address = draw(st.sampled_from((beside, beside, "203.0.113.7", "2001:db8::7", "10.96.0.200")))
+    owned = sorted({address for endpoint in placed.endpoints.values() for address in endpoint.addresses})
+    address = draw(st.sampled_from(nobodys(placed, source, owned) if kind == "nobody" else owned))
     return Flow(source.workload, address, protocol, port)
+
+
+def nobodys(placed: Placed, source: Endpoint, owned: list[str]) -> list[str]:
+    """Addresses that lead the source nowhere: outside, of Services that are not there, beside those of workloads.
+
+    Not the unused ones of a subnet that it can reach: whether egress policy or the missing neighbour stops a packet
+    to them depends on Hosts and kinds of Segments. They never arrive, but by which rule is not for an oracle to say.
+    """
+    within = near_applications(placed, source)
+    subnets = [
+        ip_network(n) for a in placed.model.applications if a.name in within for s in a.segments for n in s.subnets
+    ]
+    beside = {ip_address(address) + offset for address in owned for offset in (-1, 1)}
+    foreign = sorted(str(address) for address in beside if not any(address in subnet for subnet in subnets))
+    gateways = [str(subnet[1]) for subnet in subnets]
+    return ["203.0.113.7", "2001:db8::7", "10.96.0.200", "fd00:10:96::200", *gateways, *foreign]
 
 
 def neighbours(placed: Placed, source: Endpoint) -> list[tuple[str, str]]:

@@ -24,7 +24,6 @@ from sdn.model import (
     Options,
     Peer,
     Placed,
-    Placement,
     Policy,
     Port,
     PortRange,
@@ -41,6 +40,7 @@ from sdn.model import (
     Workload,
 )
 from sdn.plan.allocate import allocate
+from sdn.scheduler import place
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 BOTH = (Direction.INGRESS, Direction.EGRESS)
@@ -113,8 +113,8 @@ def model(
 
 
 def build(lab: Model) -> Placed:
-    """What every answer starts from; every workload of these worlds has its Host written down."""
-    return allocate(lab, Placement({w.key: w.host for w in lab.workloads}))
+    """What every answer starts from, by the real scheduler and the real allocator."""
+    return allocate(lab, place(lab))
 
 
 def namespace(name: str, **labels: str) -> Namespace:

@@ -37,6 +37,7 @@ class FirewallPlanner:
             self._endpoints[endpoint.host].append(endpoint)
         # By identity: profiles share TierRules objects, and hashing ten thousand rules is what this cache avoids.
         self._chains: dict[tuple[int, Zones], Chain | None] = {}
+        self._set_names: dict[str, set[tuple[str, int]]] = {}  # of a chain: (set, family)
         self._group_names: dict[int, tuple[str, ...]] = {}
 
     def host(self, name: str) -> Firewall:
@@ -90,8 +91,12 @@ class FirewallPlanner:
             yield line
 
     def _sets(self, chains: Iterable[Chain], zones: Zones) -> tuple[AddressSet, ...]:
-        named = sorted({(rule.set, rule.family) for chain in chains for rule in chain.rules if rule.set})
-        return tuple(self._groups.address_set(name, family, zones) for name, family in named)
+        named: set[tuple[str, int]] = set()
+        for chain in chains:
+            if chain.name not in self._set_names:
+                self._set_names[chain.name] = {(rule.set, rule.family) for rule in chain.rules if rule.set}
+            named |= self._set_names[chain.name]
+        return tuple(self._groups.address_set(name, family, zones) for name, family in sorted(named))
 
     def _dispatch(self, endpoints: Iterable[Endpoint], profiles: dict[str, str]) -> tuple[Dispatch, ...]:
         zones = self._placed.zones
@@ -123,6 +128,7 @@ class _GroupAddresses:
         self._groups = compiled.groups
         self._known: dict[int, _Addresses] = {}
         self._elements: dict[tuple[int, int, Zones], tuple[tuple[int, str], ...]] = {}
+        self._sets: dict[tuple[str, Zones], AddressSet] = {}
 
     def zones(self, groups: Iterable[str]) -> Zones:
         """The zones in which at least one of the groups has a member."""
@@ -134,13 +140,17 @@ class _GroupAddresses:
 
     def address_set(self, name: str, family: int, zones: Zones) -> AddressSet:
         """The set of this name, see `_set_name`, with the group's elements in these zones."""
-        group = name[2:-1]
+        if (name, zones) not in self._sets:
+            self._sets[name, zones] = AddressSet(name, family, self._within(name[2:-1], family, zones))
+        return self._sets[name, zones]
+
+    def _within(self, group: str, family: int, zones: Zones) -> tuple[tuple[int, str], ...]:
         key = (id(self._groups[group]), family, zones)
         if key not in self._elements:
             by_zone = self._of(group).elements[family]
             found = [element for zone in sorted(zones & by_zone.keys()) for element in by_zone[zone]]
             self._elements[key] = tuple(found)
-        return AddressSet(name, family, self._elements[key])
+        return self._elements[key]
 
     def _of(self, group: str) -> _Addresses:
         members = self._groups[group]

@@ -31,7 +31,7 @@ def compile_policy(placed: Placed) -> CompiledPolicy:
     profiles: dict[str, Profile] = {}
     chosen: dict[Direction, dict[str, str]] = {}
     for direction in Direction:
-        tiers = [TierCompiler(layer, direction, universe, groups) for layer in written]
+        tiers = [TierCompiler(layer, direction, groups) for layer in written]
         by_class = _profiles(universe, tiers, direction, profiles)
         keys = {key: name for name, members in zip(by_class, universe.members, strict=True) for key in members}
         chosen[direction] = dict(sorted(keys.items()))
@@ -60,21 +60,21 @@ class _Lines(Struct, frozen=True):
 class TierCompiler:
     """One tier in one direction, for every class of workloads."""
 
-    def __init__(self, layer: Layer, direction: Direction, universe: Universe, groups: Groups) -> None:
+    def __init__(self, layer: Layer, direction: Direction, groups: Groups) -> None:
         self._tier = layer.tier
         self._direction = direction
         self._groups = groups
         self._policies = [policy for policy in layer.policies if direction in policy.rules]
         self._names = [_own_names(policy, direction) for policy in self._policies]
         self._scopes: list[list[int]] = []  # policies that select exactly the same classes
-        self._scopes_of: list[list[int]] = [[] for _ in universe.classes]
+        self._scopes_of: dict[int, list[int]] = defaultdict(list)
         self._lines: dict[tuple[int, OwnPorts], _Lines] = {}
         self._known: dict[tuple[tuple[int, ...], OwnPorts], _Named | None] = {}
         self._select()
 
     def rules(self, position: int, found: WorkloadClass) -> _Named | None:
         """The tier for the class at `position`, None if no policy of it says anything."""
-        scopes = tuple(self._scopes_of[position])
+        scopes = tuple(self._scopes_of.get(position, ()))
         if not scopes:
             return None
         key = (scopes, found.ports if self._direction is Direction.INGRESS else ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from functools import cached_property
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -24,9 +25,7 @@ class Blocks:
     """The blocks of a model. `addresses` are the workloads' own, which a block may have to leave out."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
-        self._addresses: dict[int, list[Address]] = {4: [], 6: []}
-        for address in sorted({ip_address(text) for text in addresses}, key=lambda a: (a.version, int(a))):
-            self._addresses[address.version].append(address)
+        self._written = addresses
         self._known: dict[tuple[IPBlock, bool], IPBlock | None] = {}
 
     def normal(self, block: IPBlock, spare_workloads: bool) -> IPBlock | None:
@@ -48,6 +47,14 @@ class Blocks:
         if cidr in merged:
             return None
         return IPBlock(str(cidr), tuple(map(str, merged)))
+
+    @cached_property
+    def _addresses(self) -> dict[int, list[Address]]:
+        """By family and sorted; few labs ever ask, and 100,000 pods take a second to parse."""
+        found: dict[int, list[Address]] = {4: [], 6: []}
+        for address in sorted({ip_address(text) for text in self._written}, key=lambda a: (a.version, int(a))):
+            found[address.version].append(address)
+        return found
 
     def _within(self, cidr: Network) -> list[Address]:
         known = self._addresses[cidr.version]

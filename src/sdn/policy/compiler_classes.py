@@ -123,6 +123,7 @@ class Universe:
         self._ranges = self._namespace_ranges()
         self._own: dict[str, tuple[LabelIndex, int]] = {}
         self._numbers: dict[NamedPort, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        self._by_number: dict[NamedPort, dict[int, int]] = {}
         for position, found in enumerate(self.classes):
             for protocol, name, number in found.ports:
                 self._numbers[protocol, name][number].append(position)
@@ -148,7 +149,10 @@ class Universe:
 
     def numbers(self, port: NamedPort) -> dict[int, int]:
         """The port numbers that a name stands for, each with the classes where it does."""
-        return {number: mask_of(found) for number, found in sorted(self._numbers.get(port, {}).items())}
+        if port not in self._by_number:
+            found = self._numbers.get(port, {})
+            self._by_number[port] = {number: mask_of(classes) for number, classes in sorted(found.items())}
+        return self._by_number[port]
 
     def workloads(self, mask: int) -> tuple[str, ...]:
         """The keys of all workloads in these classes, sorted."""

@@ -13,9 +13,10 @@ import msgspec
 
 from sdn.model import LabelSelector, NetworkPolicyPeer, Requirement
 from sdn.policy.compiler_classes import NamedPort, Part, PodSelector, Universe
+from sdn.policy.selector import positions_of
 
-SHARED = 64
-"""Groups of more classes than this share one tuple of members when they are equal."""
+FEW = 64
+"""So many positions take less memory than the mask that they are taken from."""
 
 T = TypeVar("T", str, tuple[str, str])
 
@@ -26,7 +27,7 @@ class Groups:
     def __init__(self, universe: Universe) -> None:
         self._universe = universe
         self._members: dict[str, tuple[str, ...]] = {}  # empty ones too, so that each is looked up once
-        self._shared: dict[int, tuple[str, ...]] = {}
+        self._shared: dict[int | tuple[int, ...], tuple[str, ...]] = {}
         self._written: dict[Part, bytes] = {}
 
     @property
@@ -63,11 +64,11 @@ class Groups:
         return written
 
     def _keys(self, mask: int) -> tuple[str, ...]:
-        if mask.bit_count() <= SHARED:
-            return self._universe.workloads(mask)
-        if mask not in self._shared:
-            self._shared[mask] = self._universe.workloads(mask)
-        return self._shared[mask]
+        """Equal groups get the same tuple: ten thousand policies may each mean everybody."""
+        key = tuple(positions_of(mask)) if mask.bit_count() <= FEW else mask
+        if key not in self._shared:
+            self._shared[key] = self._universe.workloads(mask)
+        return self._shared[key]
 
 
 def part_of(peer: NetworkPolicyPeer, namespace: str) -> PodSelector | None:
@@ -103,8 +104,8 @@ def digest(*pieces: bytes) -> str:
 
 
 def _sorted(selector: LabelSelector | None) -> LabelSelector | None:
-    if selector is None:
-        return None
+    if selector is None or not (selector.expressions or len(selector.labels) > 1):
+        return selector
     expressions = {Requirement(e.key, e.operator, _set(e.values)) for e in selector.expressions}
     return LabelSelector(_set(selector.labels), tuple(sorted(expressions, key=lambda e: (e.key, e.operator, e.values))))
 

@@ -7,7 +7,7 @@ import subprocess
 from typing import Any
 
 import pytest
-import sandbox
+import probe_sandbox
 
 pytestmark = pytest.mark.kernel
 
@@ -53,7 +53,7 @@ def _forbidden() -> str:
 def seen() -> Any:
     if why := _forbidden():
         pytest.skip(f"no network namespaces for this user: {why}")
-    return sandbox.run("network.py")
+    return probe_sandbox.run("probe_network.py")
 
 
 @FAMILIES

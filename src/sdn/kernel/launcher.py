@@ -37,6 +37,12 @@ def needs_user_namespace() -> bool:
     return not int(effective.split()[1], 16) >> _CAP_SYS_ADMIN & 1
 
 
+def find_system_commands() -> None:
+    """Put `ip`, `nft` and their like on the PATH, where an ordinary user's does not have them."""
+    places = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")
+    os.environ["PATH"] = ":".join(places + [place for place in ("/usr/sbin", "/sbin") if place not in places])
+
+
 def unshare_everything() -> bool:
     """Fresh mount, network and (for children) process namespaces; where needed in a user namespace, as its root.
 
@@ -96,6 +102,7 @@ def _failed(status: int, what: str, error: OSError) -> NoReturn:
 
 def _execute(status: int, command: list[str]) -> NoReturn:
     os.set_inheritable(status, False)
+    find_system_commands()
     try:
         os.execvp(command[0], command)
     except OSError as error:

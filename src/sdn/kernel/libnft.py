@@ -100,7 +100,9 @@ class _Process:
 
     def run(self, text: str, flags: int) -> tuple[bool, str, str]:
         options = [name for bit, name in ((_HANDLES, "-a"), (_JSON, "-j"), (_STATELESS, "-s")) if flags & bit]
-        command = [self._path, *options, "-f", "-"]
+        # With -j a file is expected to be JSON, too; commands as an argument are text in any case.
+        source = [text] if flags & _JSON else ["-f", "-"]
+        command = [self._path, *options, *source]
         call = self._thread.submit(subprocess.run, command, input=text, text=True, capture_output=True, check=False)
         done = call.result()
         return done.returncode == 0, done.stdout, done.stderr

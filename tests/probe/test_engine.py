@@ -6,8 +6,8 @@ import os
 import subprocess
 from typing import Any
 
-import pytest
 import probe_sandbox
+import pytest
 
 pytestmark = pytest.mark.kernel
 

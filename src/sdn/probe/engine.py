@@ -25,6 +25,7 @@ from sdn.probe.sockets import raise_descriptor_limit
 _SPARE = 512  # descriptors for everything else in this process
 _CONNECTIONS = 4000  # at a time
 _LOG_RETRIES = 2
+_NUMBERS = Numbers()  # of all engines of this process: firewalls remember what an earlier one asked
 
 
 class Engine:
@@ -42,7 +43,6 @@ class Engine:
         self._listens = listening(placed)
         self._listeners = Listeners()
         self._logs: list[LogReader] = []
-        self._numbers = Numbers()
         self._answers_sctp = False
         # Threads that visit namespaces must not be the main one, whose place all of /proc shows.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
@@ -114,7 +114,7 @@ class Engine:
             for reader in self._logs:  # what others' packets left there
                 for _ in reader.read():
                     pass
-            flight = Flight(self._placed, self._netns_of, self._numbers, self._logs)
+            flight = Flight(self._placed, self._netns_of, _NUMBERS, self._logs)
             try:
                 self._fly(flight, wave, deadline, tries)
             finally:
@@ -176,7 +176,7 @@ class Engine:
             and (address := self._placed.endpoints[workload].address(family)) is not None
         ]
         for wave in self._waves(controls):
-            flight = Flight(self._placed, self._netns_of, self._numbers, ())
+            flight = Flight(self._placed, self._netns_of, _NUMBERS, ())
             try:
                 self._run(flight, [attempt for one in wave for attempt in one.first(self._is_patient)], deadline)
                 self._identify(flight, wave, deadline)

@@ -1,6 +1,6 @@
 """Our own tiers, the paths between Applications, and Services, as rows."""
 
-from sdn.model import NO_BACKEND, NO_PATH, IPBlock, Kind, Options, Selector, ServicePort
+from sdn.model import GATEWAY, NO_BACKEND, NO_PATH, IPBlock, Kind, Options, Selector, ServicePort
 from worlds_base import DB, IN, OUT, kube, lan, scene, service, tiered
 from worlds_build import (
     ECHO,
@@ -163,12 +163,31 @@ PATH_CASES = [
         f"far/far-1 → 10.1.1.20:80 | no-route | {NO_PATH}",
     ),
     *scene(
-        "path no network leads there, and policy is not asked",
+        "path no network leads there: nobody answers a neighbour, and egress is judged on the way to all others",
         tiered(tier("application/t", act("deny", EGRESS))),
         f"front/web-1 → 10.1.1.99:80 | no-route | {NO_PATH}",
+        "front/web-1 → 203.0.113.7:80 | deny | egress application t[0]",
+        "front/web-1 → [2001:db8::1]:80 | deny | egress application t[0]",
+        "front/web-1 → 10.2.1.99:80 | deny | egress application t[0]",
+        "front/web-1 → 10.3.1.2:80 | deny | egress application t[0]",
+    ),
+    *scene(
+        "path no network leads there, and egress lets it go",
+        tiered(),
         f"front/web-1 → 203.0.113.7:80 | no-route | {NO_PATH}",
         f"front/web-1 → [2001:db8::1]:80 | no-route | {NO_PATH}",
-        f"front/web-1 → 10.3.1.1:80 | no-route | {NO_PATH}",
+        f"front/web-1 → 10.2.1.99:80 | no-route | {NO_PATH}",
+        f"far/far-1 → 10.3.1.99:80 | no-route | {NO_PATH}",
+    ),
+    *scene(
+        "path a gateway answers echo and nothing else, whatever policy says",
+        tiered(tier("application/t", act("deny", EGRESS))),
+        f"front/web-1 → 10.1.1.1/icmp | allow | {GATEWAY}",
+        f"front/web-1 → 10.2.1.1/icmp | allow | {GATEWAY}",
+        f"far/far-1 → 10.3.1.1/icmp | allow | {GATEWAY}",
+        f"front/web-1 → [fd00:1:1::1]/icmp | allow | {GATEWAY}",
+        f"front/web-1 → 10.1.1.1:80 | no-route | {NO_PATH}",
+        f"far/far-1 → 10.3.1.1:80 | no-route | {NO_PATH}",
     ),
     *scene(
         "path a source without an address of the family",

@@ -173,16 +173,16 @@ class TestExternal:
     )
     def test_network_policy(self, egress: list[NetworkPolicyRule], allowed: bool) -> None:
         placed = build(kube(netpol("shop/p", ALL, [EGRESS], egress=egress)))
-        assert Oracle(placed).judge_external(self.OUTSIDE).allowed is allowed
+        assert Oracle(placed).judge_egress(self.OUTSIDE).allowed is allowed
 
     def test_a_switched_off_ip_block_still_matches_outside(self) -> None:
         policy = netpol("shop/p", ALL, [EGRESS], egress=[rule(block("0.0.0.0/0"))])
         placed = build(lan(policy, options=Options(ipblock_matches_pods=False)))
-        assert Oracle(placed).judge_external(self.OUTSIDE).allowed
+        assert Oracle(placed).judge_egress(self.OUTSIDE).allowed
 
     def test_tier(self) -> None:
         placed = build(kube(tier("emergency/t", act("reject", EGRESS, IPBlock("203.0.113.0/29")))))
-        assert Oracle(placed).judge_external(self.OUTSIDE) == Verdict(Disposition.REJECT, "egress emergency t[0]")
+        assert Oracle(placed).judge_egress(self.OUTSIDE) == Verdict(Disposition.REJECT, "egress emergency t[0]")
 
 
 def test_answers_of_a_service_are_sorted_by_backend() -> None:

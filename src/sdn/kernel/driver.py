@@ -6,10 +6,15 @@ kernel removes all of it, because nothing outside of the lab's namespaces was to
 
 from __future__ import annotations
 
+import fcntl
 import os
+import socket
+import struct
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from sdn.errors import KernelError
 from sdn.kernel import node as messages
 from sdn.kernel import ruleset, sysctl
 from sdn.kernel.libnft import Nft
@@ -21,6 +26,9 @@ from sdn.plan.state import NodeState, Plan, Route, Veth
 
 Progress = Callable[[str], None]
 Item = TypeVar("Item")
+
+_SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
+_POLL = 0.0005
 
 _STEPS = 8
 """How many progress messages a long stage is cut into."""
@@ -93,6 +101,7 @@ class Driver:
         create(port.namespace for state in nodes for port in state.ports)
         for state in nodes:
             self._ports(state)
+        settle([port.namespace for state in nodes for port in state.ports], "eth0")
 
     def _ports(self, state: NodeState) -> None:
         index = self.indexes[state.name]
@@ -109,6 +118,26 @@ class Driver:
                     _send(messages.workload(port))
         finally:
             _close(fds.values())
+
+
+def settle(namespaces: Sequence[str], link: str, patience: float = 10.0) -> None:
+    """Wait until a link that was brought up really runs; call it in a worker thread.
+
+    The kernel tells IPv6 of a new carrier a little later (its linkwatch worker), and until then has no route there.
+    """
+    deadline = time.monotonic() + patience
+    # The kernel takes them in the order in which they came up, so the last one is the one to wait for.
+    for name in reversed(namespaces):
+        with inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            while not _running(asker, link):
+                if time.monotonic() > deadline:
+                    raise KernelError(f"{link} of {name} is up but does not run after {patience:g} s; try again")
+                time.sleep(_POLL)
+
+
+def _running(asker: socket.socket, link: str) -> bool:
+    answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, struct.pack("16sh22x", link.encode(), 0))
+    return bool(struct.unpack_from("h", answer, 16)[0] & _IFF_RUNNING)
 
 
 def _names(state: NodeState) -> tuple[frozenset[str], frozenset[str]]:

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address
 
 from sdn.kernel.owned import TABLE
-from sdn.model import SPOOFED, UNKNOWN, Action, Protocol
+from sdn.model import GATEWAY, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN, Action, Protocol
 from sdn.plan.state import (
     LOCAL,
     LOG_GROUP,
+    NOWHERE,
     VXLAN_PORT,
     AddressSet,
     Chain,
@@ -84,6 +85,8 @@ table inet {TABLE} {{
   map ingress6 {{ typeof ct zone . ip6 daddr : verdict; }}
   map services4 {{ type mark . ipv4_addr . inet_proto . inet_service : verdict; }}
   map services6 {{ type mark . ipv6_addr . inet_proto . inet_service : verdict; }}
+  set nobody4 {{ type mark . ipv4_addr . inet_proto . inet_service; }}
+  set nobody6 {{ type mark . ipv6_addr . inet_proto . inet_service; }}
   map backends4_tcp {{ typeof numgen random mod 2 : ip daddr . tcp dport; }}
   map backends4_udp {{ typeof numgen random mod 2 : ip daddr . udp dport; }}
   map backends4_sctp {{ typeof numgen random mod 2 : ip daddr . sctp dport; }}
@@ -135,12 +138,15 @@ table inet {TABLE} {{
     iifname "lo" accept
     iifname @uplinks accept
     meta l4proto {{ icmp, icmpv6 }} accept
+    reject with icmpx no-route comment "{GATEWAY}"
   }}
   chain c_egress {{
     type filter hook forward priority filter - 10; policy drop;
     ct state established,related accept
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     ct state invalid counter drop comment "invalid"
+    meta mark . ip daddr . meta l4proto . th dport @nobody4 reject with icmpx port-unreachable comment "{NO_BACKEND}"
+    meta mark . ip6 daddr . meta l4proto . th dport @nobody6 reject with icmpx port-unreachable comment "{NO_BACKEND}"
     meta mark & {LOCAL:#x} == 0 accept comment "judged where it left its workload"
     ct zone . ip saddr . ip daddr @hairpin4 accept
     ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
@@ -153,6 +159,7 @@ table inet {TABLE} {{
     ct state established,related accept
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     ct state invalid counter drop comment "invalid"
+    oifname "{NOWHERE}" reject with icmpx no-route comment "{NO_PATH}"
     ct zone . ip saddr . ip daddr @hairpin4 accept
     ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
     ct zone . ip daddr vmap @ingress4
@@ -295,7 +302,9 @@ def _services(state: NodeState) -> Iterator[str]:
     if state.loadbalancer is None:
         return
     for family in (4, 6):
-        virtuals = [v for v in state.loadbalancer.virtuals if _family(v.address) == family and v.backends]
+        mine = [v for v in state.loadbalancer.virtuals if _family(v.address) == family]
+        yield from elements(f"nobody{family}", (_client_key(v) for v in mine if not v.backends))
+        virtuals = [v for v in mine if v.backends]
         for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
             backends = {
                 v.first + index: f"{b.address} . {b.port}"
@@ -323,12 +332,13 @@ def _balancers(virtuals: list[Virtual], family: int) -> Iterator[str]:
         yield f"add rule inet {TABLE} {chain} meta l4proto {protocol} dnat {ip} to {choose}"
     yield from elements(
         f"services{family}",
-        (
-            f"{v.mark | LOCAL:#x} . {v.address} . {v.protocol} . {v.port} : "
-            f"goto {_balancer(family, v.first, len(v.backends), v.protocol)}"
-            for v in virtuals
-        ),
+        (f"{_client_key(v)} : goto {_balancer(family, v.first, len(v.backends), v.protocol)}" for v in virtuals),
     )
+
+
+def _client_key(virtual: Virtual) -> str:
+    """A Service port as the workloads of one Application on this Host address it."""
+    return f"{virtual.mark | LOCAL:#x} . {virtual.address} . {virtual.protocol} . {virtual.port}"
 
 
 def _balancer(family: int, first: int, count: int, protocol: Protocol) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from sdn import errors
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
@@ -31,7 +33,7 @@ from sdn.lab.messages import (
     send,
 )
 from sdn.model import Ask as Why
-from sdn.model import Flow, Model, Observation, Placed, Question, Report
+from sdn.model import Answer, Flow, Model, Observation, Placed, Question, Report
 from sdn.plan.desired import plan_placed
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
@@ -65,7 +67,7 @@ class Lab:
         """What the lab is, and with `check` whether the kernel still is as planned (`drift`)."""
         reply = self._ask(Describe(check))
         assert isinstance(reply, Info)
-        return reply
+        return replace(reply, pid=self.pid)
 
     def placed(self) -> Placed:
         """The Model with placement and addresses, as the holder has it."""
@@ -80,17 +82,17 @@ class Lab:
         return plan_placed(self.placed()).plan
 
     def ask(
-        self, questions: Sequence[Question], wanted: Sequence[tuple[str, ...]], progress: Say = _silent
+        self, questions: Sequence[Question], answers: Sequence[tuple[Answer, ...]] = (), progress: Say = _silent
     ) -> Observations:
-        """Send real packets."""
-        reply = self._ask(Ask(tuple(questions), tuple(wanted)), progress)
+        """Send real packets; `answers` are what evaluate says, which tells whom to look for behind a Service."""
+        reply = self._ask(Ask(tuple(questions), tuple(answers)), progress)
         assert isinstance(reply, Observations)
         return reply
 
     def probe(self, flows: Sequence[Flow]) -> list[tuple[Observation, ...]]:
         """Ask about these flows alone."""
         asked = [Question(flow, _target(self.placed(), flow), _why(self.placed(), flow)) for flow in flows]
-        return list(self.ask(asked, [()] * len(asked)).observations)
+        return list(self.ask(asked).observations)
 
     def test(self, progress: Say = _silent) -> Report:
         """The whole suite in this lab."""

@@ -105,7 +105,7 @@ class Holder:
         engine = Engine(prepared.placed, lambda name: namespace_of(name) if "/" in name else name, hosts)
         try:
             engine.listen()
-            observed = engine.ask(request.questions, request.wanted, request.deadline)
+            observed = engine.ask(request.questions, request.answers, request.deadline)
         finally:
             engine.close()
         return Observations(observed)

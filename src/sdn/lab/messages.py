@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from sdn.errors import LabError
-from sdn.model import Model, Observation, Placed, Question
+from sdn.model import Answer, Model, Observation, Placed, Question
 
 MAX_FRAME = 1 << 30
 _LENGTH = struct.Struct("!I")
@@ -40,10 +40,10 @@ class GetPlaced(Struct, frozen=True, tag="placed"):
 
 
 class Ask(Struct, frozen=True, tag="ask"):
-    """Send real packets. `wanted`: for each question the workloads that should answer at least once."""
+    """Send real packets. `answers` are what evaluate says to each question: whom to look for behind a Service."""
 
     questions: tuple[Question, ...]
-    wanted: tuple[tuple[str, ...], ...]
+    answers: tuple[tuple[Answer, ...], ...] = ()
     deadline: float = 1.0
 
 

@@ -55,7 +55,7 @@ def run(paths: Sequence[Path], progress: Progress = lambda _: None) -> Report:
         answers = Answers(prepare(loaded.model))
         info = built.result()
         watch.stage("probe")
-        asked = side.submit(lab.ask, answers.questions, answers.wanted)
+        asked = side.submit(lab.ask, answers.questions, answers.evaluated)
         answers.work()
         observed = asked.result()
         watch.stage("down")
@@ -72,7 +72,7 @@ def run_in(lab: client.Lab, progress: Progress = lambda _: None) -> Report:
     answers = Answers(plan_placed(placed))
     watch.stage("probe")
     with ThreadPoolExecutor(1) as side:
-        asked = side.submit(lab.ask, answers.questions, answers.wanted)
+        asked = side.submit(lab.ask, answers.questions, answers.evaluated)
         answers.work()
         observed = asked.result()
     watch.stage("")
@@ -95,11 +95,6 @@ class Answers:
         self.listens = listening(prepared.placed)
         self.evaluated: list[tuple[Answer, ...]] = [self.oracle.evaluate(q.flow) for q in self.questions]
         self.traced: list[tuple[Trace, ...]] = []
-
-    @property
-    def wanted(self) -> tuple[tuple[str, ...], ...]:
-        """Who should answer each question at least once: every Backend that policy lets it reach."""
-        return tuple(tuple(a.backend for a in answers if a.verdict.allowed) for answers in self.evaluated)
 
     def work(self) -> None:
         """Trace every question; done while the holder sends packets."""

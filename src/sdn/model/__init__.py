@@ -4,6 +4,7 @@ from sdn.model.flow import Answer, Disposition, Flow, Observation, Outcome, Step
 from sdn.model.lab import Expectation, Model, Options, Placed, Placement
 from sdn.model.overlay import Application, Endpoint, Segment, SegmentKind
 from sdn.model.policy import (
+    GATEWAY,
     NETWORK_POLICY,
     NO_BACKEND,
     NO_PATH,
@@ -35,6 +36,7 @@ from sdn.model.underlay import Effect, Host, Link, Role, Switch, Taint, Underlay
 from sdn.model.workload import Kind, Namespace, Port, Protocol, Toleration, Workload
 
 __all__ = [
+    "GATEWAY",
     "NETWORK_POLICY",
     "NO_BACKEND",
     "NO_PATH",

@@ -187,6 +187,9 @@ def default_origin(direction: Direction) -> str:
 NO_PATH = "default: no path between these networks"
 """The verdict on two Applications that nobody connected, and on addresses that nothing owns."""
 
+GATEWAY = "default: a gateway answers echo and nothing else"
+"""The verdict on a flow to the gateway of a Segment."""
+
 NO_BACKEND = "default: the service has no backend"
 """The verdict on a Service port that no workload stands behind."""
 

@@ -27,6 +27,7 @@ from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workl
 from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
 from sdn.plan.state import (
     GATEWAY_MAC,
+    NOWHERE,
     Bridge,
     Fdb,
     Interface,
@@ -40,6 +41,9 @@ from sdn.plan.state import (
 
 TABLES = 1000
 """The routing table of an Application is its mark plus this."""
+
+LAST = 4_000_000
+"""Metric of the unreachable route that ends each table, in case the device of the route before it is gone."""
 
 WORKLOAD_MTU = 1500
 _TUNNEL_OVERHEAD = {4: 50, 6: 70}  # bytes of outer Ethernet, IP, UDP and VXLAN headers
@@ -123,6 +127,8 @@ class OverlayPlanner:
         """Everything of the overlay on one Host."""
         plan = HostOverlay()
         here = self.local.get(name, [])
+        if here:
+            plan.links[NOWHERE] = Bridge(NOWHERE, GATEWAY_MAC, "destinations without a network", self.mtu, ())
         for application in sorted({endpoint.application for endpoint in here}):
             for owner, segment in self.visible(application):
                 self._attach(plan, name, owner, segment)
@@ -146,7 +152,8 @@ class OverlayPlanner:
         """All packets of an Application see its own table and nothing else, not even the Host's own addresses."""
         for family, default in ((4, "0.0.0.0/0"), (6, "::/0")):
             plan.rules.add(MarkRule(self.placed.marks[application], self._table(application), family))
-            plan.routes.add(Route(self._table(application), default, kind="unreachable", metric=4_000_000))
+            plan.routes.add(Route(self._table(application), default, (Nexthop(NOWHERE),)))
+            plan.routes.add(Route(self._table(application), default, kind="unreachable", metric=LAST))
 
     def _attach(self, plan: HostOverlay, host: str, owner: Application, segment: Segment) -> None:
         key = (owner.name, segment.name)
@@ -208,8 +215,11 @@ class OverlayPlanner:
             local = _single(str(gateway))
             yield Route(table, local, (Nexthop(bridge_name(vni) if l2 else vxlan_name(vni)),), kind="local")
         if l2:
-            for subnet in segment.subnets:
-                yield Route(table, subnet, (Nexthop(bridge_name(vni)),))
+            # A route for each member, not for the subnet: an address that nobody has is "no route" at once, not an
+            # ARP request that nobody answers.
+            for member in self.members[key]:
+                for address in member.addresses:
+                    yield Route(table, _single(address), (Nexthop(bridge_name(vni)),))
             return
         for other in self.hosts_of[key]:
             if other != host:

@@ -20,6 +20,13 @@ LOCAL = 1 << 31
 UPLINK_ROUTES = 254
 """The main routing table: the underlay's. Workloads' packets never look it up."""
 
+NOWHERE = "nowhere"
+"""The device of a Host to which every destination without a network is routed.
+
+Egress is judged on the way there, and then the sender is told that there is no route. The kernel's own unreachable
+routes would tell it, too, but five times and then once a second (net.ipv4.route.error_burst, which no lab may set).
+"""
+
 LOG_GROUP = 7
 """NFLOG group to which every deciding rule sends its origin; it costs nothing while nobody listens."""
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from ipaddress import ip_interface
 
 from sdn.model import (
+    GATEWAY,
     NO_BACKEND,
     NO_PATH,
     OWN_ADDRESS,
@@ -24,7 +25,7 @@ from sdn.model import (
     Trace,
     Verdict,
 )
-from sdn.plan.state import LOCAL, UPLINK_ROUTES, Backend, Plan, Port, Route, Vxlan
+from sdn.plan.state import LOCAL, NOWHERE, UPLINK_ROUTES, Backend, Plan, Port, Route, Vxlan
 from sdn.plan.walk import NodeIndex, number, span
 
 _MAX_HOPS = 64
@@ -141,23 +142,31 @@ class Tracer:
         if port.bridge and _on_link(port, packet.destination) and packet.destination == packet.flow.destination:
             dev, via = port.bridge, packet.destination
             if (dev, via) not in node.neighbours:
-                return packet.lost(packet.flow.source, f"nobody on {dev} answers for {via}")
+                return self._gateway(node, packet) or packet.lost(host, f"nobody on {dev} answers for {via}")
         else:
             route = self._lookup(node, packet)
             if route is None or route.kind != "unicast":
-                return packet.lost(host, _no_route(route, packet))
+                return self._gateway(node, packet) or packet.lost(host, _no_route(route, packet))
             hop = route.nexthops[0]
             dev, via = hop.dev, hop.via or packet.destination
             packet.step(
                 host, f"route {route.prefix} table {route.table} dev {dev}" + (f" via {hop.via}" if hop.via else "")
             )
-        return self._filter(node, packet) or self._out(node, dev, via, packet)
+        return self._filter(node, packet, dev) or self._out(node, dev, via, packet)
+
+    def _gateway(self, node: NodeIndex, packet: _Packet) -> Trace | None:
+        """The Host itself answers echo to the gateway's address, and refuses everything else."""
+        route = self._lookup(node, packet)
+        if route is None or route.kind != "local" or packet.flow.protocol is not Protocol.ICMP:
+            return None
+        packet.step(node.state.name, f"{packet.destination} is the gateway", GATEWAY)
+        return packet.end(Disposition.ALLOW, GATEWAY)
 
     def _lookup(self, node: NodeIndex, packet: _Packet) -> Route | None:
         table = node.table(packet.mark, packet.flow.family)
         return None if table is None else node.route(table, packet.destination)
 
-    def _filter(self, node: NodeIndex, packet: _Packet) -> Trace | None:
+    def _filter(self, node: NodeIndex, packet: _Packet, dev: str) -> Trace | None:
         """Egress where the sender is local, ingress where the receiver is; None lets the packet on."""
         host = node.state.name
         if packet.mark & LOCAL:
@@ -167,6 +176,8 @@ class Tracer:
             if disposition is not Disposition.ALLOW:
                 return packet.end(disposition, rule)
             packet.egress = rule
+        if dev == NOWHERE:
+            return packet.lost(host, "no route")
         found = node.judge(Direction.INGRESS, packet.zone, packet.destination, packet.source, packet.service)
         if found is None:
             if packet.mark & LOCAL:
@@ -236,9 +247,9 @@ class Tracer:
                 return packet.lost(host, _no_route(route, packet))
             dev = route.nexthops[0].dev
             mac = node.neighbours.get((dev, packet.destination), "")
-        if dev not in node.ports:
+        if dev not in node.ports and dev != NOWHERE:
             return packet.lost(host, f"{packet.destination} is behind {dev}, which is no port of this host")
-        return self._filter(node, packet) or self._deliver(node, node.ports[dev], mac, packet)
+        return self._filter(node, packet, dev) or self._deliver(node, node.ports[dev], mac, packet)
 
     def _deliver(self, node: NodeIndex, port: Port, mac: str, packet: _Packet) -> Trace:
         if port.mac != mac or packet.destination not in map(_plain, port.addresses):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sdn.model import (
+    GATEWAY,
     NO_BACKEND,
     NO_PATH,
     OWN_ADDRESS,
@@ -20,13 +21,15 @@ from sdn.model import (
     Flow,
     Model,
     Placed,
+    Protocol,
+    SegmentKind,
     Service,
     ServicePort,
     Verdict,
     Workload,
 )
 from sdn.policy.oracle_judge import Judge, Side
-from sdn.policy.oracle_match import address, named_ports, service_selects
+from sdn.policy.oracle_match import address, named_ports, network, service_selects
 
 DISPOSITIONS = {
     Action.ALLOW: Disposition.ALLOW,
@@ -59,6 +62,10 @@ class Oracle:
             for text in service.addresses
             for port in service.ports
         }
+        self._applications = {application.name: application for application in model.applications}
+        self._inhabited = {(e.application, e.segment) for e in placed.endpoints.values()}
+        self._workload_addresses = {text for _, text in self._owners}
+        self._joined = {name: _joined(name, self._visible) for name in self._visible}
         self._judge = Judge(model)
 
     def evaluate(self, flow: Flow) -> tuple[Answer, ...]:
@@ -70,17 +77,60 @@ class Oracle:
             return self._through_service(flow, *found)
         if (target := self._owner(source, flow)) is not None:
             return (self._to_workload(flow, target, flow.port),)
-        return (_nowhere(flow, Disposition.NO_ROUTE, NO_PATH),)
+        if self._is_gateway(source, flow) and flow.protocol is Protocol.ICMP:
+            return (_nowhere(flow, Disposition.ALLOW, GATEWAY),)
+        return (Answer(self._to_nobody(source, flow), "", flow.port),)
 
-    def judge_external(self, flow: Flow) -> Verdict:
-        """What policy alone says of a flow to an address that no workload owns: egress at the source, and no ingress.
+    def _to_nobody(self, source: Endpoint, flow: Flow) -> Verdict:
+        """No network leads there. Egress is judged all the same, for the packet leaves its workload before that shows.
 
-        Whether a network leads there is not asked; `evaluate` answers that first, and until there is an Edge it
-        always says "no route".
+        Except to the source's own neighbours: it asks for them by ARP or ND, and sends nothing where nobody answers.
         """
+        if not self._is_gateway(source, flow) and not self._is_neighbour(source, flow):
+            verdict = self.judge_egress(flow)
+            if verdict.disposition is not Disposition.ALLOW:
+                return verdict
+        return Verdict(Disposition.NO_ROUTE, NO_PATH)
+
+    def judge_egress(self, flow: Flow) -> Verdict:
+        """What policy at the source alone says of a flow to an address that no path leads to."""
         subject = self._workloads[flow.source]
-        decision = self._judge.decide(Side(Direction.EGRESS, subject, None, flow.destination, flow.protocol, flow.port))
+        wanted = _spelt(flow.destination)
+        # Applications that connections join, also through others, share one set of addresses, so a peer is known there.
+        joined = (self._owners.get((name, wanted)) for name in sorted(self._joined[subject.application]))
+        peer = next((self._workloads[endpoint.workload] for endpoint in joined if endpoint is not None), None)
+        side = Side(
+            Direction.EGRESS,
+            subject,
+            peer,
+            flow.destination,
+            flow.protocol,
+            flow.port,
+            is_workloads=wanted in self._workload_addresses,
+        )
+        decision = self._judge.decide(side)
         return Verdict(DISPOSITIONS[decision.action], decision.origin)
+
+    def _is_gateway(self, source: Endpoint, flow: Flow) -> bool:
+        """Whether it is the first address of a subnet that the source has a path to and that somebody is in."""
+        return any(
+            address(flow.destination) == network(subnet).network_address + 1
+            for name in self._visible[source.application]
+            for segment in self._applications[name].segments
+            if (name, segment.name) in self._inhabited
+            for subnet in segment.subnets
+            if network(subnet).version == flow.family
+        )
+
+    def _is_neighbour(self, source: Endpoint, flow: Flow) -> bool:
+        """Whether the source would look for it on its own l2 segment."""
+        return any(
+            segment.kind is SegmentKind.L2 and address(flow.destination) in network(subnet)
+            for segment in self._applications[source.application].segments
+            if segment.name == source.segment
+            for subnet in segment.subnets
+            if network(subnet).version == flow.family
+        )
 
     def _service(self, source: Endpoint, flow: Flow) -> tuple[Service, ServicePort] | None:
         """The Service port that this destination is, as a client of this Application sees it."""
@@ -153,7 +203,16 @@ def _target_number(port: ServicePort, workload: Workload) -> int | None:
     return named[0].number if named else None
 
 
+def _joined(application: str, visible: dict[str, tuple[str, ...]]) -> set[str]:
+    """All Applications that connections lead to, also through others."""
+    found = {application}
+    while more := {other for name in found for other in visible[name]} - found:
+        found |= more
+    return found
+
+
 def _nowhere(flow: Flow, disposition: Disposition, rule: str) -> Answer:
+    """An answer without a workload behind it."""
     return Answer(Verdict(disposition, rule), "", flow.port)
 
 

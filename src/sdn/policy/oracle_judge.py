@@ -40,7 +40,8 @@ from sdn.policy.oracle_match import (
 class Side(NamedTuple):
     """A packet as the policy at one of its ends sees it: after DNAT, with the real target port.
 
-    `subject` is the workload whose policy judges, `peer` the other end (None: an address that no workload owns).
+    `subject` is the workload whose policy judges, `peer` the other end (None: nobody that connections lead to has that
+    address). `is_workloads`: some workload has it, perhaps one of an Application that no connection leads to.
     """
 
     direction: Direction
@@ -49,6 +50,7 @@ class Side(NamedTuple):
     peer_address: str
     protocol: Protocol
     port: int
+    is_workloads: bool = True
 
     @property
     def destination(self) -> Workload | None:
@@ -116,7 +118,7 @@ class Judge:
 
     def _network_peer_matches(self, peer: NetworkPolicyPeer, policy: NetworkPolicy, side: Side) -> bool:
         if peer.ip_block is not None:
-            meant = side.peer is None or self._model.options.ipblock_matches_pods
+            meant = not side.is_workloads or self._model.options.ipblock_matches_pods
             return meant and block_contains(peer.ip_block, side.peer_address)
         return side.peer is not None and peer_selects(
             peer, policy.namespace, side.peer, self._namespaces[side.peer.namespace]

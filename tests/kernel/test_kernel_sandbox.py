@@ -149,6 +149,11 @@ def test_commands_run_inside_a_namespace_of_a_lab(lab: sandbox.Holder, command: 
     assert sandbox.enter(lab.pid, "web", command) == status
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGPIPE])
+def test_commands_heed_the_signals_that_python_does_not(lab: sandbox.Holder, number: int) -> None:
+    assert sandbox.enter(lab.pid, "web", ["sh", "-c", f"kill -{int(number)} $$; exit 5"]) == 128 + number
+
+
 def test_entering_what_is_not_there(lab: sandbox.Holder) -> None:
     assert sandbox.enter(lab.pid, "nobody", ["true"]) == 125
     with pytest.raises(LabError, match="is not the name of a network namespace"):

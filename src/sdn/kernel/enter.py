@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from sdn.kernel import syscalls as sys_
-from sdn.kernel.launcher import find_system_commands
+from sdn.kernel.launcher import find_system_commands, heed
 from sdn.kernel.one_user import pretend_to_change_user
 
 _RUN = "/run/netns/"
@@ -52,6 +52,7 @@ def show_own_links() -> None:
 
 def _start(command: list[str]) -> None:
     find_system_commands()
+    heed(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT)
     path = shutil.which(command[0])
     if path is None:
         os.write(2, f"sdn exec: {command[0]} is not installed; install it or give its full path\n".encode())

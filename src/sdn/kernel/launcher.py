@@ -43,6 +43,12 @@ def find_system_commands() -> None:
     os.environ["PATH"] = ":".join(places + [place for place in ("/usr/sbin", "/sbin") if place not in places])
 
 
+def heed(*numbers: signal.Signals) -> None:
+    """Undo what Python and our clients ignore, since a command would inherit it."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def unshare_everything() -> bool:
     """Fresh mount, network and (for children) process namespaces; where needed in a user namespace, as its root.
 
@@ -103,6 +109,7 @@ def _failed(status: int, what: str, error: OSError) -> NoReturn:
 def _execute(status: int, command: list[str]) -> NoReturn:
     os.set_inheritable(status, False)
     find_system_commands()
+    heed(signal.SIGPIPE, signal.SIGXFSZ)
     try:
         os.execvp(command[0], command)
     except OSError as error:

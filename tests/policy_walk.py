@@ -6,6 +6,7 @@ nothing with the compiler, the oracle or the trace.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
@@ -113,10 +114,11 @@ def firewalls(placed: Placed, compiled: CompiledPolicy) -> dict[str, Firewall]:
     return {host.name: planner.host(host.name) for host in placed.model.underlay.hosts}
 
 
-def _both(egress: tuple[Disposition, str], ingress) -> Verdict:  # type: ignore[no-untyped-def]
-    if egress[0] is not Disposition.ALLOW:
-        return Verdict(*egress)
-    return Verdict(*ingress(), egress=egress[1])
+def _both(egress: tuple[Disposition, str], ingress: Callable[[], tuple[Disposition, str]]) -> Verdict:
+    disposition, origin = egress
+    if disposition is not Disposition.ALLOW:
+        return Verdict(disposition, origin)
+    return Verdict(*ingress(), origin)
 
 
 def _meets(compiled: CompiledPolicy, rule: CompiledRule, packet: Packet, direction: Direction) -> bool:

@@ -57,7 +57,7 @@ def rules_of(found: Firewall) -> list[FirewallRule]:
 class TestContents:
     def test_without_policies_everybody_is_dispatched_to_the_default(self) -> None:
         found = firewall(1)
-        assert found.chains == found.sets == ()
+        assert (found.chains, found.sets) == ((), ())
         assert [(p.direction, p.tiers, p.default) for p in sorted(found.profiles, key=lambda p: p.direction)] == [
             (EGRESS, (), "egress default allow"),
             (INGRESS, (), "ingress default allow"),
@@ -142,7 +142,7 @@ class TestZones:
 
     def test_a_group_without_members_here_is_no_rule(self) -> None:
         found = firewall(3, tier("application/p", act("deny", INGRESS, C)))  # C lives in zone 1, host-3 is in zone 2
-        assert found.chains == found.sets == ()
+        assert (found.chains, found.sets) == ((), ())
         assert {p.tiers for p in found.profiles} == {()}
 
     def test_connected_applications_are_one_zone(self) -> None:

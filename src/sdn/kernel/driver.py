@@ -12,20 +12,25 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from sdn.errors import KernelError
 from sdn.kernel import node as messages
-from sdn.kernel import ruleset, sysctl
+from sdn.kernel import qdisc, ruleset, sysctl
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, open_namespace
 from sdn.kernel.node import Indexes
+from sdn.kernel.processes import spawn
 from sdn.kernel.rtnetlink import Netlink
-from sdn.plan.state import NodeState, Plan, Route, Veth
+from sdn.plan.state import NodeState, Plan, Port, Route, Veth
 
 Progress = Callable[[str], None]
 Item = TypeVar("Item")
+
+OUTPUT = Path("/run/output")
+"""What the commands of workloads print, one file each, in the lab's own /run."""
 
 _SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
 _POLL = 0.0005
@@ -35,10 +40,14 @@ _STEPS = 8
 
 
 class Driver:
-    """Builds one Plan; remembers the indexes that it gave to links, for whoever changes the lab later."""
+    """Builds one Plan; remembers the indexes that it gave to links, for whoever changes the lab later.
+
+    `notes` are sentences about what was asked for and this kernel cannot do.
+    """
 
     def __init__(self, progress: Progress = lambda _: None) -> None:
         self.indexes: dict[str, Indexes] = {}
+        self.notes: list[str] = []
         self._progress = progress
         self._far: dict[tuple[str, str], Veth] = {}
 
@@ -54,6 +63,9 @@ class Driver:
         self._stage("underlay cables", list(plan.values()), self._cables)
         self._stage("underlay and overlay", list(plan.values()), self._links)
         self._stage("workloads", [n for n in plan.values() if n.ports], self._workloads)
+        commands = [port for state in plan.values() for port in state.ports if port.command]
+        if commands:
+            self._stage("commands", commands, self._commands)
 
     def _stage(self, what: str, items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> None:
         size = max(1, -(-len(items) // _STEPS))
@@ -92,10 +104,43 @@ class Driver:
             overlay, ports = _names(state)
             with inside(state.name):
                 _send(message for uplink in state.uplinks for message in messages.uplink(uplink, index[uplink.name]))
+                self._qualities(state, index)
                 _send(messages.overlay_links(state, index))
                 _send(messages.rules(state))
                 _send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
                 _send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
+
+    def _qualities(self, state: NodeState, index: Indexes) -> None:
+        """Bandwidth, delay and loss of the cables, as far as this kernel can."""
+        losing = [veth for veth in state.uplinks if veth.loss]
+        if losing:
+            with Nft() as nft:
+                nft.run(ruleset.losses(losing))
+        for veth in state.uplinks:
+            delayed = bool(veth.delay) and self._delay(state.name, veth, index[veth.name])
+            if veth.bandwidth:
+                _send([qdisc.bandwidth(index[veth.name], veth.bandwidth, veth.mtu, delayed=delayed)])
+
+    def _delay(self, node: str, veth: Veth, index: int) -> bool:
+        try:
+            _send([qdisc.impairment(index, veth.delay)])
+        except KernelError:
+            self.notes.append(
+                f"link {node} {veth.name} to {veth.peer_node}: its delay of {veth.delay} ms is left out, "
+                "netem is not in this kernel (`sdn doctor` says more)"
+            )
+            return False
+        return True
+
+    def _commands(self, ports: Sequence[Port]) -> None:
+        """What the user runs in workloads; it ends with the lab."""
+        OUTPUT.mkdir(exist_ok=True)
+        for port in ports:
+            with inside(port.namespace), (OUTPUT / f"{port.namespace}.log").open("wb") as log:
+                try:
+                    spawn(port.command, stdout=log.fileno(), stderr=log.fileno())
+                except KernelError as error:
+                    raise type(error)(f"{port.workload}: {error}") from None
 
     def _workloads(self, nodes: Sequence[NodeState]) -> None:
         create(port.namespace for state in nodes for port in state.ports)

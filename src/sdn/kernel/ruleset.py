@@ -25,6 +25,7 @@ from sdn.plan.state import (
     NodeState,
     Port,
     ProfileChain,
+    Veth,
     Virtual,
     Vxlan,
 )
@@ -174,6 +175,19 @@ table inet {TABLE} {{
 def skeleton() -> str:
     """The two tables with all hooks and no elements: everything from a workload is dropped."""
     return _BRIDGE_TABLE + _INET_TABLE
+
+
+def losses(uplinks: Iterable[Veth]) -> str:
+    """A table that loses packets where they come in; it tracks no connections, so Switches stay fast."""
+    chains = "".join(
+        f"""
+  chain c_{veth.name} {{
+    type filter hook ingress device "{veth.name}" priority 0; policy accept;
+    numgen random mod 100 < {veth.loss} counter drop comment "loss {veth.loss} %"
+  }}"""
+        for veth in uplinks
+    )
+    return f"table netdev {TABLE} {{{chains}\n}}\n"
 
 
 def populate(state: NodeState) -> Iterator[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -32,18 +32,16 @@ from sdn.lab.messages import (
     receive_replies,
     send,
 )
-from sdn.model import Ask as Why
 from sdn.model import Answer, Flow, Model, Observation, Placed, Question, Report
+from sdn.model import Ask as Why
 from sdn.plan.desired import plan_placed
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
+from sdn.probe.questions import visible_applications
 
 Say = Callable[[str], None]
 
-PATIENCE = 30.0
-"""Seconds until a holder that neither listens nor dies is given up; an idle machine needs 0.3."""
-
-POLL = 0.01
+_serial = count()
 
 
 def _silent(_: str) -> None:
@@ -56,7 +54,7 @@ class Lab:
     def __init__(self, name: str, pid: int) -> None:
         self.name = name
         self.pid = pid
-        self._build: socket.socket | None = None
+        self.building: tuple[socket.socket, sandbox.Holder] | None = None
         self._placed: Placed | None = None
 
     def _ask(self, request: Request, progress: Say = _silent) -> Reply:
@@ -110,10 +108,17 @@ class Lab:
 
     def built(self, progress: Say = _silent) -> Info:
         """Wait for the build that this client asked for."""
-        assert self._build is not None
-        reply = _last(receive_replies(self._build), progress)
+        assert self.building is not None
+        connection, holder = self.building
+        try:
+            reply = _last(receive_replies(connection), progress)
+        except LabError:
+            _gone(self.pid)
+            if words := holder.output().strip():
+                raise LabError(f"the lab {self.name} ended while it was built; its last words:\n{words}") from None
+            raise
         assert isinstance(reply, Info)
-        return reply
+        return replace(reply, pid=self.pid)
 
     def down(self) -> None:
         """End the lab, and return when the kernel has removed everything."""
@@ -133,29 +138,24 @@ def up(
     warnings: Sequence[str] = (),
 ) -> Info:
     """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays."""
-    lab = _start(name or model.name)
     request = Build(model, tuple(str(path) for path in paths), tuple(warnings))
-    try:
-        with _connect(lab.name) as connection:
-            reply = _exchange(connection, request, progress)
-    except BaseException:
-        _gone(lab.pid)
-        raise
-    assert isinstance(reply, Info)
-    return reply
+    with _start(name or model.name, request) as lab:
+        try:
+            return lab.built(progress)
+        except BaseException:
+            _gone(lab.pid)
+            raise
 
 
 @contextmanager
 def temporary(model: Model) -> Iterator[Lab]:
     """A lab that ends with the block. `built` waits for it, so that other work can be done meanwhile."""
-    lab = _start(f"{model.name[:40]}.test-{os.getpid()}")
-    try:
-        with _connect(lab.name) as connection:
-            lab._build = connection
-            send(connection, Build(model, ephemeral=True))
+    request = Build(model, ephemeral=True)
+    with _start(f"{model.name[:40]}.test-{os.getpid()}-{next(_serial)}", request) as lab:
+        try:
             yield lab
-    finally:
-        _gone(lab.pid)
+        finally:
+            _gone(lab.pid)
 
 
 def labs() -> list[Info]:
@@ -178,23 +178,18 @@ def connect(name: str | None = None) -> Lab:
     return Lab(name, running[name])
 
 
-def _start(name: str) -> Lab:
-    """A holder that listens; LabError with its last words if it dies before that."""
+@contextmanager
+def _start(name: str, request: Build) -> Iterator[Lab]:
+    """A holder that has been asked to build; inside the block `built` may wait for it."""
     holder = sandbox.start(name, [sys.executable, "-P", "-m", "sdn.lab.holder", name])
-    deadline = time.monotonic() + PATIENCE
+    lab = Lab(name, holder.pid)
     try:
-        while True:
-            try:
-                sandbox.connect(name).close()
-            except LabError:
-                if not holder.alive() or time.monotonic() > deadline:
-                    raise LabError(
-                        f"the holder of lab {name} did not start: {holder.output().strip()[-800:]}"
-                    ) from None
-                time.sleep(POLL)
-            else:
-                return Lab(name, holder.pid)
+        with _connect(name) as connection:
+            lab.building = (connection, holder)
+            send(connection, request)
+            yield lab
     finally:
+        lab.building = None
         holder.close()
 
 
@@ -239,8 +234,13 @@ def _error(failed: Failed) -> Exception:
 
 
 def _target(placed: Placed, flow: Flow) -> str:
-    owner = next((e.workload for e in placed.endpoints.values() if flow.destination in e.addresses), "")
-    return next((s.key for s in placed.model.services if flow.destination in s.addresses), owner)
+    """Whose address the destination is as the source sees it; empty where it is nobody's."""
+    near = visible_applications(placed.model)[placed.endpoints[flow.source].application]
+    services = (s.key for s in placed.model.services if s.application in near and flow.destination in s.addresses)
+    owners = (
+        e.workload for e in placed.endpoints.values() if e.application in near and flow.destination in e.addresses
+    )
+    return next(services, next(owners, ""))
 
 
 def _why(placed: Placed, flow: Flow) -> Why:

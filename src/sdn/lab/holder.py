@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
 from sdn.kernel.driver import Driver
+from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
 from sdn.lab.messages import (
     Ask,
@@ -85,10 +86,15 @@ class Holder:
         clock("place, compile, plan")
         self._prepared = prepared = prepare(request.model)
         self.info = replace(self.info, sources=request.sources, warnings=request.warnings)
-        Driver(clock).build(prepared.plan)
+        driver = Driver(clock)
+        driver.build(prepared.plan)
         clock("")
         self.info = replace(
-            self.info, state="up", counts=counts(prepared.placed, prepared.plan), stages=tuple(clock.stages)
+            self.info,
+            state="up",
+            warnings=(*self.info.warnings, *driver.notes),
+            counts=counts(prepared.placed, prepared.plan),
+            stages=tuple(clock.stages),
         )
         return self.info
 
@@ -210,6 +216,7 @@ def _reply(connection: socket.socket, request: Request, holder: Holder) -> Reply
 def main() -> None:
     """Entry point of `python -m sdn.lab.holder`, started by the launcher with its listening socket."""
     listener = sandbox.inherited_listener()
+    start_reaper()
     listener.listen(64)
     serve(listener, Holder(sys.argv[1]))
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
 from sdn.model import Action, Direction, Disposition, Flow, Placed, Protocol, Verdict, default_origin
 from sdn.plan.firewall import FirewallPlanner
 from sdn.plan.loadbalancer import LoadBalancerPlanner
@@ -36,19 +34,6 @@ class Packet(NamedTuple):
         if direction is Direction.INGRESS:
             return self.source, self.source_address
         return self.destination, self.address
-
-
-def numbered(placed: Placed) -> Placed:
-    """With zones and marks, where whoever built it left them out."""
-    if placed.zones:
-        return placed
-    names = [application.name for application in placed.model.applications]
-    zones = {name: number for number, name in enumerate(names, 1)}
-    for application in placed.model.applications:
-        for other in application.connects:
-            low, high = sorted((zones[application.name], zones[other]))
-            zones = {name: low if zone == high else zone for name, zone in zones.items()}
-    return replace(placed, zones=zones, marks={name: number for number, name in enumerate(names, 1)})
 
 
 def packets(placed: Placed, flow: Flow) -> list[Packet]:

@@ -219,6 +219,14 @@ class TestPeers:
         found = compiled(tier("application/p", act("deny", BOTH[0]), to=[Selector(kind=Kind.VM), Selector(labels=DB)]))
         assert {key for key in found.ingress if ingress(found, key).tiers} == {"shop/vm", "shop/db"}
 
+    def test_large_groups_of_equal_size_stay_apart(self) -> None:
+        many = [workload(f"shop/w{n:03}", 1, "cluster/lan", app=f"a{n}", side=f"s{n % 2}") for n in range(160)]
+        names = [labelled(Requirement("app", Operator.IN, (f"a{n}",))) for n in range(160)]  # so each is a class
+        sides = [pods(side="s0"), pods(side="s1")]
+        policies = [netpol(f"shop/p{n}", one, ingress=[rule(sides[n % 2])]) for n, one in enumerate(names)]
+        found = compiled(*policies, workloads=many)
+        assert sorted(found.groups.values()) == [tuple(w.key for w in many[side::2]) for side in (0, 1)]
+
     def test_blocks_can_spare_workloads(self) -> None:
         subject = netpol("shop/p", DB, ingress=[rule(block("10.244.0.0/16", "10.244.9.0/25", "10.244.9.128/25"))])
         fixed = [replace(w, ip=(f"10.244.0.{n}", f"fd00:244::{n}")) for n, w in enumerate(WORKLOADS, 10)]

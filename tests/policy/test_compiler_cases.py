@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from policy_walk import by_firewall, by_policy, firewalls, numbered, packets
+from policy_walk import by_firewall, by_policy, firewalls, packets
 from sdn.policy.compiler import compile_policy
 from worlds import CASES, Case
 
@@ -20,7 +20,7 @@ def test_most_cases_are_decided_by_policy() -> None:
 
 @pytest.mark.parametrize("case", JUDGED, ids=lambda case: case.name)
 def test_case(case: Case) -> None:
-    placed = numbered(case.placed)
+    placed = case.placed
     compiled = compile_policy(placed)
     packet = next(p for p in packets(placed, case.flow) if case.backend in {"", p.destination})
     assert by_policy(compiled, packet) == case.verdict

@@ -23,15 +23,14 @@ EVERYBODY = (Selector(),)
 def compile_rule(rule: WrittenRule, groups: Groups, own: Mapping[NamedPort, Iterable[int]]) -> list[CompiledRule]:
     """The lines of a rule; none at all if it can match nobody or no port.
 
-    `own` are the named ports of the workload that is judged: for ingress it is the destination, who gives names their
-    numbers. For egress the peers do, so a group is split by number, and an address block has no names.
+    `own` are the named ports of the workload that is judged, for ingress: it is the destination, who gives names their
+    numbers. For egress `own` is empty: the peers give them, so a group is split by number, and a block has no names.
     """
     if not rule.ports:
         return _lines(rule, groups, {None: ()})
-    ingress = rule.direction is Direction.INGRESS
-    matches, names = port_matches(rule.ports, own if ingress else {})
+    matches, names = port_matches(rule.ports, own)
     lines = _lines(rule, groups, matches)
-    if not ingress:
+    if rule.direction is Direction.EGRESS:
         lines += _named_lines(rule, groups, names)
     return sorted(set(lines), key=_order)
 

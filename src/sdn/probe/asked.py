@@ -25,9 +25,10 @@ class Asked:
     ) -> None:
         self.question = question
         self._answers = answers
+        self._listens = listens
         self._is_service = is_service
         self._wanted = responders(question, answers, listens) if is_service else frozenset()
-        self._hopeful = bool(answers) and all(answer.verdict.allowed for answer in answers)
+        self._hopeful = all(answer.verdict.allowed for answer in answers) if answers else None
         self._attempts: list[Attempt] = []
         self._whole: Attempt | None = None
 
@@ -40,10 +41,16 @@ class Asked:
         self._attempts += made
         return made
 
-    def first(self, is_patient: Callable[[Question], bool]) -> list[Attempt]:
-        """A Service is asked some times, and as a whole connection: only that can tell which Backend it met."""
+    def first(self, is_patient: Callable[[Question], bool], foreign: Collection[Listener]) -> list[Attempt]:
+        """A Service is asked some times, and as a whole connection: only that can tell which Backend it met.
+
+        So is a port that should be open; a SYN alone is for the many that should not.
+        """
         if self._is_service:
             return self._several(max(2, 2 * len(self._wanted)))
+        listener = self.question.target, self.question.flow.protocol, self.question.flow.port
+        if self._hopeful and listener in self._listens and listener not in foreign:
+            return self._several(1)
         self._attempts.append(self._attempt(patient=is_patient(self.question)))
         return self._attempts[-1:]
 

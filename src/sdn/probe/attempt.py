@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-from ipaddress import ip_address
 
 from sdn.model import Flow, Outcome, Protocol
 from sdn.probe import wire
-from sdn.probe.sockets import CONNECT_PORTS, SCOUT_PORTS
+from sdn.probe.sockets import CONNECT_PORTS, SCOUT_PORTS, packed
 
 
 class Attempt:
@@ -15,7 +14,7 @@ class Attempt:
 
     `connects`: a whole TCP connection, in which the listener says who it is; else one raw packet. `patient`: nobody
     may own the destination, and the kernel needs three seconds to say so. `hopeful`: an answer is expected, so silence
-    deserves a closer look. `outcome` is None while it is unanswered.
+    deserves a closer look (None: nobody knows). `outcome` is None while it is unanswered.
     `logs` are the origins that firewalls logged, each with the number of the send that it belongs to.
     """
 
@@ -34,17 +33,19 @@ class Attempt:
         "refused",
         "responder",
         "sent",
+        "source",
         "target",
     )
 
     def __init__(
-        self, flow: Flow, target: str, *, connects: bool = False, patient: bool = False, hopeful: bool = False
+        self, flow: Flow, target: str, *, connects: bool = False, patient: bool = False, hopeful: bool | None = None
     ) -> None:
         self.flow = flow
         self.target = target
         self.connects = connects
         self.patient = patient
         self.hopeful = hopeful
+        self.source = ""
         self.number = 0
         self.nonce = b""
         self.packed = b""
@@ -56,19 +57,19 @@ class Attempt:
         self.refused = False  # by an ABORT that may be the kernel's own, where a listener of ours answers later
         self.logs: list[tuple[int, str]] = []
 
-    def number_it(self, source: bytes, numbers: Numbers, nonce: bytes) -> None:
+    def number_it(self, source: str, numbers: Numbers, nonce: bytes) -> None:
         """Make the packet, under a number that no other attempt from this address has."""
-        flow = self.flow
+        flow, self.source = self.flow, source
         self.number, self.nonce = numbers.take(source, flow.protocol, self.connects), nonce
-        self.packed = ip_address(flow.destination).packed
+        self.packed = packed(flow.destination)
         if self.connects:
             return
         ports = self.number, flow.port
         match flow.protocol:
             case Protocol.TCP:
-                self.packet = wire.tcp_syn(source, self.packed, ports, int.from_bytes(nonce, "big"))
+                self.packet = wire.tcp_syn(packed(source), self.packed, ports, int.from_bytes(nonce, "big"))
             case Protocol.UDP:
-                self.packet = wire.udp_datagram(source, self.packed, ports, b"ask " + nonce)
+                self.packet = wire.udp_datagram(packed(source), self.packed, ports, b"ask " + nonce)
             case Protocol.SCTP:
                 self.packet = wire.sctp_init(ports, int.from_bytes(nonce, "big"))
             case Protocol.ICMP:
@@ -88,9 +89,9 @@ class Numbers:
     """
 
     def __init__(self) -> None:
-        self._next: dict[tuple[bytes, Protocol, bool], int] = {}
+        self._next: dict[tuple[str, Protocol, bool], int] = {}
 
-    def take(self, source: bytes, protocol: Protocol, connects: bool) -> int:
+    def take(self, source: str, protocol: Protocol, connects: bool) -> int:
         """The next number; the first one is random, for who asked before may have been another engine."""
         ports = CONNECT_PORTS if connects else SCOUT_PORTS
         key = source, protocol, connects

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sdn.kernel.namespaces import enter
 from sdn.model import Outcome
 from sdn.probe.attempt import Attempt, Numbers
-from sdn.probe.sockets import family_of, packed, read_errors, want_errors
+from sdn.probe.sockets import family_of, read_errors, want_errors
 from sdn.probe.wire import read_token
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL})
@@ -35,14 +35,14 @@ class Connector:
         """The thread was moved by somebody else."""
         self._inside = ""
 
-    def send(self, attempt: Attempt, namespace: str, source: str) -> None:
+    def send(self, attempt: Attempt, namespace: str) -> None:
         """Connect from a workload's namespace and address; again, from the same port, if that got no answer."""
         attempt.sent += 1
         if self._is_established(attempt):
             if attempt.sent % _NUDGES:
                 self._nudge(attempt)
                 return
-            attempt.number = self._take(attempt, source)
+            attempt.number = self._take(attempt)
         self.drop(attempt)
         if self._inside != namespace:
             enter(namespace)
@@ -54,17 +54,17 @@ class Connector:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
         self._open[sock.fileno()] = sock, attempt
         self._fd[attempt] = sock.fileno()
-        code = self._connect(sock, attempt, source)
+        code = self._connect(sock, attempt)
         if code in _WAITS or code == 0:
             self._epoll.register(sock, select.EPOLLIN)
         else:
             self._fail(sock, attempt, code)
 
-    def _connect(self, sock: socket.socket, attempt: Attempt, source: str) -> int:
+    def _connect(self, sock: socket.socket, attempt: Attempt) -> int:
         flow = attempt.flow
         try:
-            while not _bound(sock, (source, attempt.number)):
-                attempt.number = self._take(attempt, source)
+            while not _bound(sock, (attempt.source, attempt.number)):
+                attempt.number = self._take(attempt)
             return sock.connect_ex((flow.destination, flow.port))
         except OSError as error:
             return error.errno or errno.EINVAL
@@ -74,9 +74,8 @@ class Connector:
         with contextlib.suppress(OSError):
             self._open[self._fd[attempt]][0].send(b"\n")
 
-    def _take(self, attempt: Attempt, source: str) -> int:
-        flow = attempt.flow
-        return self._numbers.take(packed(source, flow.family), flow.protocol, connects=True)
+    def _take(self, attempt: Attempt) -> int:
+        return self._numbers.take(attempt.source, attempt.flow.protocol, connects=True)
 
     def _is_established(self, attempt: Attempt) -> bool:
         fd = self._fd.get(attempt)

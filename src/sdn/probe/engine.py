@@ -142,7 +142,11 @@ class Engine:
 
     def _fly(self, flight: Flight, wave: Sequence[Asked], deadline: float, tries: int) -> None:
         lost = sum(reader.lost for reader in self._logs)
-        self._run(flight, [attempt for one in wave for attempt in one.first(self._is_patient)], deadline)
+        self._run(
+            flight,
+            self._first(wave),
+            deadline,
+        )
         self._identify(flight, wave, deadline)
         while more := [attempt for one in wave for attempt in one.more(tries)]:
             self._run(flight, more, deadline)
@@ -152,13 +156,18 @@ class Engine:
             lost = sum(reader.lost for reader in self._logs)
             self._run(flight, [attempt for one in wave for attempt in one.unlogged()], deadline)
 
+    def _first(self, wave: Sequence[Asked]) -> list[Attempt]:
+        foreign = self._listeners.foreign
+        return [attempt for one in wave for attempt in one.first(self._is_patient, foreign)]
+
     def _run(self, flight: Flight, attempts: Sequence[Attempt], deadline: float) -> None:
-        """All raw packets at once; connections as many as there are descriptors for."""
+        """Connections, as many at a time as there are descriptors for; all raw packets with the last of them."""
         raw = [attempt for attempt in attempts if not attempt.connects]
         connecting = [attempt for attempt in attempts if attempt.connects]
-        flight.run(raw + connecting[:_CONNECTIONS], deadline)
-        for start in range(_CONNECTIONS, len(connecting), _CONNECTIONS):
-            flight.run(connecting[start : start + _CONNECTIONS], deadline)
+        while len(connecting) > _CONNECTIONS:
+            flight.run(connecting[:_CONNECTIONS], deadline)
+            del connecting[:_CONNECTIONS]
+        flight.run(connecting + raw, deadline)
 
     def _identify(self, flight: Flight, wave: Sequence[Asked], deadline: float) -> None:
         """Connect to every TCP port that a SYN found open, to hear who is there."""
@@ -178,7 +187,11 @@ class Engine:
         for wave in self._waves(controls):
             flight = Flight(self._placed, self._netns_of, _NUMBERS, ())
             try:
-                self._run(flight, [attempt for one in wave for attempt in one.first(self._is_patient)], deadline)
+                self._run(
+                    flight,
+                    self._first(wave),
+                    deadline,
+                )
                 self._identify(flight, wave, deadline)
             finally:
                 flight.close()

@@ -74,8 +74,7 @@ class Flight:
             sends, last = sends + 1, monotonic()
             self._wait_for_quiet()
             ready = [attempt for attempt in ready if attempt.outcome is None]
-            if sends >= _SENDS:
-                ready = self._doubtful(ready) if sends < self._enough() else []
+            ready = self._doubtful(ready) if sends < self._enough() else []
         self._wait_until(last + deadline, silent)
         self._conclude(silent)
         self._wait_for_logs()
@@ -87,13 +86,13 @@ class Flight:
             attempt.outcome = Outcome.UNREACHABLE
             return False
         self._nonce = self._nonce % 0xFFFF_FFFE + 1  # an SCTP tag is never 0
-        attempt.number_it(packed(source, attempt.flow.family), self._numbers, self._nonce.to_bytes(4, "big"))
-        self._know(attempt, source)
+        attempt.number_it(source, self._numbers, self._nonce.to_bytes(4, "big"))
+        self._know(attempt)
         return True
 
-    def _know(self, attempt: Attempt, source: str) -> None:
+    def _know(self, attempt: Attempt) -> None:
         flow = attempt.flow
-        self._keys[NUMBERS[flow.protocol, flow.family], packed(source, flow.family), attempt.number] = attempt
+        self._keys[NUMBERS[flow.protocol, flow.family], packed(attempt.source), attempt.number] = attempt
 
     def _scout(self, attempt: Attempt, source: str) -> Scout | None:
         flow = attempt.flow
@@ -114,14 +113,13 @@ class Flight:
         flow = attempt.flow
         if attempt.outcome is not None:
             return
-        source = self._placed.endpoints[flow.source].address(flow.family)
-        if not attempt.connects:
+        if attempt.connects:
+            self._connector.send(attempt, self._netns_of(flow.source))
+            self._know(attempt)  # under another number, if the first was taken
+        else:
             scout = self._scouts[flow.source, flow.protocol, flow.family]
             assert scout is not None  # `_prepare` left it out otherwise
             scout.send(attempt)
-        elif source is not None:
-            self._connector.send(attempt, self._netns_of(flow.source), source)
-            self._know(attempt, source)  # under another number, if the first was taken
 
     def _note(self, attempt: Attempt) -> None:
         self._open -= 1
@@ -129,13 +127,20 @@ class Flight:
         self._answered.append(attempt)
 
     def _doubtful(self, silent: Iterable[Attempt]) -> list[Attempt]:
-        """Those that should be answered, and those that were only seen by rules that let others pass, or by none.
+        """Those that are worth another packet, which never changes an answer but may bring one.
 
-        Doubt costs some more packets and never changes an answer.
+        That is who should be answered, who was only seen by rules that let others pass, or by none at all, and, where
+        nobody knows what to expect, everybody for a few times.
         """
         passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for _, origin in attempt.logs}
         passed.update(map(default_origin, Direction))
-        return [attempt for attempt in silent if attempt.hopeful or all(origin in passed for _, origin in attempt.logs)]
+        return [
+            attempt
+            for attempt in silent
+            if attempt.hopeful
+            or (attempt.hopeful is None and attempt.sent < _SENDS)
+            or all(origin in passed for _, origin in attempt.logs)
+        ]
 
     def _enough(self) -> int:
         """How often one in doubt must have been sent, after what the configuration and the others say about loss."""

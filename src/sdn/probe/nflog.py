@@ -50,6 +50,7 @@ class LogReader:
         self.host = host
         self.lost = 0
         self._origins: dict[bytes, str] = {}
+        self._shapes: dict[tuple[int, int], int] = {}  # (length, of the prefix) → where the payload is
         enter(namespace)
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETFILTER)
         self._grow(8 << 20)
@@ -118,15 +119,29 @@ class LogReader:
             at += length + 3 & ~3
 
     def _message(self, data: bytes, at: int, end: int) -> Logged | None:
-        origin, key = "", None
+        """The header comes first, the prefix second, the payload last; where, is the same in all that look alike."""
+        shape = end - at, data[at + 8]
+        payload = self._shapes.get(shape)
+        if payload is not None and data[at + 10] == _PREFIX:
+            length, kind = _attribute.unpack_from(data, at + payload)
+            if kind == _PAYLOAD and at + payload + length == end:
+                return self._logged(data[at + 12 : at + 8 + data[at + 8]], data[at + payload + 4 : end])
+        found: dict[int, tuple[int, int]] = {}
+        start = at
         while at + 4 <= end:
             length, kind = _attribute.unpack_from(data, at)
-            if kind == _PREFIX:
-                origin = self._text(data[at + 4 : at + length])
-            elif kind == _PAYLOAD:
-                key = packet_key(data[at + 4 : at + length])
+            found[kind] = at, at + length
             at += length + 3 & ~3
-        return Logged(self.host, origin, key) if key is not None else None
+        if _PREFIX not in found or _PAYLOAD not in found:
+            return None
+        (prefix, prefix_end), (payload, payload_end) = found[_PREFIX], found[_PAYLOAD]
+        if prefix == start + 8:
+            self._shapes[shape] = payload - start
+        return self._logged(data[prefix + 4 : prefix_end], data[payload + 4 : payload_end])
+
+    def _logged(self, prefix: bytes, packet: bytes) -> Logged | None:
+        key = packet_key(packet)
+        return Logged(self.host, self._text(prefix), key) if key is not None else None
 
     def _text(self, raw: bytes) -> str:
         known = self._origins.get(raw)

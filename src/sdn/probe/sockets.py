@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import resource
 import socket
+from functools import lru_cache
 from pathlib import Path
 from struct import Struct, pack
 
@@ -55,9 +56,10 @@ def family_of(version: int) -> socket.AddressFamily:
     return socket.AF_INET6 if version == 6 else socket.AF_INET
 
 
-def packed(address: str, version: int) -> bytes:
+@lru_cache(maxsize=1 << 17)
+def packed(address: str) -> bytes:
     """An address as it stands in a packet."""
-    return socket.inet_pton(family_of(version), address)
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def want_errors(sock: socket.socket, version: int) -> None:

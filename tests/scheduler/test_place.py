@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdn.errors import UnschedulableError
@@ -25,6 +25,9 @@ from sdn.model import (
     Workload,
 )
 from sdn.scheduler import place
+from sdn.scheduler.filters import fits, mismatch
+from sdn.scheduler.score import Spread, owner_of, reluctance, score
+from sdn.scheduler.target import Target
 
 GPU = Taint("gpu", "yes")
 
@@ -274,6 +277,47 @@ def test_replicas_of_equal_size_are_spread_evenly(items: list[tuple[str, int, in
         used = Counter(result.hosts[w.key] for w in workloads if w.owner[1] == owner)
         counts = [used[f"h{i}"] for i in range(3)]
         assert max(counts) - min(counts) <= 1
+
+
+shapes = st.tuples(
+    st.sampled_from(["", "a", "b"]),
+    st.sampled_from([0, 100, 700]),
+    st.sampled_from([0, 512]),
+    st.sampled_from(["", "zone"]),
+    st.sampled_from([(), (Toleration(exists=True),)]),
+)
+
+
+def naive(hosts: Sequence[Host], workloads: Sequence[Workload]) -> dict[str, str]:
+    """Score every Host for every workload, in the order in which `place` binds them."""
+    targets, spread, where = [Target.of_host(host) for host in hosts], Spread(), {}
+    groups: dict[object, list[Workload]] = {}
+    for w in sorted(workloads, key=lambda w: w.key):
+        groups.setdefault((w.owner, w.cpu, w.memory, w.spread, w.tolerations), []).append(w)
+    for w in (w for g in sorted(groups.values(), key=lambda g: (-g[0].memory, -g[0].cpu, g[0].key)) for w in g):
+        fitting = [t for t in targets if fits(w, t) and not mismatch(w, t)]
+        best = min(fitting, key=lambda t: score(w, owner_of(w), t, reluctance(w, t), spread))
+        best.take(w)
+        spread.add(owner_of(w), w, best)
+        where[w.key] = best.name
+    return where
+
+
+@settings(deadline=None)
+@given(st.lists(shapes, max_size=30), st.permutations("aabb"))
+def test_shortcuts_give_what_scoring_everything_gives(
+    items: list[tuple[str, int, int, str, tuple[Toleration, ...]]], zones: list[str]
+) -> None:
+    taints = [(), (), (Taint("x", "", Effect.PREFER_NO_SCHEDULE),), (GPU,)]
+    hosts = [
+        host(f"h{i}", cpu=9000 + 1000 * i, memory=60000, pods=30, labels={"zone": zone}, taints=taints[i])
+        for i, zone in enumerate(zones)
+    ]
+    workloads = [
+        pod(f"p{i:02}", owner, cpu=cpu, memory=memory, spread=spread, tolerations=tolerations)
+        for i, (owner, cpu, memory, spread, tolerations) in enumerate(items)
+    ]
+    assert place(model(hosts, workloads)).hosts == naive(hosts, workloads)
 
 
 def test_a_thousand_pods_on_two_hundred_hosts_take_less_than_a_second() -> None:

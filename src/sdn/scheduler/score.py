@@ -15,6 +15,9 @@ from sdn.scheduler.target import Target
 Owner = tuple[str, str, str]  # namespace, kind and name of what made the replicas
 Score = tuple[int, int, int, int, int, int, str]
 
+NOBODY = (0, 0, 0)
+"""No replica of the owner in a target's domain, on its Host, or on itself."""
+
 SCALE = 10_000
 """Scores are whole numbers, so that they are equal on every machine."""
 
@@ -38,7 +41,7 @@ class Spread:
     def counts(self, owner: Owner | None, workload: Workload, target: Target) -> tuple[int, int, int]:
         """Replicas of the same owner in the target's domain, on its Host, and on itself."""
         if owner is None:
-            return (0, 0, 0)
+            return NOBODY
         return (
             self._domains.get((owner, workload.spread, target.domain(workload.spread)), 0),
             self._hosts.get((owner, target.host), 0),
@@ -74,5 +77,5 @@ def score(workload: Workload, owner: Owner | None, target: Target, reluctant: in
         reluctant,
         *spread.counts(owner, workload, target),
         *load(workload, target),
-        target.node or target.name,
+        target.id,
     )

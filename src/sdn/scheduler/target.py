@@ -44,6 +44,11 @@ class Target:
         room = (vm.cpu, vm.memory, vm.pods)
         return cls(vm.name, host.name, vm.key, *room, labels, host.labels, taints, *room)
 
+    @property
+    def id(self) -> str:
+        """Unique among the candidates of one workload, so it decides between equals."""
+        return self.node or self.name
+
     def domain(self, label: str) -> str:
         """The place that replicas are spread over: the Host, or the value of a label of the node or else its Host.
 

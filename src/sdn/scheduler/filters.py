@@ -68,15 +68,15 @@ def shortage(workload: Workload, target: Target) -> Reason | None:
 
 
 def explain(workload: Workload, targets: Sequence[Target]) -> str:
-    """`shop/vm-7: 0 of 3 hosts fit: 2 too little memory (needs 4 GiB), 1 has taint gpu=yes:NoSchedule`."""
+    """`0 of 3 hosts fit: 2 too little memory (needs 4 GiB), 1 has taint gpu=yes:NoSchedule`."""
     what = "nodes" if targets and targets[0].node else "hosts"
     if not targets:
-        return f"{workload.key}: 0 of 0 hosts fit: there is neither a Host nor a node; add one to the underlay"
+        return "0 of 0 hosts fit: there is neither a Host nor a node; add one to the underlay"
     counts = Counter(mismatch(workload, target) or shortage(workload, target) for target in targets)
     reasons = [(count, reason) for reason, count in counts.items() if reason]
     reasons.sort(key=lambda item: (-item[0], item[1]))
     text = ", ".join(f"{count} {reason.one if count == 1 else reason.many}" for count, reason in reasons)
-    return f"{workload.key}: 0 of {len(targets)} {what} fit: {text}"
+    return f"0 of {len(targets)} {what} fit: {text}"
 
 
 def memory_text(mebibytes: int) -> str:

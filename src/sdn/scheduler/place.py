@@ -46,6 +46,8 @@ class _Scheduler:
     def __init__(self, model: Model, previous: Placement) -> None:
         self.hosts = [Target.of_host(host) for host in sorted(model.underlay.hosts, key=lambda host: host.name)]
         self.nodes: list[Target] = []
+        self._hosts_called = {host.name: [host] for host in self.hosts}
+        self._nodes_called: dict[str, list[Target]] = {}  # two nodes of different namespaces may share a name
         self.bound: dict[str, Target] = {}
         self.reasons: list[str] = []
         self._previous = previous
@@ -55,6 +57,9 @@ class _Scheduler:
         """Let the nodes that found a Host take Pods."""
         nodes = (vm for vm in vms if vm.is_node and vm.key in self.bound)
         self.nodes = [Target.of_node(vm, self.bound[vm.key]) for vm in sorted(nodes, key=lambda vm: vm.key)]
+        for node in self.nodes:
+            for name in {node.node, node.name}:
+                self._nodes_called.setdefault(name, []).append(node)
 
     def bind_all(self, workloads: Sequence[Workload], targets: Sequence[Target]) -> None:
         """Bind to `targets`, except what is pinned elsewhere: first what stays, then pins, then large before small."""
@@ -84,11 +89,9 @@ class _Scheduler:
 
     def _pinned(self, workload: Workload) -> list[Target]:
         """What `Workload.host` names: for a Pod a node first, by key or name, else a Host."""
-        if workload.kind is Kind.POD:
-            nodes = [node for node in self.nodes if workload.host in (node.node, node.name)]
-            if nodes:
-                return nodes
-        return [host for host in self.hosts if host.name == workload.host]
+        if workload.kind is Kind.POD and workload.host in self._nodes_called:
+            return self._nodes_called[workload.host]
+        return self._hosts_called.get(workload.host, [])
 
     def _bind_group(
         self, group: Sequence[Workload], targets: Sequence[Target], rankings: dict[tuple[object, ...], Ranking]
@@ -106,7 +109,8 @@ class _Scheduler:
         for index, workload in enumerate(group):
             target = queue.best()
             if target is None:
-                self.reasons += [explain(rest, candidates) for rest in group[index:]]
+                why = explain(first, candidates)
+                self.reasons += [f"{rest.key}: {why}" for rest in group[index:]]
                 break
             self._bind(workload, target)
             queue.put_back()

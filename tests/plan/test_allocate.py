@@ -76,6 +76,19 @@ def test_ipv4_text_is_the_canonical_one(value: int) -> None:
     assert value_of(text_of(value, 4)) == (value, 4)
 
 
+@given(st.integers(0, 2**128 - 1))
+def test_addresses_are_read_in_any_spelling(value: int) -> None:
+    for shorter in (value, value & ~0xFFFF, value & 0xFFFF_0000_FFFF):
+        address = IPv6Address(shorter)
+        assert {value_of(str(address)), value_of(address.exploded)} == {(shorter, 6)}
+
+
+@pytest.mark.parametrize("text", ["", "10.1.1", "10.1.1.256", "fd00::12345", "fd00::0x1", "fd00::g", "1:2:3", ":::1"])
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError):
+        value_of(text)
+
+
 def test_gateways_are_the_first_addresses_ipv4_first() -> None:
     assert gateways_of(("fd00:1::/64", "10.1.1.0/24")) == ("10.1.1.1", "fd00:1::1")
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 BITS = {4: 32, 6: 128}
 """Length of an address by family."""
+
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 @lru_cache(maxsize=65536)
@@ -29,10 +31,20 @@ def text_of(value: int, family: int) -> str:
     return f"{_text6_head(value >> 16)}{low:x}" if low else str(IPv6Address(value))
 
 
+@lru_cache(maxsize=65536)
+def _value6_head(head: str) -> int:
+    """The value of the text up to its last colon, with nothing in the last group; ValueError if it is no address."""
+    return int(IPv6Address(f"{head}:1")) ^ 1
+
+
 def value_of(text: str) -> tuple[int, int]:
     """An address as (value, family); ValueError if it is none."""
-    address = ip_address(text)
-    return int(address), address.version
+    head, colon, low = text.rpartition(":")
+    if not colon:
+        return int(IPv4Address(text)), 4
+    if 0 < len(low) <= 4 and _HEX.issuperset(low):
+        return _value6_head(head) | int(low, 16), 6
+    return int(IPv6Address(text)), 6
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -47,7 +47,7 @@ class Asked:
         So is a port that should be open; a SYN alone is for the many that should not.
         """
         if self._is_service:
-            return self._several(max(2, 2 * len(self._wanted)))
+            return self._several(self._round())
         listener = self.question.target, self.question.flow.protocol, self.question.flow.port
         if self._hopeful and listener in self._listens and listener not in foreign:
             return self._several(1)
@@ -59,7 +59,12 @@ class Asked:
         missing = self._wanted - {(attempt.responder, attempt.port) for attempt in self._attempts}
         if not missing or len(self._attempts) >= tries * max(1, len(self._answers)):
             return []
-        return self._several(2 * len(self._wanted))
+        return self._several(self._round())
+
+    def _round(self) -> int:
+        """How many tries at a time: where some Backends stay silent, a round takes a second, and one should do."""
+        silent = any(not answer.verdict.allowed for answer in self._answers)
+        return max(2, 6 * len(self._answers) if silent and self._wanted else 2 * len(self._wanted))
 
     def identify(self, foreign: Collection[Listener]) -> list[Attempt]:
         """The connection that asks for a name, where a SYN found an open port.

@@ -26,6 +26,7 @@ _QUIET = 0.15  # seconds without any news after which the silent ones are sent a
 _LOG_QUIET = 0.03  # seconds; the kernel hands its log over after 10 ms
 _SENDS = 3
 _MOST_SENDS = 60
+_DOUBT = 8.0  # seconds of sending again, however much of the lab is broken
 _MISSED = 1e-7  # the chance that is taken of reading loss as silence
 _LEAST_LOSS = 0.5  # of a packet or its answer, where something vanished
 _PASSED = (Outcome.CONNECTED, Outcome.REFUSED)
@@ -65,7 +66,8 @@ class Flight:
         """Give every attempt an outcome; silence is TIMEOUT, `deadline` seconds after the last packet was sent."""
         silent = ready = [attempt for attempt in attempts if self._prepare(attempt)]
         self._open = len(ready)
-        sends, last = 0, monotonic()
+        sends, first = 0, monotonic()
+        last = tired = first
         while ready:
             for count, attempt in enumerate(ready):
                 self._send(attempt)
@@ -73,9 +75,12 @@ class Flight:
                     self._pump(0)
             sends, last = sends + 1, monotonic()
             self._wait_for_quiet()
-            ready = [attempt for attempt in ready if attempt.outcome is None]
-            ready = self._doubtful(ready) if sends < self._enough() else []
+            if sends == 1:
+                tired = monotonic() + _DOUBT
+            over = sends >= self._enough() or (sends >= _SENDS and monotonic() > tired)
+            ready = [] if over else self._doubtful(attempt for attempt in ready if attempt.outcome is None)
         self._wait_until(last + deadline, silent)
+        self._wait_until(first + PATIENCE, [attempt for attempt in silent if attempt.patient])
         self._conclude(silent)
         self._wait_for_logs()
 
@@ -130,7 +135,7 @@ class Flight:
         """Those that are worth another packet, which never changes an answer but may bring one.
 
         That is who should be answered, who was only seen by rules that let others pass, or by none at all, and, where
-        nobody knows what to expect, everybody for a few times.
+        nobody knows what to expect, everybody for a few times. A neighbour that is not there is waited for instead.
         """
         passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for _, origin in attempt.logs}
         passed.update(map(default_origin, Direction))
@@ -139,7 +144,7 @@ class Flight:
             for attempt in silent
             if attempt.hopeful
             or (attempt.hopeful is None and attempt.sent < _SENDS)
-            or all(origin in passed for _, origin in attempt.logs)
+            or (all(origin in passed for _, origin in attempt.logs) and not attempt.patient)
         ]
 
     def _enough(self) -> int:
@@ -175,12 +180,9 @@ class Flight:
             if self._open < before:
                 until = monotonic() + _QUIET
 
-    def _wait_until(self, until: float, silent: Iterable[Attempt]) -> None:
-        slow = [attempt for attempt in silent if attempt.patient]
-        while self._open and (left := until - monotonic()) > 0:
-            self._pump(left)
-        until += PATIENCE
-        while any(attempt.outcome is None for attempt in slow) and (left := until - monotonic()) > 0:
+    def _wait_until(self, until: float, silent: Sequence[Attempt]) -> None:
+        waiting = [attempt for attempt in silent if attempt.outcome is None]
+        while any(attempt.outcome is None for attempt in waiting) and (left := until - monotonic()) > 0:
             self._pump(left)
 
     def _conclude(self, silent: Iterable[Attempt]) -> None:

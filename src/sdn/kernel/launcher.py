@@ -8,6 +8,7 @@ imports next to nothing. In mode `hold` the child outlives everybody; in mode `r
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -65,9 +66,26 @@ def unshare_everything() -> bool:
     return True
 
 
+def stop_sharing() -> None:
+    """Have nothing that is mounted from now on show up outside."""
+    everything = sys_.MS_REC | sys_.MS_PRIVATE
+    try:
+        sys_.mount("none", "/", "none", everything)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # The root directory of a chroot is no mount point. Entering its mount namespace (again) leads this process
+        # to the real root, whose mounts can be changed; then it goes back to where it was.
+        here = os.open("/", os.O_PATH | os.O_DIRECTORY)
+        sys_.setns(os.pidfd_open(os.getpid()), sys_.CLONE_NEWNS)
+        sys_.mount("none", "/", "none", everything)
+        os.fchdir(here)
+        os.chroot(".")
+
+
 def private_mounts(name: str) -> None:
     """A `/proc` of the new processes and an empty `/run`; nothing of either is seen outside, or is left on a disk."""
-    sys_.mount("none", "/", "none", sys_.MS_REC | sys_.MS_PRIVATE)
+    stop_sharing()
     sys_.mount("proc", "/proc", "proc", sys_.MS_NOSUID | sys_.MS_NODEV | sys_.MS_NOEXEC)
     sys_.mount("sdn", "/run", "tmpfs", sys_.MS_NOSUID | sys_.MS_NODEV, "mode=755")
     Path("/run/netns").mkdir(0o755)

@@ -57,7 +57,7 @@ class Holder:
 
     def output(self) -> str:
         """Everything it has written so far, also after it died."""
-        return Path(f"/proc/self/fd/{self._log}").read_bytes().decode(errors="replace")
+        return processes.contents(self._log)
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -136,7 +136,7 @@ def _launch(mode: str, name: str, listen: int, target: Sequence[str], log: int, 
             os.close(status)
         said = _read_all(reader.fileno())
         process.wait()
-    return _started(said, Path(f"/proc/self/fd/{log}").read_bytes())
+    return _started(said, processes.contents(log))
 
 
 def _read_all(fd: int) -> str:
@@ -152,7 +152,7 @@ def _read_all(fd: int) -> str:
     raise KernelError(f"the lab's process said nothing for {_PATIENCE:g} seconds; look at it with `ps`, and try again")
 
 
-def _started(said: str, log: bytes) -> int:
+def _started(said: str, log: str) -> int:
     pid = 0
     for line in said.splitlines():
         word, _, rest = line.partition(" ")
@@ -160,7 +160,7 @@ def _started(said: str, log: bytes) -> int:
             raise _launch_error(rest)
         pid = int(rest)
     if not pid:
-        raise KernelError(f"the lab's process ended before it began: {log.decode(errors='replace').strip()[-600:]}")
+        raise KernelError(f"the lab's process ended before it began: {log.strip()[-600:]}")
     return pid
 
 
@@ -227,7 +227,12 @@ def labs() -> list[Lab]:
 
 def _names() -> set[str]:
     start_of_name = "@" + _prefix()
-    lines = Path("/proc/thread-self/net/unix").read_text(errors="replace").splitlines()
+    try:
+        lines = Path("/proc/thread-self/net/unix").read_text(errors="replace").splitlines()
+    except OSError as error:
+        raise LabError(
+            f"cannot look for labs ({error.strerror}): mount /proc first (mount -t proc proc /proc)"
+        ) from None
     paths = (line.split(maxsplit=7)[-1] for line in lines[1:])
     return {path.removeprefix(start_of_name) for path in paths if path.startswith(start_of_name)}
 
@@ -253,7 +258,7 @@ def run(target: Sequence[str], *, timeout: float = 60.0, name: str = "throw-away
             os.close(status)
             status = -1
             output, errors = _communicate(process, target[0], timeout)
-            _started(_read_all(report), errors.encode())
+            _started(_read_all(report), errors)
             return Completed(
                 process.returncode if process.returncode >= 0 else 128 - process.returncode, output, errors
             )

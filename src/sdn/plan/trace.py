@@ -169,6 +169,8 @@ class Tracer:
     def _filter(self, node: NodeIndex, packet: _Packet, dev: str) -> Trace | None:
         """Egress where the sender is local, ingress where the receiver is; None lets the packet on."""
         host = node.state.name
+        if dev == NOWHERE:
+            packet.backend = ""
         if packet.mark & LOCAL:
             found = node.judge(Direction.EGRESS, packet.zone, packet.source, packet.destination, packet.service)
             disposition, rule = found or (Disposition.DENY, UNKNOWN)

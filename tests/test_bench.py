@@ -1,0 +1,40 @@
+"""`tools/bench`: it runs from nothing, and its JSON is what other tools may rely on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parent.parent / "tools/bench"
+ENVIRONMENT = {**os.environ, "SDN_VENV": os.environ.get("SDN_VENV") or sys.prefix}
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it as a user does, with the environment that these tests run in."""
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+
+
+@pytest.mark.kernel
+def test_boot_as_json() -> None:
+    done = bench("boot", "--pods", "10", "--repeat", "1", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)
+    assert all(set(row) == {"case", "value", "unit", "peer", "peer_value", "ratio"} for row in rows)
+    by_case = {(row["case"], row["peer"]): row for row in rows}
+    for shape in ("flat", "l2"):
+        for case in (f"boot {shape} 10: up", f"boot {shape} 10: down, all gone"):
+            row = by_case[case, "floor"]
+            assert row["unit"] == "ms/pod" and row["value"] > 0 and row["peer_value"] > 0
+            assert row["ratio"] == pytest.approx(row["value"] / row["peer_value"], rel=0.02)
+        assert "10 pods" in by_case[f"boot {shape} 10: what", None]["value"]
+
+
+def test_unknown_name_lists_what_there_is() -> None:
+    done = bench("boots")
+    assert done.returncode == 2
+    assert "No such command 'boots'" in done.stderr and "boot" in done.stderr

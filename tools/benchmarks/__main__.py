@@ -1,0 +1,53 @@
+"""`tools/bench NAME`: every benchmark by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from benchmarks import boot
+from benchmarks.labs import SHAPES
+from benchmarks.rows import Row, as_json, as_text
+
+FORMAT = click.Choice(["text", "json"])
+
+
+def _note(sentence: str) -> None:
+    click.echo(f"note: {sentence}", err=True)
+
+
+def _print(rows: Iterator[Row], form: str) -> None:
+    """Text as it comes, for a benchmark takes minutes; JSON at the end."""
+    if form == "json":
+        click.echo(as_json(rows))
+        return
+    for row in rows:
+        click.echo(as_text(row))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measure how fast sdn is; every number stands beside a peer or a floor from the same run."""
+
+
+@main.command("boot")
+@click.option("--pods", type=click.IntRange(1), multiple=True, default=(100, 1000), show_default=True, help="Size.")
+@click.option("--shape", "shapes", type=click.Choice(list(SHAPES)), multiple=True, default=tuple(SHAPES), help="Lab.")
+@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Times, up to 100 pods.")
+@click.option("--repeat-large", type=click.IntRange(1), default=1, show_default=True, help="Times, beyond 100 pods.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, repeat_large: int, form: str) -> None:
+    """From a file to a lab that is up, and down until the kernel has removed all of it."""
+    _print(boot.run(boot.Options(pods, shapes, repeat, repeat_large), _note), form)
+
+
+@main.command("all")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def all_command(form: str) -> None:
+    """Every benchmark, as it is by default."""
+    _print(boot.run(boot.Options(), _note), form)
+
+
+if __name__ == "__main__":
+    main(prog_name="tools/bench")

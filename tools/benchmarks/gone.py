@@ -1,0 +1,88 @@
+"""When the kernel has really finished removing namespaces: its work goes on after the last process has ended.
+
+The kernel removes network namespaces in batches, one batch after another. A pair of our own is given up after the
+ones that are waited for, so it is in their batch or a later one; a second pair given up after that is in a later batch
+still. When the second pair's cable has gone, everything before it has. Needs no privilege and does not poll counters
+that other labs change, too.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sdn.errors import NotFoundError
+from sdn.kernel import links, sandbox
+from sdn.kernel.namespaces import NamespaceWorker, create, delete, inside, open_namespace
+from sdn.kernel.processes import Completed
+from sdn.kernel.rtnetlink import Netlink, link_index
+
+TIMEOUT = 600.0
+_POLL = 0.001
+_PAIRS = ("first", "second")
+
+
+def seconds_until_gone(end: Callable[[], float]) -> float:
+    """Call `end`, which ends namespaces and returns when that began (monotonic); how long until they were gone."""
+    with TemporaryDirectory() as folder:
+        pipe = Path(folder) / "go"
+        os.mkfifo(pipe)
+        results: list[Completed] = []
+        command = [sys.executable, "-m", __name__, str(pipe)]
+        waiter = threading.Thread(target=lambda: results.append(sandbox.run(command, timeout=TIMEOUT)))
+        waiter.start()
+        with pipe.open("wb") as go:  # blocks until the other side has its pairs ready
+            began = end()
+            go.write(b"go")
+        waiter.join()
+    if not results or results[0].status:
+        raise RuntimeError(f"cannot tell when the kernel had finished:\n{results[0].stderr if results else ''}")
+    return float(results[0].stdout) - began
+
+
+def _pair(name: str) -> None:
+    near, far = f"{name}-near", f"{name}-far"
+    create([near, far])
+    fd = open_namespace(far)
+    try:
+        with inside(near), Netlink() as netlink:
+            netlink.send([links.veth(links.Device("cable"), links.Device("cable", netns=fd))])
+    finally:
+        os.close(fd)
+
+
+def _give_up(name: str) -> None:
+    """Drop the far namespace, and wait until the cable's near end has gone with it."""
+    delete([f"{name}-far"])
+    with inside(f"{name}-near"):
+        while True:
+            try:
+                link_index("cable")
+            except NotFoundError:
+                return
+            time.sleep(_POLL)
+
+
+def _wait(pipe: Path) -> float:
+    for name in _PAIRS:
+        _pair(name)
+    with pipe.open("rb") as go:
+        go.read()
+    for name in _PAIRS:
+        _give_up(name)
+    return time.monotonic()
+
+
+def main() -> None:
+    """Inside throw-away namespaces: make the pairs, wait for the word, give them up."""
+    with NamespaceWorker("gone") as worker:
+        print(worker.run(None, lambda: _wait(Path(sys.argv[1]))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

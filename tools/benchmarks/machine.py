@@ -1,0 +1,39 @@
+"""What it was measured on, and how much memory its kernel uses."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.rows import Row, plain
+
+_KERNEL_MEMORY = ("Slab", "Percpu")
+
+
+def rows() -> Iterator[Row]:
+    """Cores, kernel, memory, and what else the machine is doing: a ratio of two busy minutes is worth less."""
+    yield plain("machine: cores", len(os.sched_getaffinity(0)))
+    yield plain("machine: kernel", platform.release())
+    yield plain("machine: memory", meminfo()["MemTotal"] / 1024, "MiB")
+    yield plain("machine: load before", os.getloadavg()[0])
+    yield plain("machine: user", "root" if os.geteuid() == 0 else "ordinary user")
+
+
+def meminfo() -> dict[str, int]:
+    """/proc/meminfo in KiB."""
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    return {name: int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}
+
+
+def kernel_memory() -> float:
+    """MiB of objects and per-CPU data of the whole machine's kernel; only differences mean anything."""
+    found = meminfo()
+    return sum(found[name] for name in _KERNEL_MEMORY) / 1024
+
+
+def peak_memory(pid: int) -> float:
+    """The most MiB that a process ever had resident."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024

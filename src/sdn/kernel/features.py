@@ -16,11 +16,11 @@ import msgspec
 
 from sdn.errors import SdnError
 from sdn.kernel import libnft, sandbox
-from sdn.kernel.launcher import needs_user_namespace
 
 NAMESPACE_KIB = 370
 """Kernel memory of one network namespace."""
 
+_CAP_SYS_ADMIN = 21
 _SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _KERNEL = "use a kernel that has it (Debian's and Ubuntu's own do), or load its module: `sudo modprobe {}`"
 
@@ -53,7 +53,7 @@ _TRIALS: dict[str, tuple[bool, str, str]] = {
     "nft log": (True, "knowing which rule decided about a real packet", _KERNEL.format("nft_log nfnetlink_log")),
     "nft load balancing": (True, "services", _KERNEL.format("nft_nat nft_masq nft_numgen")),
     "nft concatenations": (True, "shared maps of the firewall", "use nftables 0.9.8 and Linux 5.6, or newer"),
-    "SCTP sockets": (False, "probing SCTP ports", "run `sudo modprobe sctp`"),
+    "SCTP sockets": (False, "SCTP programs in workloads (probes do without)", "run `sudo modprobe sctp`"),
     "tbf": (False, "links of limited bandwidth", _KERNEL.format("sch_tbf")),
     "netem": (False, "links with delay", _KERNEL.format("sch_netem")),
 }
@@ -144,3 +144,12 @@ def _memory() -> Feature:
     detail = f"{available / 2**20:.1f} GiB available: about {endpoints} endpoints"
     enough = endpoints >= 200
     return Feature("memory", enough, False, detail, "" if enough else "free some, or build smaller labs")
+
+
+def needs_user_namespace() -> bool:
+    """False only for a root that may do everything; root in a container often may not."""
+    if os.geteuid() != 0:
+        return True
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    effective = next(line for line in status if line.startswith("CapEff:"))
+    return not int(effective.split()[1], 16) >> _CAP_SYS_ADMIN & 1

@@ -114,19 +114,14 @@ def flows(draw: DrawFn, placed: Placed) -> Flow:
 
 
 def nobodys(placed: Placed, source: Endpoint, owned: list[str]) -> list[str]:
-    """Addresses that lead the source nowhere: outside, of Services that are not there, beside those of workloads.
-
-    Not the unused ones of a subnet that it can reach: whether egress policy or the missing neighbour stops a packet
-    to them depends on Hosts and kinds of Segments. They never arrive, but by which rule is not for an oracle to say.
-    """
+    """Addresses that nobody has: outside, of Services that are not there, gateways, and those beside workloads'."""
     within = near_applications(placed, source)
     subnets = [
         ip_network(n) for a in placed.model.applications if a.name in within for s in a.segments for n in s.subnets
     ]
-    beside = {ip_address(address) + offset for address in owned for offset in (-1, 1)}
-    foreign = sorted(str(address) for address in beside if not any(address in subnet for subnet in subnets))
     gateways = [str(subnet[1]) for subnet in subnets]
-    return ["203.0.113.7", "2001:db8::7", "10.96.0.200", "fd00:10:96::200", *gateways, *foreign]
+    beside = {str(ip_address(address) + offset) for address in owned for offset in (-1, 1)}
+    return ["203.0.113.7", "2001:db8::7", "10.96.0.200", "fd00:10:96::200", *gateways, *sorted(beside - set(owned))]
 
 
 def neighbours(placed: Placed, source: Endpoint) -> list[tuple[str, str]]:

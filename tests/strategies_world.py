@@ -167,7 +167,7 @@ def networks(dice: Dice) -> tuple[Application, ...]:
 def segment(dice: Dice, application: int, index: int) -> Segment:
     """IPv4, IPv6 or both, of either kind."""
     kind = dice.pick(list(SegmentKind))
-    both = tuple(text.format(a=application, s=index) for text in SUBNETS[kind])
+    both = tuple(str(ip_network(text.format(a=application, s=index))) for text in SUBNETS[kind])
     return Segment(f"s{index}", dice.pick((both, both, both, both[:1], both[1:])), kind)
 
 

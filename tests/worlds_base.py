@@ -113,7 +113,7 @@ def kube(*objects: NetworkPolicy | Policy | Service | Namespace, workloads: list
 
 LAN = Application("cluster", (segment("lan", "10.244.9.0/24", "fd00:9::/64"),))
 NUMBERED = [
-    workload("shop/web", 1, "cluster/lan", ":80", ip=("10.244.9.10", "fd00:9::10"), app="web"),
+    workload("shop/web", 1, "cluster/lan", ":80", "web:81", ip=("10.244.9.10", "fd00:9::10"), app="web"),
     workload("shop/api", 2, "cluster/lan", ":80", ip=("10.244.9.11", "fd00:9::11"), app="api"),
     workload("shop/db", 1, "cluster/lan", ":80", ip=("10.244.9.12", "fd00:9::12"), app="db"),
     workload("shop/old", 2, "cluster/lan", ":80", kind=Kind.VM, ip=("10.244.9.13", "fd00:9::13"), app="old"),

@@ -108,6 +108,10 @@ class Connector:
         try:
             said = sock.recv(256)
         except BlockingIOError:
+            # An ICMP error that came while `connect` still had the socket locked is on its error queue, and only there.
+            told = read_errors(sock, attempt.flow.family)
+            if told and not self._is_established(attempt):
+                self._answer(attempt, told[-1][1])
             return True
         except OSError as error:
             self._fail(sock, attempt, error.errno or 0)

@@ -89,7 +89,7 @@ def question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question:
     for service in placed.model.services:
         if flow.destination in service.addresses and service.application in seen:
             return Question(flow, service.key, Ask.SERVICE)
-    return Question(flow, answers[0].backend or flow.destination, Ask.EXPECT)
+    return Question(flow, answers[0].backend, Ask.EXPECT)
 
 
 def _print(results: Sequence[Result]) -> None:

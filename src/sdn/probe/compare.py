@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sdn.model import NO_BACKEND, NO_PATH, OWN_ADDRESS, Answer, Disposition, Observation, Outcome, Protocol, Question
+from sdn.model import (
+    GATEWAY,
+    NO_BACKEND,
+    NO_PATH,
+    OWN_ADDRESS,
+    Answer,
+    Disposition,
+    Observation,
+    Outcome,
+    Protocol,
+    Question,
+)
 from sdn.probe.questions import Listener
 
-UNLOGGED = frozenset({NO_PATH, NO_BACKEND, OWN_ADDRESS, ""})
+UNLOGGED = frozenset({GATEWAY, NO_PATH, NO_BACKEND, OWN_ADDRESS, ""})
 """Reasons that are no firewall rule, so that nothing in the kernel can log them."""
 
 OUTCOMES = {

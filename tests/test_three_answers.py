@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ from worlds import CASES, Case
 WORLDS = {id(case.placed): case.placed for case in CASES}
 
 
-@lru_cache(maxsize=None)
+@cache
 def both(world: int) -> tuple[Oracle, Tracer]:
     placed = WORLDS[world]
     return Oracle(placed), Tracer(plan_placed(placed).plan)

@@ -1,12 +1,13 @@
 """Our own tiers, the paths between Applications, and Services, as rows."""
 
 from sdn.model import GATEWAY, NO_BACKEND, NO_PATH, IPBlock, Kind, Options, Selector, ServicePort
-from worlds_base import DB, IN, OUT, kube, lan, scene, service, tiered
+from worlds_base import DB, IN, OUT, WEB, kube, lan, scene, service, tiered
 from worlds_build import (
     ECHO,
     EGRESS,
     INGRESS,
     act,
+    block,
     labelled,
     netpol,
     rule,
@@ -19,6 +20,19 @@ ROLE_WEB, ROLE_DB = Selector(labels=labelled(role="web")), Selector(labels=label
 API_BLOCKS = (IPBlock("10.244.9.11/32"), IPBlock("fd00:9::11/128"))
 
 TIER_CASES = [
+    *scene(
+        "07 a named port is resolved for the workloads in an ipBlock",
+        kube(netpol("shop/p", WEB, [EGRESS], egress=[rule(block("0.0.0.0/0"), block("::/0"), tcp("http"))])),
+        f"shop/web → shop/db:8080 | allow | {IN} | egress NetworkPolicy shop/p[0]",
+        "shop/web → shop/db:80 | deny | egress NetworkPolicy shop/p isolates",
+    ),
+    *scene(
+        "07 and in the addresses of a tier's rule",
+        lan(tier("application/t", act("reject", EGRESS, IPBlock("10.244.9.8/29"), IPBlock("fd00:9::/64"), tcp("web")))),
+        "shop/api → shop/web:81 | reject | egress application t[0]",
+        f"shop/api → shop/web:80 | allow | {IN}",
+        f"shop/api → shop/db:81 | allow | {IN}",
+    ),
     *scene(
         "tier the first match in written order decides",
         tiered(tier("application/t", act("deny", INGRESS, tcp(80, 90)), act("allow", INGRESS), to=[ROLE_DB])),

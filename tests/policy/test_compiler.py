@@ -77,7 +77,8 @@ def shapes(found: CompiledPolicy, profile: Profile) -> list[tuple[object, ...]]:
     """Each line as (members, block or "any"; protocol; ports), origins and actions left out."""
     return [
         (
-            found.groups[line.group] if line.group else str(line.block.cidr) if line.block else "any",
+            *([found.groups[line.group]] if line.group else []),
+            *([line.block.cidr] if line.block else [] if line.group else ["any"]),
             str(line.protocol or ""),
             *line.ports,
         )
@@ -263,10 +264,17 @@ class TestEgressNames:
                 ],
                 id="anybody-is-every-workload-that-has-the-name",
             ),
-            pytest.param(rule(block("10.244.0.0/16"), tcp("http")), [], id="a-block-has-no-names"),
             pytest.param(
-                rule(block("10.244.0.0/16"), tcp("http"), tcp(5)),
-                [("10.244.0.0/16", "tcp", (5, 5))],
+                rule(block("10.244.0.0/16"), tcp("http")),
+                [
+                    (("shop/api",), "10.244.0.0/16", "tcp", (8000, 8000)),
+                    (("shop/vm", "shop/web-1", "shop/web-2"), "10.244.0.0/16", "tcp", (80, 80)),
+                ],
+                id="in-a-block-workloads-alone-have-names",
+            ),
+            pytest.param(
+                rule(block("10.244.0.0/16"), udp("http"), tcp(5)),
+                [("10.244.0.0/16", "tcp", (5, 5)), (("shop/db",), "10.244.0.0/16", "udp", (53, 53))],
                 id="a-block-keeps-its-numbers",
             ),
             pytest.param(rule(tcp("http"), tcp()), [("any", "tcp")], id="all-of-tcp-holds-the-name"),

@@ -20,7 +20,7 @@ from sdn.model import (
 )
 from sdn.policy.evaluate import Oracle, evaluate
 from worlds import CASES, Case
-from worlds_base import ALL, DB, IN, LAN, NUMBERED, SITE, WEB, kube, lan, scene, service
+from worlds_base import ALL, DB, LAN, NUMBERED, SITE, kube, lan, service
 from worlds_build import EGRESS, act, block, build, model, netpol, pods, rule, spaces, tcp, tier, workload
 
 
@@ -153,28 +153,6 @@ def test_16_an_address_that_another_pod_has_now() -> None:
     )  # fmt: skip
     assert evaluate(before, Flow("shop/web", "10.244.9.12"))[0].verdict.allowed
     assert not evaluate(after, Flow("shop/cron", "10.244.9.12"))[0].verdict.allowed
-
-
-NAMED_IN_BLOCKS = [
-    *scene(
-        "07 a named port is resolved for the workloads in an ipBlock",
-        kube(netpol("shop/p", WEB, [EGRESS], egress=[rule(block("0.0.0.0/0"), block("::/0"), tcp("http"))])),
-        f"shop/web → shop/db:8080 | allow | {IN} | egress NetworkPolicy shop/p[0]",
-        "shop/web → shop/db:80 | deny | egress NetworkPolicy shop/p isolates",
-    ),
-    *scene(
-        "07 and in the addresses of a tier's rule",
-        lan(tier("application/t", act("reject", EGRESS, IPBlock("10.244.9.8/29"), IPBlock("fd00:9::/64"), tcp("web")))),
-        "shop/api → shop/web:81 | reject | egress application t[0]",
-        f"shop/api → shop/web:80 | allow | {IN}",
-        f"shop/api → shop/db:81 | allow | {IN}",
-    ),
-]
-
-
-@pytest.mark.parametrize("case", NAMED_IN_BLOCKS, ids=[case.name for case in NAMED_IN_BLOCKS])
-def test_07_named_ports_together_with_address_blocks(case: Case) -> None:
-    check(case)
 
 
 class TestExternal:

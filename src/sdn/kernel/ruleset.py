@@ -250,11 +250,11 @@ def _peer(rule: FirewallRule, side: str) -> Iterator[str]:
     ip = {0: "", 4: "ip", 6: "ip6"}[rule.family]
     if rule.set:
         yield f"ct zone . {ip} {side} @{rule.set}"
-    elif rule.block:
+    if rule.block:
         yield f"{ip} {side} {rule.block}"
         if rule.excepts:
             yield f"{ip} {side} != {{ {', '.join(rule.excepts)} }}"
-    elif rule.family:
+    if rule.family and not rule.set and not rule.block:
         yield f"meta nfproto ipv{rule.family}"
 
 

@@ -67,7 +67,7 @@ class IPBlock(Struct, frozen=True):
 
 
 class PortRange(Struct, frozen=True):
-    """A destination port: a number, `port`..`end` inclusive, a name that the destination gives, or None for all of them."""
+    """A destination port: a number, `port`..`end` inclusive, a name that the destination gives, or None for all."""
 
     protocol: Protocol = Protocol.TCP
     port: int | str | None = None
@@ -75,7 +75,7 @@ class PortRange(Struct, frozen=True):
 
 
 class NetworkPolicyPeer(Struct, frozen=True):
-    """`pods` alone: pods of the policy's namespace. `namespaces` alone: every pod in them. Both: AND. Or an `ip_block`."""
+    """`pods` alone: pods of the policy's namespace. `namespaces` alone: each pod in them. Both: AND. Or an `ip_block`."""
 
     pods: LabelSelector | None = None
     namespaces: LabelSelector | None = None

@@ -10,7 +10,7 @@ from sdn.model.flow import Answer, Flow, Observation, Step
 
 
 class Ask(StrEnum):
-    """Why a question is asked: a port somebody listens on, one that nobody does, ICMP echo, a Service, an `expect:` line."""
+    """Why it is asked: a port somebody listens on, one that nobody does, ICMP echo, a Service, an `expect:` line."""
 
     LISTENING = "listening"
     CLOSED = "closed"

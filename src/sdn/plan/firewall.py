@@ -77,13 +77,16 @@ class FirewallPlanner:
     def _lines(self, rule: CompiledRule, zones: Zones) -> Iterator[FirewallRule]:
         """One nft rule, or one per family where the match has one; a family without members matches nobody: no rule."""
         line = FirewallRule(rule.origin, rule.action, protocol=rule.protocol, ports=rule.ports)
+        families = FAMILIES
+        if rule.block is not None:
+            families = (6,) if ":" in rule.block.cidr else (4,)
+            line = msgspec.structs.replace(line, block=rule.block.cidr, excepts=rule.block.excepts)
         if rule.group is not None:
-            for family in FAMILIES:
+            for family in families:
                 if self._groups.has(rule.group, family, zones):
                     yield msgspec.structs.replace(line, family=family, set=_set_name(rule.group, family))
         elif rule.block is not None:
-            family = 6 if ":" in rule.block.cidr else 4
-            yield msgspec.structs.replace(line, family=family, block=rule.block.cidr, excepts=rule.block.excepts)
+            yield msgspec.structs.replace(line, family=families[0])
         elif rule.protocol is Protocol.ICMP:  # echo is another protocol in each family
             for family in FAMILIES:
                 yield msgspec.structs.replace(line, family=family)

@@ -147,8 +147,9 @@ class Interface(Struct, frozen=True, order=True):
 class FirewallRule(Struct, frozen=True):
     """One nft rule. `set` names an address set (of one family each, suffix `4` or `6` added by family) or is empty.
 
-    `family` 0: both (only with neither set nor block). `block`/`excepts` are prefixes of `family`. `protocol` None:
-    any; ICMP is echo request of the rule's family. `action` pass returns to the chain above.
+    With both a set and a block both must match. `family` 0: both (only with neither set nor block). `block`/`excepts`
+    are prefixes of `family`. `protocol` None: any; ICMP is echo request of the rule's family. `action` pass returns to
+    the chain above.
     """
 
     origin: str

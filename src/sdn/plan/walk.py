@@ -147,8 +147,8 @@ class NodeIndex:
             return False
         if rule.family and rule.family != (6 if ":" in peer else 4):
             return False
-        if rule.set:
-            return (zone, peer) in self._sets[rule.set]
+        if rule.set and (zone, peer) not in self._sets[rule.set]:
+            return False
         return not rule.block or _in_block(rule, peer)
 
     def local_port(self, workload: str) -> Port | None:

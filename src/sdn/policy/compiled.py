@@ -14,7 +14,8 @@ from sdn.model import Action, Direction, IPBlock, Protocol
 class CompiledRule(Struct, frozen=True):
     """One line of a profile. Several lines may carry the same origin (one written rule that needs several matches).
 
-    `group` is the id of a group, None for anybody; `block` is used instead of a group. Both None: any peer.
+    `group` is the id of a group, `block` a block of addresses; a line with both means the members in the block. Both
+    None: any peer.
     `protocol` None: every protocol (and `ports` is empty). `ports` are inclusive ranges, sorted, disjoint; empty: all.
     """
 

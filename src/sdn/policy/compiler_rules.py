@@ -24,7 +24,7 @@ def compile_rule(rule: WrittenRule, groups: Groups, own: Mapping[NamedPort, Iter
     """The lines of a rule; none at all if it can match nobody or no port.
 
     `own` are the named ports of the workload that is judged, for ingress: it is the destination, who gives names their
-    numbers. For egress `own` is empty: the peers give them, so a group is split by number, and a block has no names.
+    numbers. For egress `own` is empty: the peers give them, so a group is split by number.
     """
     if not rule.ports:
         return _lines(rule, groups, {None: ()})
@@ -90,14 +90,17 @@ def _lines(rule: WrittenRule, groups: Groups, matches: Mapping[Protocol | None, 
 
 
 def _named_lines(rule: WrittenRule, groups: Groups, names: Iterable[NamedPort]) -> list[CompiledRule]:
-    """Named ports of egress: the peers that give the name, by number; of "anybody" those are workloads only."""
+    """Named ports of egress: the peers that give the name, by number.
+
+    Of "anybody" and of a block those are workloads only: nobody else gives names to ports.
+    """
     parts = EVERYBODY if rule.peers.anybody else rule.peers.parts
-    if not parts:
-        return []
+    peers = [(parts, None)] if parts else []
     return [
-        CompiledRule(rule.origin, rule.action, group, None, name[0], ((number, number),))
+        CompiledRule(rule.origin, rule.action, group, block, name[0], ((number, number),))
+        for among, block in [*peers, *((EVERYBODY, block) for block in rule.peers.blocks)]
         for name in names
-        for number, group in groups.by_port(parts, name)
+        for number, group in groups.by_port(among, name)
     ]
 
 

@@ -49,7 +49,7 @@ class SpecError(SdnError):
 
 
 class UnschedulableError(SdnError):
-    """Workloads that no Host can take, a line each: `vm-7: 0 of 3 hosts fit: 2 too little memory (needs 4 GiB), ...`."""
+    """Workloads that no Host can take, a line each: `vm-7: 0 of 3 hosts fit: 2 too little memory (needs 4 GiB)`."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)

@@ -53,7 +53,7 @@ class Model(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True):
-    """Where everything runs. `hosts`: workload key → Host, also of Pods in VMs. `nodes`: Pod key → the VM it runs in."""
+    """Where all runs. `hosts`: workload key → Host, also of Pods in VMs. `nodes`: Pod key → the VM it runs in."""
 
     hosts: dict[str, str]
     nodes: dict[str, str] = {}

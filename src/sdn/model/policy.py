@@ -75,7 +75,7 @@ class PortRange(Struct, frozen=True):
 
 
 class NetworkPolicyPeer(Struct, frozen=True):
-    """`pods` alone: pods of the policy's namespace. `namespaces` alone: each pod in them. Both: AND. Or an `ip_block`."""
+    """`pods` alone: pods of the policy's namespace. `namespaces` alone: all pods in them. Both: AND. Or `ip_block`."""
 
     pods: LabelSelector | None = None
     namespaces: LabelSelector | None = None

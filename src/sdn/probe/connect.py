@@ -6,7 +6,9 @@ import contextlib
 import errno
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 from sdn.kernel.namespaces import enter
 from sdn.model import Outcome
@@ -16,6 +18,7 @@ from sdn.probe.wire import read_token
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL})
 _WAITS = frozenset({errno.EINPROGRESS, errno.EAGAIN})
+_BEFORE_SECOND_SYN = 0.8  # seconds; it comes after one
 _NUDGES = 6  # sends after which a connection on which nothing was said is begun anew
 _HANG_UP = b"\1\0\0\0\0\0\0\0"  # struct linger: on, 0 s; a reset leaves no TIME_WAIT on either side
 
@@ -29,6 +32,7 @@ class Connector:
         self._resolved = resolved
         self._open: dict[int, tuple[socket.socket, Attempt]] = {}
         self._fd: dict[Attempt, int] = {}
+        self._sent: deque[tuple[float, Attempt, int]] = deque()
         self._inside = ""
 
     def forget_place(self) -> None:
@@ -38,7 +42,7 @@ class Connector:
     def send(self, attempt: Attempt, namespace: str) -> None:
         """Connect from a workload's namespace and address; again, from the same port, if that got no answer."""
         attempt.sent += 1
-        if self._is_established(attempt):
+        if self.is_established(attempt):
             if attempt.sent % _NUDGES:
                 self._nudge(attempt)
                 return
@@ -57,6 +61,7 @@ class Connector:
         code = self._connect(sock, attempt)
         if code in _WAITS or code == 0:
             self._epoll.register(sock, select.EPOLLIN)
+            self._sent.append((monotonic(), attempt, attempt.sent))
         else:
             self._fail(sock, attempt, code)
 
@@ -77,7 +82,8 @@ class Connector:
     def _take(self, attempt: Attempt) -> int:
         return self._numbers.take(attempt.source, attempt.flow.protocol, connects=True)
 
-    def _is_established(self, attempt: Attempt) -> bool:
+    def is_established(self, attempt: Attempt) -> bool:
+        """Whether somebody took the connection, who has said nothing so far."""
         fd = self._fd.get(attempt)
         if fd is None:
             return False
@@ -87,6 +93,17 @@ class Connector:
             return False
         return True
 
+    def expire(self) -> None:
+        """Hang up where the kernel is about to send its own second SYN.
+
+        To a Service that would be another try, which may be led elsewhere, and nobody would know of which the answer is.
+        """
+        until = monotonic() - _BEFORE_SECOND_SYN
+        while self._sent and self._sent[0][0] < until:
+            _, attempt, sent = self._sent.popleft()
+            if attempt.sent == sent and not self.is_established(attempt):
+                self.drop(attempt)
+
     def drop(self, attempt: Attempt) -> None:
         """Hang up, if there is a connection."""
         fd = self._fd.pop(attempt, None)
@@ -95,7 +112,7 @@ class Connector:
 
     def conclude(self, attempt: Attempt) -> None:
         """Nothing was said in time: connected to somebody unknown, or not at all."""
-        if self._is_established(attempt):
+        if self.is_established(attempt):
             attempt.outcome = Outcome.CONNECTED
         self.drop(attempt)
 
@@ -110,7 +127,7 @@ class Connector:
         except BlockingIOError:
             # An ICMP error that came while `connect` still had the socket locked is on its error queue, and only there.
             told = read_errors(sock, attempt.flow.family)
-            if told and not self._is_established(attempt):
+            if told and not self.is_established(attempt):
                 self._answer(attempt, told[-1][1])
             return True
         except OSError as error:

@@ -23,6 +23,7 @@ from sdn.probe.wire import NUMBERS
 
 PATIENCE = 3.5  # seconds; the kernel asks three times, a second apart, for a neighbour that is not there
 _QUIET = 0.15  # seconds without any news after which the silent ones are sent again
+_LOOK = 0.05  # seconds; connections are looked after that often
 _LOG_QUIET = 0.03  # seconds; the kernel hands its log over after 10 ms
 _SENDS = 3
 _MOST_SENDS = 60
@@ -81,6 +82,8 @@ class Flight:
             ready = [] if over else self._doubtful(attempt for attempt in ready if attempt.outcome is None)
         self._wait_until(last + deadline, silent)
         self._wait_until(first + PATIENCE, [attempt for attempt in silent if attempt.patient])
+        mute = [attempt for attempt in silent if attempt.connects and self._connector.is_established(attempt)]
+        self._wait_until(monotonic() + deadline, mute)  # who took the connection a moment ago may still speak
         self._conclude(silent)
         self._wait_for_logs()
 
@@ -155,7 +158,8 @@ class Flight:
 
     def _pump(self, timeout: float) -> int:
         """Take in what has come; gives how many sockets had something."""
-        events = self._epoll.poll(timeout)
+        events = self._epoll.poll(min(timeout, _LOOK))
+        self._connector.expire()
         for fd, event in events:
             if fd in self._handlers:
                 self._handlers[fd].handle(event)

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from sdn.model.flow import Disposition
 from sdn.model.overlay import Application, Endpoint
-from sdn.model.policy import NetworkPolicy, Policy
+from sdn.model.policy import Group, NetworkPolicy, Policy, Selector
 from sdn.model.service import Service
 from sdn.model.underlay import Underlay
 from sdn.model.workload import Namespace, Protocol, Workload
@@ -36,7 +36,9 @@ class Expectation(Struct, frozen=True):
 class Model(Struct, frozen=True):
     """The desired lab. Each tuple is sorted by name, so the order of what was read never matters.
 
-    `service_prefixes` are the ranges that Service addresses come from, at most one per family.
+    `exclusions` are workloads that no micro-segmentation policy is for, neither as subject nor by default (NSX's
+    exclusion list); Kubernetes' tiers still are. `service_prefixes` are the ranges that Service addresses come from, at
+    most one per family.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Model(Struct, frozen=True):
     services: tuple[Service, ...] = ()
     network_policies: tuple[NetworkPolicy, ...] = ()
     policies: tuple[Policy, ...] = ()
+    groups: tuple[Group, ...] = ()
+    exclusions: tuple[Selector, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     service_prefixes: tuple[str, ...] = ("10.96.0.0/16", "fd00:10:96::/112")
     options: Options = Options()

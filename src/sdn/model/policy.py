@@ -9,8 +9,17 @@ from msgspec import Struct
 
 from sdn.model.workload import Kind, Protocol
 
-TIERS = ("emergency", "infrastructure", "environment", "application")
-"""Micro-segmentation tiers in their order of evaluation; all of them come before NetworkPolicy."""
+ADMIN = "admin"
+"""Kubernetes' admin tier: ClusterNetworkPolicy of tier Admin, AdminNetworkPolicy."""
+
+BASELINE = "baseline"
+"""Kubernetes' baseline tier: ClusterNetworkPolicy of tier Baseline, BaselineAdminNetworkPolicy."""
+
+TIERS = ("emergency", "infrastructure", "environment", "application", ADMIN)
+"""Tiers before NetworkPolicy in their order of evaluation: micro-segmentation, then Kubernetes' admin tier."""
+
+LAST_TIERS = (BASELINE,)
+"""Tiers after NetworkPolicy; `pass` in the last of all is the default."""
 
 NETWORK_POLICY = "NetworkPolicy"
 """The word that stands in an origin where one of `TIERS` would."""
@@ -107,8 +116,8 @@ class NetworkPolicy(Struct, frozen=True):
 class Selector(Struct, frozen=True):
     """Workloads of our own policies, VMs and Pods alike: every field that is set must match; an empty one matches all.
 
-    `name` is a shell pattern on the workload's name (not its namespace). `namespaces`, `applications` and
-    `segments` each list alternatives.
+    `name` is a shell pattern on the workload's name (not its namespace). `namespaces`, `applications`, `segments`,
+    `keys` (workload keys) and `groups` (names of Groups, of which only the members count) each list alternatives.
     """
 
     labels: LabelSelector | None = None
@@ -118,26 +127,84 @@ class Selector(Struct, frozen=True):
     segments: tuple[str, ...] = ()
     kind: Kind | None = None
     name: str = ""
+    keys: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class Where(Struct, frozen=True, tag="where"):
+    """The workloads of a selector."""
+
+    selector: Selector
+
+
+class InGroup(Struct, frozen=True, tag="in-group"):
+    """The members of another Group; its addresses do not count as members."""
+
+    group: str
+
+
+class AllOf(Struct, frozen=True, tag="all-of"):
+    """In every part; no parts: everybody."""
+
+    parts: tuple[Expression, ...]
+
+
+class AnyOf(Struct, frozen=True, tag="any-of"):
+    """In at least one part; no parts: nobody."""
+
+    parts: tuple[Expression, ...]
+
+
+Expression = Where | InGroup | AllOf | AnyOf
+"""Whom a Group holds, as a tree."""
+
+
+class Group(Struct, frozen=True):
+    """A named group: the workloads that `members` holds, and the addresses of `blocks` (which match workloads', too).
+
+    `within` names Groups whose members and blocks it has besides its own (nested groups). Groups that hold one
+    another in a circle are a mistake of the file, so neither reading of a policy ever meets one.
+    """
+
+    name: str
+    members: Expression | None = None
+    blocks: tuple[IPBlock, ...] = ()
+    within: tuple[str, ...] = ()
 
 
 class Peer(Struct, frozen=True):
-    """Whom a rule talks about: either workloads or addresses. Addresses match workloads' addresses, too."""
+    """Whom a rule talks about: workloads, addresses, or a Group of both. Addresses match workloads' addresses, too."""
 
     selector: Selector | None = None
     ip_block: IPBlock | None = None
+    group: str = ""
 
 
 class Rule(Struct, frozen=True):
-    """No `peers`: anybody. No `ports`: every port and protocol. Protocol ICMP is echo; its port is None."""
+    """No `peers`: anybody. No `ports`: every port and protocol. Protocol ICMP is echo; its port is None.
+
+    `peers_excluded` turns them round: everybody but the peers. `own` narrows whom the rule is for by the workload
+    itself, as NSX does: it must be (or with `own_excluded` not be) one of them, by membership or by the address of the
+    packet's family. `applies_to` is alternatives like the policy's, and counts only where the policy has none.
+    `nothing`: it can match no packet that we know (services of other protocols). `label` stands in origins, in place
+    of the number.
+    """
 
     action: Action
     direction: Direction
     peers: tuple[Peer, ...] = ()
     ports: tuple[PortRange, ...] = ()
+    peers_excluded: bool = False
+    own: tuple[Peer, ...] = ()
+    own_excluded: bool = False
+    applies_to: tuple[Selector, ...] = ()
+    nothing: bool = False
+    label: str = ""
+    log: bool = False
 
 
 class Policy(Struct, frozen=True):
-    """An ordered list of rules in one of `TIERS`.
+    """An ordered list of rules in one of `TIERS` or `LAST_TIERS`.
 
     Inside a tier, policies are ordered by `priority` (lower first) and then by name; their rules in the order written.
     The first match decides; `pass`, and no match at all, go to the next tier. `applies_to` are alternatives; empty
@@ -160,12 +227,12 @@ def bounded(origin: str) -> str:
     return raw[: ORIGIN_LIMIT - 10].decode(errors="ignore") + "~" + digest
 
 
-def rule_origin(direction: Direction, tier: str, policy: str, index: int) -> str:
+def rule_origin(direction: Direction, tier: str, policy: str, index: int | str) -> str:
     """The name of a rule wherever it appears: verdicts, nft comments, logs.
 
     `ingress NetworkPolicy shop/db-from-web[0]` and `egress application quarantine[2]`; `policy` is `namespace/name`
     for a NetworkPolicy; `index` counts from 0 within the direction for a NetworkPolicy (as its YAML does), and over
-    all rules for a Policy.
+    all rules for a Policy, or is the rule's label where it has one.
     """
     return bounded(f"{direction} {tier} {policy}[{index}]")
 

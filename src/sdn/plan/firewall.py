@@ -77,7 +77,7 @@ class FirewallPlanner:
     def _lines(self, rule: CompiledRule, zones: Zones) -> Iterator[FirewallRule]:
         """One nft rule, or one per family where the match has one; a family without members matches nobody: no rule."""
         line = FirewallRule(rule.origin, rule.action, protocol=rule.protocol, ports=rule.ports)
-        families = FAMILIES
+        families: tuple[int, ...] = FAMILIES
         if rule.block is not None:
             families = (6,) if ":" in rule.block.cidr else (4,)
             line = msgspec.structs.replace(line, block=rule.block.cidr, excepts=rule.block.excepts)

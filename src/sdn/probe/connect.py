@@ -96,7 +96,7 @@ class Connector:
     def expire(self) -> None:
         """Hang up where the kernel is about to send its own second SYN.
 
-        To a Service that would be another try, which may be led elsewhere, and nobody would know of which the answer is.
+        To a Service that would be another try, which may be led elsewhere, and the answer could be either one's.
         """
         until = monotonic() - _BEFORE_SECOND_SYN
         while self._sent and self._sent[0][0] < until:

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -45,6 +46,8 @@ from sdn.plan.state import Plan
 from sdn.probe.engine import Engine
 
 Say = Callable[[str], None]
+
+_FOREIGN = "this lab was started by another version of sdn and does not know the request; end it and start it again"
 
 
 class Holder:
@@ -172,7 +175,11 @@ def _session(connection: socket.socket, holder: Holder) -> None:
         while True:
             try:
                 request = receive_request(connection)
-            except (ValueError, OSError):
+            except ValueError:
+                with suppress(OSError):
+                    send(connection, Failed(LabError.__name__, _FOREIGN))
+                return
+            except OSError:
                 return
             if request is None:
                 return

@@ -57,7 +57,6 @@ class Holder:
         self.info = Info(name=name, pid=0, since=time.time(), state="building")
         self._lock = threading.Lock()
         self._prepared: Prepared | None = None
-        self._engine: Engine | None = None
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
@@ -190,7 +189,8 @@ def _session(connection: socket.socket, holder: Holder) -> None:
                 if isinstance(request, Build):
                     os._exit(1)
                 return
-            if isinstance(request, Down) or (isinstance(request, Build) and isinstance(reply, Failed)):
+            half_built = isinstance(request, Build) and isinstance(reply, Failed) and holder.info.state != "up"
+            if isinstance(request, Down) or half_built:
                 os._exit(0)
             if isinstance(request, Build) and request.ephemeral:
                 _wait_for_end(connection)

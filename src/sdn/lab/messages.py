@@ -82,10 +82,9 @@ class PlacedReply(Struct, frozen=True, tag="placed-reply"):
 
 
 class Observations(Struct, frozen=True, tag="observations"):
-    """One tuple per question, in order. `dead` are sentences about listeners that no packet at all could reach."""
+    """One tuple per question, in order; an empty one where the listener does not even answer itself."""
 
     observations: tuple[tuple[Observation, ...], ...]
-    dead: tuple[str, ...] = ()
 
 
 class Failed(Struct, frozen=True, tag="failed"):

@@ -133,7 +133,7 @@ def _report(
         timings=tuple(watch.timings),
         results=results,
         failed_expectations=failed_expectations(model, results),
-        warnings=(*notes, *observed.dead),
+        warnings=tuple(notes),
     )
 
 

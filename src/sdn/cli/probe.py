@@ -12,8 +12,7 @@ from sdn.cli import complete
 from sdn.cli.options import IMPOSSIBLE, NO, YES, family_option, format_option, lab_option, leave, progress
 
 if TYPE_CHECKING:
-    from sdn.lab.client import Lab
-    from sdn.model import Answer, Flow, Placed, Question, Result
+    from sdn.model import Result
 
 
 @click.command("probe")
@@ -36,7 +35,7 @@ def command(source: str, destination: str, lab: str | None, family: int | None, 
       sdn probe web-0 service:shop/web:80 -6
       sdn probe web-0 db-0/icmp --lab shop
     """
-    from sdn.lab import client
+    from sdn.lab import client, suite
     from sdn.policy.resolve import find_workload, parse_destination
 
     with progress() as say:
@@ -44,7 +43,7 @@ def command(source: str, destination: str, lab: str | None, family: int | None, 
         placed = running.placed()
         flows = parse_destination(placed, find_workload(placed, source), destination, family)
         say("asking")
-        results = ask(running, placed, flows)
+        results = suite.ask_flows(running, placed, flows)
     if form == "json":
         from sdn.report import json
 
@@ -54,42 +53,6 @@ def command(source: str, destination: str, lab: str | None, family: int | None, 
     if any(result.disagreement for result in results):
         leave(IMPOSSIBLE)
     leave(YES if all(answer.verdict.allowed for result in results for answer in result.evaluate) else NO)
-
-
-def ask(lab: Lab, placed: Placed, flows: Sequence[Flow]) -> list[Result]:
-    """All three answers to each flow. ProbeError where a silence proves nothing, because the listener is dead."""
-    from sdn.errors import ProbeError
-    from sdn.model import Result
-    from sdn.plan.trace import Tracer
-    from sdn.policy.evaluate import Oracle
-    from sdn.probe.compare import compare
-    from sdn.probe.questions import listening
-
-    oracle, tracer, listens = Oracle(placed), Tracer(lab.plan()), listening(placed)
-    evaluated = [oracle.evaluate(flow) for flow in flows]
-    asked = [question(placed, flow, answers) for flow, answers in zip(flows, evaluated, strict=True)]
-    seen = lab.ask(asked, evaluated)
-    if seen.dead:
-        raise ProbeError("\n".join(seen.dead))
-    results = []
-    for one, answers, observed in zip(asked, evaluated, seen.observations, strict=True):
-        traces = tracer.trace(one.flow)
-        traced = tuple(trace.answer for trace in traces)
-        why = compare(one, answers, traced, observed, listens)
-        results.append(Result(one, answers, traced, observed, traces[0].steps, why))
-    return results
-
-
-def question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question:
-    """The flow with whom it means: the Service that the sender sees at that address, else who would receive it."""
-    from sdn.model import Ask, Question
-    from sdn.probe.questions import visible_applications
-
-    seen = visible_applications(placed.model)[placed.endpoints[flow.source].application]
-    for service in placed.model.services:
-        if flow.destination in service.addresses and service.application in seen:
-            return Question(flow, service.key, Ask.SERVICE)
-    return Question(flow, answers[0].backend, Ask.EXPECT)
 
 
 def _print(results: Sequence[Result]) -> None:

@@ -32,12 +32,10 @@ from sdn.lab.messages import (
     receive_replies,
     send,
 )
-from sdn.model import Answer, Flow, Model, Observation, Placed, Question, Report
-from sdn.model import Ask as Why
+from sdn.model import Answer, Model, Placed, Question, Report
 from sdn.plan.desired import plan_placed
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
-from sdn.probe.questions import visible_applications
 
 Say = Callable[[str], None]
 
@@ -86,11 +84,6 @@ class Lab:
         reply = self._ask(Ask(tuple(questions), tuple(answers)), progress)
         assert isinstance(reply, Observations)
         return reply
-
-    def probe(self, flows: Sequence[Flow]) -> list[tuple[Observation, ...]]:
-        """Ask about these flows alone."""
-        asked = [Question(flow, _target(self.placed(), flow), _why(self.placed(), flow)) for flow in flows]
-        return list(self.ask(asked).observations)
 
     def test(self, progress: Say = _silent) -> Report:
         """The whole suite in this lab."""
@@ -231,18 +224,3 @@ def _error(failed: Failed) -> Exception:
     if known and kind not in (errors.SpecError, errors.UnschedulableError):
         return kind(failed.message)
     return LabError(failed.message)
-
-
-def _target(placed: Placed, flow: Flow) -> str:
-    """Whose address the destination is as the source sees it; empty where it is nobody's."""
-    near = visible_applications(placed.model)[placed.endpoints[flow.source].application]
-    services = (s.key for s in placed.model.services if s.application in near and flow.destination in s.addresses)
-    owners = (
-        e.workload for e in placed.endpoints.values() if e.application in near and flow.destination in e.addresses
-    )
-    return next(services, next(owners, ""))
-
-
-def _why(placed: Placed, flow: Flow) -> Why:
-    is_service = any(flow.destination in service.addresses for service in placed.model.services)
-    return Why.SERVICE if is_service else Why.EXPECT

@@ -11,15 +11,16 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sdn.errors import ProbeError
 from sdn.lab import client
 from sdn.lab.messages import Observations
-from sdn.model import Answer, Model, Observation, Question, Report, Result, Timing, Trace
+from sdn.model import Answer, Ask, Flow, Model, Observation, Placed, Question, Report, Result, Timing, Trace
 from sdn.plan.desired import Prepared, plan_placed, prepare
 from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
 from sdn.probe.compare import compare
-from sdn.probe.questions import Listener, expectation_questions, listening, questions
+from sdn.probe.questions import Listener, expectation_questions, listening, questions, visible_applications
 from sdn.spec.load import Loaded, load
 
 Progress = Callable[[str], None]
@@ -77,6 +78,28 @@ def run_in(lab: client.Lab, progress: Progress = lambda _: None) -> Report:
         observed = asked.result()
     watch.stage("")
     return _report(placed.model, info.counts, watch, answers, observed, info.warnings)
+
+
+def ask_flows(lab: client.Lab, placed: Placed, flows: Sequence[Flow]) -> list[Result]:
+    """All three answers to some flows. ProbeError where a silence proves nothing, because the listener is dead."""
+    oracle, tracer, listens = Oracle(placed), Tracer(lab.plan()), listening(placed)
+    evaluated = [oracle.evaluate(flow) for flow in flows]
+    asked = [_question(placed, flow, answers) for flow, answers in zip(flows, evaluated, strict=True)]
+    observed = lab.ask(asked, evaluated).observations
+    dead = [question.target for question, seen in zip(asked, observed, strict=True) if not seen]
+    if dead:
+        raise ProbeError(f"{dead[0]} does not even answer itself, so its silence proves nothing; see `sdn status`")
+    traces = [tracer.trace(flow) for flow in flows]
+    return [_result(*each, listens) for each in zip(asked, evaluated, traces, observed, strict=True)]
+
+
+def _question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question:
+    """The flow with whom it means: the Service that the sender sees at that address, else who would receive it."""
+    seen = visible_applications(placed.model)[placed.endpoints[flow.source].application]
+    for service in placed.model.services:
+        if flow.destination in service.addresses and service.application in seen:
+            return Question(flow, service.key, Ask.SERVICE)
+    return Question(flow, answers[0].backend, Ask.EXPECT)
 
 
 class Answers:

@@ -102,6 +102,7 @@ class Oracle:
         side = Side(
             Direction.EGRESS,
             subject,
+            self._endpoints[flow.source].address(flow.family),
             peer,
             flow.destination,
             flow.protocol,
@@ -180,7 +181,8 @@ class Oracle:
         peer_address = peer.address(flow.family)
         assert peer_address is not None  # both ends were found by this family
         judged, other = self._workloads[subject.workload], self._workloads[peer.workload]
-        return Side(direction, judged, other, peer_address, flow.protocol, port)
+        own_address = subject.address(flow.family)
+        return Side(direction, judged, own_address, other, peer_address, flow.protocol, port)
 
 
 def _visible_from(application: str, model: Model) -> tuple[str, ...]:

@@ -31,9 +31,9 @@ from sdn.policy.oracle_match import (
     namespace_labels,
     peer_selects,
     policy_selects,
-    selector_matches,
     service_selects,
 )
+from sdn.policy.oracle_members import Members
 
 SHOWN = 5
 """How many of the labels that exist a warning lists."""
@@ -61,6 +61,7 @@ class _Lint:
 
     def __init__(self, model: Model) -> None:
         self._namespaces = namespace_labels(model)
+        self._members = Members(model)
         self._workloads = [workload for workload in model.workloads if not workload.host_network]
         self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
 
@@ -127,7 +128,7 @@ class _Lint:
         return "" if peer.pods is None else _hint(peer.pods, [pod.labels for pod in own])
 
     def _selected(self, selector: Selector) -> list[Workload]:
-        return [w for w in self._workloads if selector_matches(selector, w, self._namespaces[w.namespace])]
+        return [w for w in self._workloads if self._members.selects(selector, w)]
 
     def _selector_hint(self, selector: Selector) -> str:
         known: list[tuple[tuple[str, ...], Callable[[Workload], str]]] = [

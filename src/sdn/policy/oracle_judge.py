@@ -1,7 +1,7 @@
 """What the policies as written say of a packet at one of its ends, and by which rule.
 
-Tiers first, then NetworkPolicy, then the default; it reads the written objects in the order of the documentation, and
-compiles nothing.
+The tiers, NetworkPolicy, the baseline tier, the default: it reads the objects as they are written, in the order of the
+documentation, and compiles nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sdn.model import (
+    ADMIN,
+    LAST_TIERS,
     NETWORK_POLICY,
     TIERS,
     Action,
@@ -21,6 +23,7 @@ from sdn.model import (
     Policy,
     PortRange,
     Protocol,
+    Rule,
     Selector,
     Workload,
     default_origin,
@@ -33,19 +36,24 @@ from sdn.policy.oracle_match import (
     peer_selects,
     policy_selects,
     port_matches,
-    selector_matches,
 )
+from sdn.policy.oracle_members import Members
+
+KUBERNETES = (ADMIN, *LAST_TIERS)
+"""The tiers that are for everybody; the others leave out the workloads of the exclusion list."""
 
 
 class Side(NamedTuple):
     """A packet as the policy at one of its ends sees it: after DNAT, with the real target port.
 
-    `subject` is the workload whose policy judges, `peer` the other end (None: nobody that connections lead to has that
-    address). `is_workloads`: some workload has it, perhaps one of an Application that no connection leads to.
+    `subject` is the workload whose policy judges and `own_address` its address of the packet's family; `peer` is the
+    other end (None: nobody that connections lead to has that address). `is_workloads`: some workload has it, perhaps
+    one of an Application that no connection leads to.
     """
 
     direction: Direction
     subject: Workload
+    own_address: str | None
     peer: Workload | None
     peer_address: str
     protocol: Protocol
@@ -71,34 +79,43 @@ class Judge:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._namespaces = namespace_labels(model)
-        self._tiers: dict[tuple[str, str], tuple[Policy, ...]] = {}
+        self._members = Members(model)
+        self._rules: dict[tuple[str, str, Direction], tuple[tuple[Rule, str], ...]] = {}
         self._isolating: dict[tuple[str, Direction], tuple[NetworkPolicy, ...]] = {}
 
     def decide(self, side: Side) -> Decision:
-        """The first of tiers, NetworkPolicy and default that has an opinion."""
+        """The first of tiers, NetworkPolicy, last tiers and default that has an opinion."""
         return (
-            self._by_tiers(side)
+            self._by_tiers(TIERS, side)
             or self._by_network_policies(side)
+            or self._by_tiers(LAST_TIERS, side)
             or Decision(Action.ALLOW, default_origin(side.direction))
         )
 
-    def _by_tiers(self, side: Side) -> Decision | None:
-        for tier in TIERS:
+    def _by_tiers(self, tiers: tuple[str, ...], side: Side) -> Decision | None:
+        for tier in tiers:
             decision = self._by_tier(tier, side)
             if decision is not None and decision.action is not Action.PASS:
                 return decision
         return None
 
     def _by_tier(self, tier: str, side: Side) -> Decision | None:
-        for policy in self._tier_policies(tier, side.subject):
-            for index, rule in enumerate(policy.rules):
-                if (
-                    rule.direction is side.direction
-                    and (not rule.peers or any(self._peer_matches(peer, side) for peer in rule.peers))
-                    and _ports_match(rule.ports, side)
-                ):
-                    return Decision(rule.action, rule_origin(side.direction, tier, policy.name, index))
+        for rule, origin in self._tier_rules(tier, side.subject, side.direction):
+            if self._rule_matches(rule, side):
+                return Decision(rule.action, origin)
         return None
+
+    def _rule_matches(self, rule: Rule, side: Side) -> bool:
+        return (
+            not rule.nothing
+            and self._is_among(rule.own, rule.own_excluded, side.subject, side.own_address)
+            and self._is_among(rule.peers, rule.peers_excluded, side.peer, side.peer_address)
+            and _ports_match(rule.ports, side)
+        )
+
+    def _is_among(self, peers: tuple[Peer, ...], excluded: bool, who: Workload | None, address: str | None) -> bool:
+        """Whether one end of a packet is as a rule wants it; no peers are no wish, also where they are excluded."""
+        return not peers or any(self._members.is_peer(peer, who, address) for peer in peers) != excluded
 
     def _by_network_policies(self, side: Side) -> Decision | None:
         isolating = self._isolating_policies(side.subject, side.direction)
@@ -124,25 +141,30 @@ class Judge:
             peer, policy.namespace, side.peer, self._namespaces[side.peer.namespace]
         )
 
-    def _peer_matches(self, peer: Peer, side: Side) -> bool:
-        if peer.ip_block is not None:
-            return block_contains(peer.ip_block, side.peer_address)
-        return peer.selector is not None and side.peer is not None and self._is_in(peer.selector, side.peer)
-
-    def _is_in(self, selector: Selector, workload: Workload) -> bool:
-        return selector_matches(selector, workload, self._namespaces[workload.namespace])
-
-    def _tier_policies(self, tier: str, subject: Workload) -> tuple[Policy, ...]:
-        """The policies of a tier that apply to a workload, in their order of evaluation."""
-        if (tier, subject.key) not in self._tiers:
-            applying = (
-                policy
-                for policy in self._model.policies
-                if policy.tier == tier
-                and (not policy.applies_to or any(self._is_in(selector, subject) for selector in policy.applies_to))
+    def _tier_rules(self, tier: str, subject: Workload, direction: Direction) -> tuple[tuple[Rule, str], ...]:
+        """The rules of a tier that are for a workload in one direction, in order of evaluation, with their origins."""
+        wanted = (tier, subject.key, direction)
+        if wanted not in self._rules:
+            policies = sorted(
+                (policy for policy in self._model.policies if policy.tier == tier), key=lambda p: (p.priority, p.name)
             )
-            self._tiers[tier, subject.key] = tuple(sorted(applying, key=lambda p: (p.priority, p.name)))
-        return self._tiers[tier, subject.key]
+            self._rules[wanted] = tuple(
+                (rule, rule_origin(direction, tier, policy.name, rule.label or index))
+                for policy in policies
+                for index, rule in enumerate(policy.rules)
+                if rule.direction is direction and self._applies(policy, rule, subject)
+            )
+        return self._rules[wanted]
+
+    def _applies(self, policy: Policy, rule: Rule, subject: Workload) -> bool:
+        """Whether a rule is for a workload: the policy's word beats the rule's, and the exclusion list beats both."""
+        if policy.tier not in KUBERNETES and self._is_any(self._model.exclusions, subject):
+            return False
+        applies_to = policy.applies_to or rule.applies_to
+        return not applies_to or self._is_any(applies_to, subject)
+
+    def _is_any(self, selectors: tuple[Selector, ...], workload: Workload) -> bool:
+        return any(self._members.selects(selector, workload) for selector in selectors)
 
     def _isolating_policies(self, subject: Workload, direction: Direction) -> tuple[NetworkPolicy, ...]:
         """The NetworkPolicies that select a workload in one direction, in the order in which they are named."""

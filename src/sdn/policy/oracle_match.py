@@ -101,8 +101,8 @@ def peer_selects(peer: NetworkPolicyPeer, own_namespace: str, workload: Workload
     return in_namespace and (peer.pods is None or labels_match(peer.pods, workload.labels))
 
 
-def selector_matches(selector: Selector, workload: Workload, its_namespace: Labels) -> bool:
-    """Whether every field that is set in a tier policy's selector is true of a workload, VM or Pod alike."""
+def fields_match(selector: Selector, workload: Workload, its_namespace: Labels) -> bool:
+    """Whether what a tier policy's selector says of a workload itself is true; its `groups` are not looked at here."""
     return (
         (selector.labels is None or labels_match(selector.labels, workload.labels))
         and (selector.namespace_labels is None or labels_match(selector.namespace_labels, its_namespace))
@@ -111,6 +111,7 @@ def selector_matches(selector: Selector, workload: Workload, its_namespace: Labe
         and (not selector.segments or workload.segment in selector.segments)
         and (selector.kind is None or workload.kind is selector.kind)
         and (not selector.name or fnmatchcase(workload.name, selector.name))
+        and (not selector.keys or workload.key in selector.keys)
     )
 
 

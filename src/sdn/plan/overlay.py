@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import (
-    IPv4Address,
     IPv4Interface,
     IPv4Network,
     IPv6Address,
     IPv6Interface,
     IPv6Network,
+    ip_address,
     ip_interface,
     ip_network,
 )
@@ -201,11 +201,15 @@ class OverlayPlanner:
                 plan.neighbours.add(Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other)))
 
     def _nexthop(self, host: str, family: int) -> str:
-        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour."""
-        vtep = self.vteps[host]
-        if family == self.family:
-            return vtep
-        return str(IPv6Address((0xFE80 << 112) + int(IPv4Address(vtep)))) if family == 6 else _as_ipv4(vtep)
+        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour.
+
+        An IPv4 one is the tunnel's own address. In IPv6 it is link-local, also for the IPv4 routes over an IPv6
+        underlay: Linux refuses a global next hop that a route of the underlay covers, `onlink` or not.
+        """
+        vtep = ip_address(self.vteps[host])
+        if vtep.version == family == 4:
+            return str(vtep)
+        return str(IPv6Address((0xFE80 << 112) | (int(vtep) & 0xFFFFFFFFFFFFFFFF)))
 
     def _routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
         key = (owner.name, segment.name)
@@ -283,9 +287,3 @@ def _single(address: str) -> str:
 
 def _inside(endpoint: Endpoint, slices: list[IPv4Network | IPv6Network]) -> bool:
     return all(any(ip_interface(a).ip in prefix for prefix in slices) for a in endpoint.addresses)
-
-
-def _as_ipv4(vtep: str) -> str:
-    """169.254.x.y from the last 16 bits of an IPv6 tunnel address."""
-    low = int(IPv6Address(vtep)) & 0xFFFF
-    return f"169.254.{low >> 8}.{low & 0xFF}"

@@ -163,7 +163,8 @@ def connect(name: str | None = None) -> Lab:
         if not running:
             raise LabError("no lab is running; start one with `sdn up FILE`")
         if len(running) > 1:
-            raise LabError(f"several labs are running: {', '.join(sorted(running))}; say which one: --lab NAME, or just NAME for status and down")
+            names = ", ".join(sorted(running))
+            raise LabError(f"several labs are running: {names}; say which: --lab NAME, or NAME for status and down")
         name = next(iter(running))
     if name not in running:
         there_are = f"there are: {', '.join(sorted(running))}" if running else "none is running"

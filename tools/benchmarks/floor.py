@@ -1,7 +1,7 @@
 """The floor: the same number of namespaces and cables, and nothing that makes a network of them.
 
 Each pod gets `lo` up, one IPv4 address, its link up and a default route, by messages that were prepared before the
-clock started, a hundred or so pods per Host. No IPv6, no bridge, no tunnel, no rule: nothing that emulates can be faster.
+clock started, a hundred or so pods per Host. No IPv6, no bridge, no tunnel, no rule: no emulator can be faster.
 """
 
 from __future__ import annotations

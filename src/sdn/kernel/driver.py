@@ -1,7 +1,8 @@
 """Build a Plan in the kernel: namespaces, then rules, then links.
 
-One worker thread walks through the namespaces; the order is fail closed. When this process dies at any point, the
-kernel removes all of it, because nothing outside of the lab's namespaces was touched.
+One worker thread walks through the nodes; the order is fail closed. A second one makes the workloads' namespaces while
+the first fills the firewalls, for neither waits for the other: no link exists yet. When this process dies at any point,
+the kernel removes all of it, because nothing outside of the lab's namespaces was touched.
 """
 
 from __future__ import annotations
@@ -59,9 +60,15 @@ class Driver:
             worker.run(None, lambda: self._build(plan))
 
     def _build(self, plan: Plan) -> None:
-        self._stage("nodes", list(plan), lambda names: create(names, lambda name: self._found(plan[name])))
-        self._stage("underlay cables", list(plan.values()), self._cables)
-        self._stage("underlay and overlay", list(plan.values()), self._links)
+        workloads = [port.namespace for state in plan.values() for port in state.ports]
+        with NamespaceWorker("workloads") as helper:
+            made = helper.submit(None, lambda: create(workloads))
+            self._stage("nodes", list(plan), lambda names: create(names, lambda name: self._found(plan[name])))
+            self._stage("underlay cables", list(plan.values()), self._cables)
+            self._stage("underlay and overlay", list(plan.values()), self._links)
+            if workloads:
+                self._progress(f"namespaces of {len(workloads)} workloads")
+            made.result()
         self._stage("workloads", [n for n in plan.values() if n.ports], self._workloads)
         commands = [port for state in plan.values() for port in state.ports if port.command]
         if commands:
@@ -143,7 +150,6 @@ class Driver:
                     raise type(error)(f"{port.workload}: {error}") from None
 
     def _workloads(self, nodes: Sequence[NodeState]) -> None:
-        create(port.namespace for state in nodes for port in state.ports)
         for state in nodes:
             self._ports(state)
         settle([port.namespace for state in nodes for port in state.ports], "eth0")

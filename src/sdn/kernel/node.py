@@ -7,6 +7,7 @@ caller has filled the firewall before any of this is sent, and ports of workload
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from sdn.kernel import links, routing
 from sdn.kernel.messages import Message
@@ -128,7 +129,13 @@ def workload(port: Port) -> Iterator[Message]:
         default = "::/0" if ":" in gateway else "0.0.0.0/0"
         yield routing.neighbour(WORKLOAD_LINK, gateway, GATEWAY_MAC)
         yield routing.route(default, [routing.Hop(WORKLOAD_LINK, gateway, onlink=True)])
-    yield from (routing.neighbour(WORKLOAD_LINK, address, mac) for address, mac in port.peers)
+    yield from (_peer(address, mac) for address, mac in port.peers)
+
+
+@lru_cache(maxsize=16_384)
+def _peer(address: str, mac: str) -> Message:
+    """One peer's entry is the same in every workload of its Segment, so it is encoded once and not once per pair."""
+    return routing.neighbour(WORKLOAD_LINK, address, mac)
 
 
 def rules(state: NodeState) -> Iterator[Message]:

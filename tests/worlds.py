@@ -1,9 +1,14 @@
 """The corner cases of policy as data: small worlds, one flow each, and what must become of it by which rule."""
 
+from worlds_admin import ADMIN_CASES
 from worlds_base import Case
 from worlds_kubernetes import NETWORK_POLICY_CASES
+from worlds_nsx import NSX_CASES
 from worlds_tiers import PATH_CASES, SERVICE_CASES, TIER_CASES
 
 CASES: list[Case] = [*NETWORK_POLICY_CASES, *TIER_CASES, *PATH_CASES, *SERVICE_CASES]
 
-__all__ = ["CASES", "Case"]
+NEW_CASES: list[Case] = [*ADMIN_CASES, *NSX_CASES]
+"""What only the oracle is asked so far."""
+
+__all__ = ["CASES", "NEW_CASES", "Case"]

@@ -6,6 +6,7 @@ are asked the same table.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sdn.model import (
@@ -13,6 +14,7 @@ from sdn.model import (
     Application,
     Disposition,
     Flow,
+    Group,
     Kind,
     LabelSelector,
     Model,
@@ -22,6 +24,7 @@ from sdn.model import (
     Placed,
     Policy,
     SegmentKind,
+    Selector,
     Service,
     ServicePort,
     Verdict,
@@ -36,8 +39,9 @@ IN, OUT = "ingress default allow", "egress default allow"
 class Case(NamedTuple):
     """One flow in one world, what must become of it, and by which rule.
 
-    `line` is a number among the corner cases of Kubernetes NetworkPolicy (01 to 18: those that are about a flow), or
-    `tier`, `path` or `service`. `backend` is the Backend that it is about, where a Service has several.
+    `line` is a number among the corner cases of policy, or `tier`, `path` or `service`. Of the numbers those that are
+    about a flow have rows: 01 to 16 are Kubernetes' NetworkPolicy, 19 to 26 its admin and baseline tiers, 27 to 32
+    NSX. `backend` is the Backend that it is about, where a Service has several.
     """
 
     line: str
@@ -102,11 +106,15 @@ DB, WEB, ALL = labelled(app="db"), labelled(app="web"), LabelSelector()
 P0, NONE = "ingress NetworkPolicy shop/p[0]", "ingress NetworkPolicy shop/p isolates"
 
 
-def kube(*objects: NetworkPolicy | Policy | Service | Namespace, workloads: list[Workload] | None = None) -> Model:
-    """The cluster with these policies and services."""
+def kube(
+    *objects: NetworkPolicy | Policy | Service | Namespace | Group,
+    workloads: list[Workload] | None = None,
+    exclusions: Iterable[Selector] = (),
+) -> Model:
+    """The cluster with these policies, groups and services."""
     named = {o.name for o in objects if isinstance(o, Namespace)}
     default = [space for space in (SHOP, OPS) if space.name not in named]
-    return model("kube", [CLUSTER], workloads or KUBE, *default, *objects)
+    return model("kube", [CLUSTER], workloads or KUBE, *default, *objects, exclusions=exclusions)
 
 
 # --- One l2 segment with addresses that are known, for ipBlocks.
@@ -123,7 +131,7 @@ ALL_BUT_API = (block("10.244.9.0/24", "10.244.9.11/32"), block("fd00:9::/64", "f
 ONLY_API = (block("10.244.9.11/32"), block("fd00:9::11/128"))
 
 
-def lan(*objects: NetworkPolicy | Policy, options: Options | None = None) -> Model:
+def lan(*objects: NetworkPolicy | Policy | Group, options: Options | None = None) -> Model:
     """The numbered world with these policies."""
     return model("lan", [LAN], NUMBERED, *objects, options=options)
 
@@ -148,9 +156,9 @@ TIERED = [
 ]
 
 
-def tiered(*objects: NetworkPolicy | Policy | Service) -> Model:
-    """The Applications with these policies and services."""
-    return model("tiered", APPLICATIONS, TIERED, *objects)
+def tiered(*objects: NetworkPolicy | Policy | Service | Group, exclusions: Iterable[Selector] = ()) -> Model:
+    """The Applications with these policies, groups and services."""
+    return model("tiered", APPLICATIONS, TIERED, *objects, exclusions=exclusions)
 
 
 def service(key: str, application: str, number: int, *ports: ServicePort, **selector: str) -> Service:

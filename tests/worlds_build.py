@@ -10,6 +10,8 @@ from sdn.model import (
     Action,
     Application,
     Direction,
+    Expression,
+    Group,
     Host,
     IPBlock,
     Kind,
@@ -92,8 +94,9 @@ def model(
     name: str,
     applications: Iterable[Application],
     workloads: Iterable[Workload],
-    *objects: NetworkPolicy | Policy | Service | Namespace,
+    *objects: NetworkPolicy | Policy | Service | Namespace | Group,
     options: Options | None = None,
+    exclusions: Iterable[Selector] = (),
 ) -> Model:
     """Everything sorted as the spec would; a namespace that is not among the objects has no label but its name."""
     workloads = sorted(workloads, key=lambda w: w.key)
@@ -108,6 +111,8 @@ def model(
         tuple(sorted((o for o in objects if isinstance(o, Service)), key=lambda s: s.key)),
         tuple(sorted((o for o in objects if isinstance(o, NetworkPolicy)), key=lambda p: (p.namespace, p.name))),
         tuple(sorted((o for o in objects if isinstance(o, Policy)), key=lambda p: p.name)),
+        tuple(sorted((o for o in objects if isinstance(o, Group)), key=lambda g: g.name)),
+        tuple(exclusions),
         options=options or Options(),
     )
 
@@ -191,17 +196,70 @@ def tier(name: str, *rules: Rule, priority: int = 1000, to: Iterable[Selector] =
     return Policy(policy, where, rules, tuple(to), priority)
 
 
-def act(action: str, direction: Direction, *parts: Selector | IPBlock | PortRange) -> Rule:
-    """A rule of a tier policy: peers and ports in any order."""
+def group(name: str, *parts: Expression | IPBlock, within: Iterable[str] = ()) -> Group:
+    """At most one expression, and addresses, in any order."""
+    members = next((part for part in parts if not isinstance(part, IPBlock)), None)
+    return Group(name, members, tuple(part for part in parts if isinstance(part, IPBlock)), tuple(within))
+
+
+Who = Selector | IPBlock | str
+"""A peer; a string is the name of a group."""
+
+
+def act(
+    action: str,
+    direction: Direction,
+    *parts: Who | PortRange,
+    own: Iterable[Who] = (),
+    excluded: Iterable[str] = (),
+    to: Iterable[Selector] = (),
+    label: str = "",
+) -> Rule:
+    """A rule of a tier policy: peers and ports in any order; `excluded` holds "own", "peers" or both."""
+    excluded = set(excluded)
     return Rule(
         Action(action),
         direction,
-        tuple(
-            Peer(selector=part) if isinstance(part, Selector) else Peer(ip_block=part)
-            for part in parts
-            if not isinstance(part, PortRange)
-        ),
+        tuple(peer(part) for part in parts if not isinstance(part, PortRange)),
         tuple(part for part in parts if isinstance(part, PortRange)),
+        peers_excluded="peers" in excluded,
+        own=tuple(peer(who) for who in own),
+        own_excluded="own" in excluded,
+        applies_to=tuple(to),
+        label=label,
+    )
+
+
+def peer(who: Who) -> Peer:
+    """Of the kind that it is."""
+    match who:
+        case Selector():
+            return Peer(selector=who)
+        case IPBlock():
+            return Peer(ip_block=who)
+        case str():
+            return Peer(group=who)
+
+
+def from_to(
+    action: str,
+    sources: Iterable[Who],
+    destinations: Iterable[Who],
+    *ports: PortRange,
+    label: str = "",
+    excluded: Iterable[str] = (),
+    to: Iterable[Selector] = (),
+) -> tuple[Rule, Rule]:
+    """An NSX rule, which is two of ours: out at its sources, in at its destinations. Either side empty is ANY.
+
+    `excluded` holds "sources", "destinations" or both.
+    """
+    sources, destinations, to, excluded = tuple(sources), tuple(destinations), tuple(to), set(excluded)
+    out = {"own" if word == "sources" else "peers" for word in excluded}
+    into = {"peers" if word == "sources" else "own" for word in excluded}
+    return (
+        act(action, EGRESS, *destinations, *ports, own=sources, excluded=out, to=to, label=label),
+        act(action, INGRESS, *sources, *ports, own=destinations, excluded=into, to=to, label=label),
     )
 
 

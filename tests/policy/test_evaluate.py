@@ -1,7 +1,7 @@
 """Every corner case of policy that a single flow can show, asked of the oracle.
 
 Lines 12, 15, 17 and 18 are mostly about replies, neighbours and moments of change: what of them is a flow is here, the
-rest belongs to the kernel's tests.
+rest belongs to the kernel's tests. What lines 22, 26, 30 and 32 say of files is for those who read them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sdn.model import (
     Verdict,
 )
 from sdn.policy.evaluate import Oracle, evaluate
-from worlds import CASES, Case
+from worlds import CASES, NEW_CASES, Case
 from worlds_base import ALL, DB, LAN, NUMBERED, SITE, kube, lan, service
 from worlds_build import EGRESS, act, block, build, model, netpol, pods, rule, spaces, tcp, tier, workload
 
 
 def line(number: str) -> pytest.MarkDecorator:
     """All cases of one line, by name."""
-    chosen = [case for case in CASES if case.line == number]
+    chosen = [case for case in [*CASES, *NEW_CASES] if case.line == number]
     return pytest.mark.parametrize("case", chosen, ids=[case.name for case in chosen])
 
 
@@ -116,6 +116,76 @@ def test_16_labels_that_changed(case: Case) -> None:
     check(case)
 
 
+@line("19")
+def test_19_admin_then_network_policy_then_baseline(case: Case) -> None:
+    check(case)
+
+
+@line("20")
+def test_20_both_sides_must_accept(case: Case) -> None:
+    check(case)
+
+
+@line("21")
+def test_21_no_implicit_isolation(case: Case) -> None:
+    check(case)
+
+
+@line("22")
+def test_22_what_is_not_known_fails_closed(case: Case) -> None:
+    check(case)
+
+
+@line("23")
+def test_23_protocols_ranges_and_priority_0(case: Case) -> None:
+    check(case)
+
+
+@line("24")
+def test_24_networks_match_pods(case: Case) -> None:
+    check(case)
+
+
+@line("25")
+def test_25_own_address(case: Case) -> None:
+    check(case)
+
+
+@line("26")
+def test_26_equal_priorities_are_ordered_by_name(case: Case) -> None:
+    check(case)
+
+
+@line("27")
+def test_27_both_vnics_and_applied_to(case: Case) -> None:
+    check(case)
+
+
+@line("28")
+def test_28_categories_and_the_default_rule(case: Case) -> None:
+    check(case)
+
+
+@line("29")
+def test_29_sources_and_destinations_excluded(case: Case) -> None:
+    check(case)
+
+
+@line("30")
+def test_30_groups(case: Case) -> None:
+    check(case)
+
+
+@line("31")
+def test_31_exclusion_list(case: Case) -> None:
+    check(case)
+
+
+@line("32")
+def test_32_applied_to_left_open(case: Case) -> None:
+    check(case)
+
+
 @line("tier")
 def test_tiers(case: Case) -> None:
     check(case)
@@ -132,12 +202,12 @@ def test_services(case: Case) -> None:
 
 
 def test_every_case_belongs_to_a_test() -> None:
-    asked = {f"{number:02}" for number in range(1, 17)} | {"tier", "path", "service"}
-    assert {case.line for case in CASES} == asked
+    asked = {f"{number:02}" for number in (*range(1, 17), *range(19, 33))} | {"tier", "path", "service"}
+    assert {case.line for case in [*CASES, *NEW_CASES]} == asked
 
 
 def test_names_of_cases_are_unique() -> None:
-    names = [f"{case.name} {case.backend}" for case in CASES]
+    names = [f"{case.name} {case.backend}" for case in [*CASES, *NEW_CASES]]
     assert len(set(names)) == len(names)
 
 

@@ -36,7 +36,7 @@ def origins(model: Model) -> set[str]:
         for index in range(len(rules))
     }
     return kubernetes | {
-        rule_origin(rule.direction, policy.tier, policy.name, index)
+        rule_origin(rule.direction, policy.tier, policy.name, rule.label or index)
         for policy in model.policies
         for index, rule in enumerate(policy.rules)
     }
@@ -69,6 +69,8 @@ def test_the_order_of_the_input_never_matters(world: tuple[Placed, Flow]) -> Non
         services=model.services[::-1],
         network_policies=model.network_policies[::-1],
         policies=model.policies[::-1],
+        groups=model.groups[::-1],
+        exclusions=model.exclusions[::-1],
     )
     reversed_endpoints = dict(reversed(placed.endpoints.items()))
     assert evaluate(placed, flow) == evaluate(replace(placed, model=turned, endpoints=reversed_endpoints), flow)

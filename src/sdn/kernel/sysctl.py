@@ -27,6 +27,8 @@ HOST = SWITCH | {
     # An ICMP error goes back by the table of the Application whose packet it is about.
     "net.ipv4.fwmark_reflect": "1",
     "net.ipv6.fwmark_reflect": "1",
+    # A gateway has one address on all Hosts, so what another Host's gateway says comes from an address of our own.
+    "net.ipv4.conf.all.accept_local": "1",
     # Every rejected packet is answered, not one a second.
     "net.ipv4.icmp_ratelimit": "0",
     "net.ipv6.icmp.ratelimit": "0",

@@ -16,9 +16,8 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from sdn.cli.probe import ask
 from sdn.lab import client
-from sdn.lab.suite import Answers
+from sdn.lab.suite import Answers, ask_flows
 from sdn.model import Flow, Model, Placed, Result
 from sdn.plan.desired import plan_placed
 from sdn.plan.ids import namespace_of
@@ -61,7 +60,7 @@ def three_answers(model: Model, flows: Sequence[Flow] | None = None) -> list[Res
     """Build a temporary lab and ask these flows all three ways; without flows, everything that `sdn test` asks."""
     with client.temporary(model) as lab:
         lab.built()
-        return ask_all(lab) if flows is None else list(ask(lab, lab.placed(), flows))
+        return ask_all(lab) if flows is None else ask_flows(lab, lab.placed(), flows)
 
 
 def ask_all(lab: client.Lab) -> list[Result]:

@@ -5,14 +5,14 @@ One lab for each world, several at a time; one test for each line of the list of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 import pytest
-from labs import assert_placed, side_by_side, story
 
-from sdn.cli.probe import ask
+from labs import assert_placed, side_by_side, story
 from sdn.lab import client
+from sdn.lab.suite import ask_flows
 from worlds import CASES, Case
 
 pytestmark = pytest.mark.kernel
@@ -29,24 +29,24 @@ def worlds(line: str) -> list[list[Case]]:
     return list(found.values())
 
 
-def mistakes(cases: list[Case]) -> Iterator[str]:
+def mistakes(cases: list[Case]) -> list[str]:
     """One paragraph for each case of a world that is not as it should be."""
     with client.temporary(cases[0].placed.model) as lab:
         lab.built()
         assert_placed(lab, cases[0].placed)
-        results = ask(lab, lab.placed(), [case.flow for case in cases])
+        results = ask_flows(lab, lab.placed(), [case.flow for case in cases])
+    wrong = []
     for case, result in zip(cases, results, strict=True):
         if (verdict := case.of(result.evaluate).verdict) != case.verdict:
-            yield f"{case.name}: {verdict} should be {case.verdict}"
+            wrong.append(f"{case.name}: {verdict} should be {case.verdict}")
         if result.disagreement:
-            yield f"{case.name}: {story([result])}"
+            wrong.append(f"{case.name}: {story([result])}")
+    return wrong
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_line(line: str) -> None:
-    wrong = [
-        sentence for found in side_by_side(lambda cases: list(mistakes(cases)), worlds(line)) for sentence in found
-    ]
+    wrong = list(chain.from_iterable(side_by_side(mistakes, worlds(line))))
     assert not wrong, "\n\n".join(wrong)
 
 

@@ -110,6 +110,8 @@ def _merge(name: str, parts: Sequence[LabParts], problems: list[Problem]) -> Mod
         services=tuple(services),
         network_policies=tuple(sorted(network_policies, key=lambda one: (one.namespace, one.name))),
         policies=tuple(sorted(policies, key=lambda one: one.name)),
+        groups=tuple(sorted((one for part in parts for one in part.groups), key=lambda one: one.name)),
+        exclusions=tuple(sorted({one for part in parts for one in part.exclusions}, key=repr)),
         expectations=tuple(sorted(expectations, key=_expectation_key)),
         options=next((part.options for part in parts if part.options is not None), Options()),
         **optional,

@@ -9,10 +9,12 @@ from sdn.errors import Problem
 from sdn.model import (
     Application,
     Expectation,
+    Group,
     Namespace,
     NetworkPolicy,
     Options,
     Policy,
+    Selector,
     Service,
     Underlay,
     Workload,
@@ -36,6 +38,8 @@ class LabParts:
     services: Sequence[Service] = ()
     network_policies: Sequence[NetworkPolicy] = ()
     policies: Sequence[Policy] = ()
+    groups: Sequence[Group] = ()
+    exclusions: Sequence[Selector] = ()
     expectations: Sequence[Expectation] = ()
     options: Options | None = None
     service_prefixes: tuple[str, ...] = ()
@@ -48,7 +52,7 @@ class LabParts:
 def place_key(kind: str, name: str) -> str:
     """The key of something named in `LabParts.where`: `NetworkPolicy shop/db`, `service shop/web`, `host rack-1`.
 
-    `kind` is one of NetworkPolicy, policy, service, workload, namespace, application, host and switch; `name` is
-    `namespace/name` for the first, third and fourth.
+    `kind` is one of NetworkPolicy, policy, group, service, workload, namespace, application, host and switch; `name` is
+    `namespace/name` for NetworkPolicy, service and workload.
     """
     return f"{kind} {name}"

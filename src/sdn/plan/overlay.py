@@ -9,21 +9,13 @@ and with the number of Hosts; never with all endpoints of a routed Segment.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from ipaddress import (
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-    ip_address,
-    ip_interface,
-    ip_network,
-)
+from functools import cached_property, lru_cache
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 
 from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload
+from sdn.plan.addresses import Subnet, parse_all, value_of
 from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
 from sdn.plan.state import (
     GATEWAY_MAC,
@@ -107,10 +99,10 @@ class OverlayPlanner:
     def moved(self) -> dict[tuple[str, str], list[Endpoint]]:
         """Endpoints of routed Segments whose address is outside their Host's slice: each needs its own route."""
         found: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
-        slices = {key: [ip_network(s) for s in prefixes] for key, prefixes in self.placed.slices.items()}
+        slices = {key: parse_all(prefixes) for key, prefixes in self.placed.slices.items()}
         for key, members in self.members.items():
             if self._segment(key).kind is SegmentKind.ROUTED:
-                found[key] = [e for e in members if not _inside(e, slices.get((*key, e.host), []))]
+                found[key] = [e for e in members if not _inside(e, slices.get((*key, e.host), ()))]
         return found
 
     def _segment(self, key: tuple[str, str]) -> Segment:
@@ -274,10 +266,11 @@ def tunnel_mac(host: str) -> str:
     return mac_of(f"vtep {host}")
 
 
-def _gateways(segment: Segment) -> list[IPv4Interface | IPv6Interface]:
+@lru_cache(maxsize=4096)
+def _gateways(segment: Segment) -> tuple[IPv4Interface | IPv6Interface, ...]:
     """The gateway of each subnet with its prefix length: the first address."""
     networks = [ip_network(subnet) for subnet in segment.subnets]
-    return [ip_interface(f"{network.network_address + 1}/{network.prefixlen}") for network in networks]
+    return tuple(ip_interface(f"{network.network_address + 1}/{network.prefixlen}") for network in networks)
 
 
 def _single(address: str) -> str:
@@ -285,5 +278,6 @@ def _single(address: str) -> str:
     return f"{plain}/128" if ":" in plain else f"{plain}/32"
 
 
-def _inside(endpoint: Endpoint, slices: list[IPv4Network | IPv6Network]) -> bool:
-    return all(any(ip_interface(a).ip in prefix for prefix in slices) for a in endpoint.addresses)
+def _inside(endpoint: Endpoint, slices: Sequence[Subnet]) -> bool:
+    values = [value_of(address) for address in endpoint.addresses]
+    return all(any(family == part.family and value in part for part in slices) for value, family in values)

@@ -66,7 +66,7 @@ class Oracle:
         self._inhabited = {(e.application, e.segment) for e in placed.endpoints.values()}
         self._workload_addresses = {text for _, text in self._owners}
         self._joined = {name: _joined(name, self._visible) for name in self._visible}
-        self._judge = Judge(model)
+        self.judge = Judge(model)
 
     def evaluate(self, flow: Flow) -> tuple[Answer, ...]:
         """The same as `evaluate(placed, flow)`."""
@@ -94,12 +94,26 @@ class Oracle:
 
     def judge_egress(self, flow: Flow) -> Verdict:
         """What policy at the source alone says of a flow to an address that no path leads to."""
+        decision = self.judge.decide(self._egress_to_nobody(flow))
+        return Verdict(DISPOSITIONS[decision.action], decision.origin)
+
+    def sides(self, flow: Flow, answer: Answer) -> tuple[Side, ...]:
+        """Both ends of a flow as policy sees them for one of its answers: egress, and ingress if somebody is there."""
+        if not answer.backend:
+            return (self._egress_to_nobody(flow),)
+        source, target = self._endpoints[flow.source], self._endpoints[answer.backend]
+        return (
+            self._side(Direction.EGRESS, flow, source, target, answer.port),
+            self._side(Direction.INGRESS, flow, target, source, answer.port),
+        )
+
+    def _egress_to_nobody(self, flow: Flow) -> Side:
         subject = self._workloads[flow.source]
         wanted = _spelt(flow.destination)
         # Applications that connections join, also through others, share one set of addresses, so a peer is known there.
         joined = (self._owners.get((name, wanted)) for name in sorted(self._joined[subject.application]))
         peer = next((self._workloads[endpoint.workload] for endpoint in joined if endpoint is not None), None)
-        side = Side(
+        return Side(
             Direction.EGRESS,
             subject,
             self._endpoints[flow.source].address(flow.family),
@@ -109,8 +123,6 @@ class Oracle:
             flow.port,
             is_workloads=wanted in self._workload_addresses,
         )
-        decision = self._judge.decide(side)
-        return Verdict(DISPOSITIONS[decision.action], decision.origin)
 
     def _is_gateway(self, source: Endpoint, flow: Flow) -> bool:
         """Whether it is the first address of a subnet that the source has a path to and that somebody is in."""
@@ -171,10 +183,10 @@ class Oracle:
         if source.workload == target.workload:
             # Through a Service the client's Host masquerades it, so it comes back from the gateway: nothing to judge.
             return Answer(Verdict(Disposition.ALLOW, OWN_ADDRESS), target.workload, port)
-        egress = self._judge.decide(self._side(Direction.EGRESS, flow, source, target, port))
+        egress = self.judge.decide(self._side(Direction.EGRESS, flow, source, target, port))
         if egress.action is not Action.ALLOW:
             return Answer(Verdict(DISPOSITIONS[egress.action], egress.origin), target.workload, port)
-        ingress = self._judge.decide(self._side(Direction.INGRESS, flow, target, source, port))
+        ingress = self.judge.decide(self._side(Direction.INGRESS, flow, target, source, port))
         return Answer(Verdict(DISPOSITIONS[ingress.action], ingress.origin, egress.origin), target.workload, port)
 
     def _side(self, direction: Direction, flow: Flow, subject: Endpoint, peer: Endpoint, port: int) -> Side:

@@ -6,6 +6,7 @@ documentation, and compiles nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from sdn.model import (
@@ -38,6 +39,9 @@ from sdn.policy.oracle_match import (
     port_matches,
 )
 from sdn.policy.oracle_members import Members
+
+ORDER = (*TIERS, NETWORK_POLICY, *LAST_TIERS)
+"""Everything that is asked, in the order in which it is asked."""
 
 KUBERNETES = (ADMIN, *LAST_TIERS)
 """The tiers that are for everybody; the others leave out the workloads of the exclusion list."""
@@ -73,6 +77,14 @@ class Decision(NamedTuple):
     origin: str
 
 
+class Opinion(NamedTuple):
+    """A rule that matches a packet, or the isolation of NetworkPolicy where none of its rules does."""
+
+    tier: str
+    action: Action
+    origin: str
+
+
 class Judge:
     """All policies of one model; it remembers which of them are about whom, because that never depends on a packet."""
 
@@ -91,6 +103,26 @@ class Judge:
             or self._by_tiers(LAST_TIERS, side)
             or Decision(Action.ALLOW, default_origin(side.direction))
         )
+
+    def opinions(self, side: Side) -> list[Opinion]:
+        """Every rule that matches, in the order of evaluation, and not only the one that decides."""
+        found = [
+            Opinion(tier, rule.action, origin)
+            for tier in ORDER
+            for rule, origin in self._tier_rules(tier, side.subject, side.direction)
+            if self._rule_matches(rule, side)
+        ]
+        allowing = [Opinion(NETWORK_POLICY, Action.ALLOW, origin) for origin in self._network_rules(side)]
+        if not allowing and (decision := self._by_network_policies(side)) is not None:
+            allowing = [Opinion(NETWORK_POLICY, *decision)]
+        return sorted(found + allowing, key=lambda opinion: ORDER.index(opinion.tier))
+
+    def applying(self, side: Side) -> dict[str, int]:
+        """How many rules of each tier are for this end of a packet, whether they match it or not."""
+        counts = {tier: len(self._tier_rules(tier, side.subject, side.direction)) for tier in ORDER}
+        isolating = self._isolating_policies(side.subject, side.direction)
+        counts[NETWORK_POLICY] = sum(len(_rules_of(policy, side.direction)) for policy in isolating)
+        return counts
 
     def _by_tiers(self, tiers: tuple[str, ...], side: Side) -> Decision | None:
         for tier in tiers:
@@ -121,12 +153,16 @@ class Judge:
         isolating = self._isolating_policies(side.subject, side.direction)
         if not isolating:
             return None
-        for policy in isolating:
-            rules = policy.ingress if side.direction is Direction.INGRESS else policy.egress
-            for index, rule in enumerate(rules):
-                if self._network_rule_matches(rule, policy, side):
-                    return Decision(Action.ALLOW, rule_origin(side.direction, NETWORK_POLICY, _key(policy), index))
+        for origin in self._network_rules(side):
+            return Decision(Action.ALLOW, origin)
         return Decision(Action.DENY, isolation_origin(side.direction, tuple(_key(policy) for policy in isolating)))
+
+    def _network_rules(self, side: Side) -> Iterator[str]:
+        """The NetworkPolicy rules that allow a packet, in the order in which they are named."""
+        for policy in self._isolating_policies(side.subject, side.direction):
+            for index, rule in enumerate(_rules_of(policy, side.direction)):
+                if self._network_rule_matches(rule, policy, side):
+                    yield rule_origin(side.direction, NETWORK_POLICY, _key(policy), index)
 
     def _network_rule_matches(self, rule: NetworkPolicyRule, policy: NetworkPolicy, side: Side) -> bool:
         return (
@@ -180,6 +216,10 @@ class Judge:
 
 def _ports_match(ports: tuple[PortRange, ...], side: Side) -> bool:
     return not ports or any(port_matches(port, side.protocol, side.port, side.destination) for port in ports)
+
+
+def _rules_of(policy: NetworkPolicy, direction: Direction) -> tuple[NetworkPolicyRule, ...]:
+    return policy.ingress if direction is Direction.INGRESS else policy.egress
 
 
 def _key(policy: NetworkPolicy) -> str:

@@ -108,6 +108,12 @@ def _both(egress: tuple[Disposition, str], ingress: Callable[[], tuple[Dispositi
 
 def _meets(compiled: CompiledPolicy, rule: CompiledRule, packet: Packet, direction: Direction) -> bool:
     workload, address = packet.peer(direction)
+    if rule.family not in (0, ip_address(address).version):
+        return False
+    if rule.not_group is not None and workload in compiled.groups[rule.not_group]:
+        return False
+    if any(ip_address(address) in ip_network(prefix) for prefix in rule.not_blocks):
+        return False
     if rule.group is not None and workload not in compiled.groups[rule.group]:
         return False
     if rule.block is not None and not _inside(rule.block.cidr, rule.block.excepts, address):
@@ -120,11 +126,15 @@ def _passes(firewall: Firewall, rule: FirewallRule, packet: Packet, direction: D
     family = 6 if ":" in address else 4
     if rule.family not in (0, family):
         return False
-    if rule.set:
-        (found,) = [s for s in firewall.sets if s.name == rule.set]
-        assert found.family == rule.family
-        if (zone, address) not in found.elements:
-            return False
+    for name, wanted in ((rule.set, True), (rule.not_set, False)):
+        if name:
+            (found,) = [s for s in firewall.sets if s.name == name]
+            assert found.family == rule.family
+            if ((zone, address) in found.elements) is not wanted:
+                return False
+    assert all(ip_network(prefix).version == rule.family for prefix in rule.not_blocks)
+    if any(ip_address(address) in ip_network(prefix) for prefix in rule.not_blocks):
+        return False
     if rule.block and not _inside(rule.block, rule.excepts, address):
         return False
     assert rule.family or rule.protocol is not Protocol.ICMP, "echo is another protocol in each family"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sdn.model import Application, IPBlock, NetworkPolicy, Placed, Placement, Policy, Protocol, Selector
+from sdn.kernel.ruleset import rule_text
+from sdn.model import Application, IPBlock, NetworkPolicy, Peer, Placed, Placement, Policy, Protocol, Selector
 from sdn.plan.allocate import allocate
 from sdn.plan.firewall import FirewallPlanner, host_firewall
 from sdn.plan.state import AddressSet, Firewall, FirewallRule
@@ -130,6 +131,59 @@ class TestFamilies:
         first = rules_of(firewall(2, written))[0]
         assert (first.block, first.excepts) == ("10.0.0.0/8", ("10.1.0.0/16",))
         assert (first.protocol, first.ports) == (Protocol.TCP, ((80, 90),))
+
+
+class TestTurnedRound:
+    """Everybody but somebody, and rules of one family."""
+
+    @pytest.mark.parametrize(
+        ("peers", "lines"),
+        [
+            pytest.param((A,), [(4, True, ()), (6, True, ())], id="a-group"),
+            pytest.param((C,), [(4, True, ()), (6, False, ())], id="no-ipv6-member-no-condition-on-ipv6"),
+            pytest.param((Selector(name="nobody"),), [(0, False, ())], id="nobody-is-no-condition"),
+            pytest.param((IPBlock("10.0.0.0/8"),), [(4, False, ("10.0.0.0/8",)), (6, False, ())], id="block"),
+            pytest.param(
+                (C, IPBlock("fd00::/8", ("fd00::/9",))),
+                [(4, True, ()), (6, False, ("fd80::/9",))],
+                id="each-family-its-own",
+            ),
+            pytest.param((IPBlock("0.0.0.0/0"),), [(6, False, ())], id="all-of-ipv4-leaves-ipv6"),
+            pytest.param((IPBlock("0.0.0.0/0"), IPBlock("::/0")), [], id="all-of-both-leaves-nothing"),
+            pytest.param((C, ECHO), [(4, True, ()), (6, False, ())], id="echo"),
+        ],
+    )
+    def test_rules(self, peers: tuple[object, ...], lines: list[tuple[int, bool, tuple[str, ...]]]) -> None:
+        written = msgspec.structs.replace(act("deny", INGRESS, *peers), peers_excluded=True)  # type: ignore[arg-type]
+        found = firewall(2, tier("application/p", written))
+        assert [(r.family, bool(r.not_set), r.not_blocks) for r in rules_of(found)] == lines
+        assert {r.not_set for r in rules_of(found)} - {""} == {s.name for s in found.sets}
+
+    @pytest.mark.parametrize("family", [4, 6])
+    def test_own_addresses_of_one_family(self, family: int) -> None:
+        own = Peer(ip_block=IPBlock("10.1.0.0/24" if family == 4 else "fd00:1::/64"))
+        rules = (
+            msgspec.structs.replace(act("deny", INGRESS, *peers), own=(own,))
+            for peers in ((), (A,), (ECHO,), (IPBlock("203.0.113.0/24"), IPBlock("2001:db8::/32")))
+        )
+        found = rules_of(firewall(1, tier("application/p", *rules)))
+        assert [r.family for r in found] == [family] * 4
+
+    def test_text(self) -> None:
+        peers = (A, IPBlock("10.9.0.0/24"), IPBlock("10.8.0.0/24"), tcp(80))
+        written = msgspec.structs.replace(act("deny", EGRESS, *peers), peers_excluded=True)
+        first, second = rules_of(firewall(2, tier("application/p", written)))
+        tail = """tcp dport { 80 } counter log group 7 prefix "egress application p[0]" drop"""
+        assert rule_text(first).startswith(
+            f"ct zone . ip daddr != @{first.not_set} ip daddr != {{ 10.8.0.0/24, 10.9.0.0/24 }} {tail}"
+        )
+        assert rule_text(second).startswith(f"ct zone . ip6 daddr != @{second.not_set} {tail}")
+
+    def test_elsewhere_than_the_excluded(self) -> None:
+        """C lives in a zone that host-3 has nothing of: nobody there is excluded."""
+        written = msgspec.structs.replace(act("deny", INGRESS, C), peers_excluded=True)
+        found = firewall(3, tier("application/p", written))
+        assert [(r.family, r.not_set) for r in rules_of(found)] == [(0, "")]
 
 
 class TestZones:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sdn.model import IPBlock, PortRange, Protocol
 from sdn.policy.compiler_blocks import Blocks
-from sdn.policy.compiler_rules import Ranges, merge, port_matches
+from sdn.policy.compiler_ranges import Ranges, merge
+from sdn.policy.compiler_rules import port_matches
 from worlds_build import ECHO, tcp, udp
 
 TCP, UDP, ICMP = Protocol.TCP, Protocol.UDP, Protocol.ICMP

@@ -254,7 +254,12 @@ def _peer(rule: FirewallRule, side: str) -> Iterator[str]:
         yield f"{ip} {side} {rule.block}"
         if rule.excepts:
             yield f"{ip} {side} != {{ {', '.join(rule.excepts)} }}"
-    if rule.family and not rule.set and not rule.block:
+    # A set lookup that is turned round holds for every address that is not an element, whoever has it.
+    if rule.not_set:
+        yield f"ct zone . {ip} {side} != @{rule.not_set}"
+    if rule.not_blocks:
+        yield f"{ip} {side} != {{ {', '.join(rule.not_blocks)} }}"
+    if rule.family and not (rule.set or rule.block or rule.not_set or rule.not_blocks):
         yield f"meta nfproto ipv{rule.family}"
 
 

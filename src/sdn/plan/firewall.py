@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
-from sdn.model import Endpoint, Placed, Protocol, default_origin
+from sdn.model import Endpoint, IPBlock, Placed, Protocol, default_origin
 from sdn.plan.state import AddressSet, Chain, Dispatch, Firewall, FirewallRule, ProfileChain
 from sdn.policy.compiled import CompiledPolicy, CompiledRule, TierRules
 from sdn.policy.groups import digest
 
 Zones = frozenset[int]
 FAMILIES = (4, 6)
+WHOLE = {4: "0.0.0.0/0", 6: "::/0"}
+ANY_BLOCK = IPBlock("")
 
 
 def host_firewall(placed: Placed, compiled: CompiledPolicy, host: str) -> Firewall:
@@ -65,7 +67,7 @@ class FirewallPlanner:
     def _chain(self, tier: TierRules, zones: Zones) -> Chain | None:
         """The tier as nft sees it, named by its content; None if no rule of it can match on this Host."""
         if id(tier) not in self._group_names:
-            self._group_names[id(tier)] = tuple({rule.group for rule in tier.rules if rule.group is not None})
+            self._group_names[id(tier)] = tuple({name for rule in tier.rules for name in _groups_of(rule)})
         seen = zones & self._groups.zones(self._group_names[id(tier)])
         key = (id(tier), seen)
         if key not in self._chains:
@@ -74,30 +76,45 @@ class FirewallPlanner:
             self._chains[key] = Chain(f"t_{digest(msgspec.msgpack.encode(rules))}", rules) if rules else None
         return self._chains[key]
 
-    def _lines(self, rule: CompiledRule, zones: Zones) -> Iterator[FirewallRule]:
-        """One nft rule, or one per family where the match has one; a family without members matches nobody: no rule."""
-        line = FirewallRule(rule.origin, rule.action, protocol=rule.protocol, ports=rule.ports)
-        families: tuple[int, ...] = FAMILIES
-        if rule.block is not None:
-            families = (6,) if ":" in rule.block.cidr else (4,)
-            line = msgspec.structs.replace(line, block=rule.block.cidr, excepts=rule.block.excepts)
-        if rule.group is not None:
-            for family in families:
-                if self._groups.has(rule.group, family, zones):
-                    yield msgspec.structs.replace(line, family=family, set=_set_name(rule.group, family))
-        elif rule.block is not None:
-            yield msgspec.structs.replace(line, family=families[0])
-        elif rule.protocol is Protocol.ICMP:  # echo is another protocol in each family
-            for family in FAMILIES:
-                yield msgspec.structs.replace(line, family=family)
-        else:
-            yield line
+    def _lines(self, rule: CompiledRule, zones: Zones) -> list[FirewallRule]:
+        """One nft rule, or one per family; a family without members matches nobody: no rule."""
+        lines = [line for family in FAMILIES if (line := self._line(rule, family, zones)) is not None]
+        if len(lines) == len(FAMILIES) and rule.protocol is not Protocol.ICMP and not any(map(_speaks, lines)):
+            # Echo is another protocol in each family; all else that says nothing of addresses is the same.
+            return [msgspec.structs.replace(lines[0], family=0)]
+        return lines
+
+    def _line(self, rule: CompiledRule, family: int, zones: Zones) -> FirewallRule | None:
+        """The rule for packets of one family, None if none can match."""
+        block = rule.block or ANY_BLOCK
+        blocks = tuple(prefix for prefix in rule.not_blocks if _family(prefix) == family)
+        if rule.family not in {0, family} or WHOLE[family] in blocks:
+            return None
+        if rule.block is not None and _family(block.cidr) != family:
+            return None
+        if rule.group is not None and not self._groups.has(rule.group, family, zones):
+            return None
+        spared = rule.not_group if rule.not_group and self._groups.has(rule.not_group, family, zones) else None
+        return FirewallRule(
+            rule.origin,
+            rule.action,
+            family,
+            set=_set_name(rule.group, family),
+            block=block.cidr,
+            excepts=block.excepts,
+            protocol=rule.protocol,
+            ports=rule.ports,
+            not_set=_set_name(spared, family),
+            not_blocks=blocks,
+        )
 
     def _sets(self, chains: Iterable[Chain], zones: Zones) -> tuple[AddressSet, ...]:
         named: set[tuple[str, int]] = set()
         for chain in chains:
             if chain.name not in self._set_names:
-                self._set_names[chain.name] = {(rule.set, rule.family) for rule in chain.rules if rule.set}
+                self._set_names[chain.name] = {
+                    (name, rule.family) for rule in chain.rules for name in (rule.set, rule.not_set) if name
+                }
             named |= self._set_names[chain.name]
         return tuple(self._groups.address_set(name, family, zones) for name, family in sorted(named))
 
@@ -112,8 +129,21 @@ class FirewallPlanner:
         )
 
 
-def _set_name(group: str, family: int) -> str:
-    return f"g_{group}{family}"
+def _set_name(group: str | None, family: int) -> str:
+    return f"g_{group}{family}" if group is not None else ""
+
+
+def _groups_of(rule: CompiledRule) -> Iterator[str]:
+    yield from (name for name in (rule.group, rule.not_group) if name is not None)
+
+
+def _speaks(line: FirewallRule) -> bool:
+    """Whether the rule says anything of addresses."""
+    return bool(line.set or line.block or line.not_set or line.not_blocks)
+
+
+def _family(prefix: str) -> int:
+    return 6 if ":" in prefix else 4
 
 
 class _Addresses(Struct, frozen=True):

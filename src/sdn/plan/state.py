@@ -147,9 +147,10 @@ class Interface(Struct, frozen=True, order=True):
 class FirewallRule(Struct, frozen=True):
     """One nft rule. `set` names an address set (of one family each, suffix `4` or `6` added by family) or is empty.
 
-    With both a set and a block both must match. `family` 0: both (only with neither set nor block). `block`/`excepts`
-    are prefixes of `family`. `protocol` None: any; ICMP is echo request of the rule's family. `action` pass returns to
-    the chain above.
+    With both a set and a block both must match. `not_set` and `not_blocks` are whom it does not mean: an address that
+    is in neither matches, also one that nobody has. `family` 0: both (only without any of these). `block`, `excepts`
+    and `not_blocks` are prefixes of `family`. `protocol` None: any; ICMP is echo request of the rule's family. `action`
+    pass returns to the chain above.
     """
 
     origin: str
@@ -160,6 +161,8 @@ class FirewallRule(Struct, frozen=True):
     excepts: tuple[str, ...] = ()
     protocol: Protocol | None = None
     ports: tuple[tuple[int, int], ...] = ()
+    not_set: str = ""
+    not_blocks: tuple[str, ...] = ()
 
 
 class Chain(Struct, frozen=True):

@@ -149,6 +149,10 @@ class NodeIndex:
             return False
         if rule.set and (zone, peer) not in self._sets[rule.set]:
             return False
+        if rule.not_set and (zone, peer) in self._sets[rule.not_set]:
+            return False
+        if rule.not_blocks and _in_any(rule.not_blocks, peer):
+            return False
         return not rule.block or _in_block(rule, peer)
 
     def local_port(self, workload: str) -> Port | None:
@@ -161,7 +165,13 @@ def _in_block(rule: FirewallRule, peer: str) -> bool:
     _, first, last = span(rule.block)
     if not first <= value <= last:
         return False
-    return not any(low <= value <= high for _, low, high in map(span, rule.excepts))
+    return not _in_any(rule.excepts, peer)
+
+
+def _in_any(prefixes: tuple[str, ...], address: str) -> bool:
+    """Whether one of the prefixes, all of the address's family, holds it."""
+    value = number(address)
+    return any(low <= value <= high for _, low, high in map(span, prefixes))
 
 
 UNKNOWN_ENDPOINT = (Disposition.DENY, UNKNOWN)

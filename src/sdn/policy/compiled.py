@@ -11,11 +11,12 @@ from msgspec import Struct
 from sdn.model import Action, Direction, IPBlock, Protocol
 
 
-class CompiledRule(Struct, frozen=True):
+class CompiledRule(Struct, frozen=True, gc=False):
     """One line of a profile. Several lines may carry the same origin (one written rule that needs several matches).
 
     `group` is the id of a group, `block` a block of addresses; a line with both means the members in the block. Both
-    None: any peer.
+    None: any peer. `not_group` and `not_blocks` (prefixes of both families) are peers that it does not mean: it matches
+    an address that is in neither, also one that nobody has. `family` 4 or 6: packets of that family alone; 0: of both.
     `protocol` None: every protocol (and `ports` is empty). `ports` are inclusive ranges, sorted, disjoint; empty: all.
     """
 
@@ -25,17 +26,20 @@ class CompiledRule(Struct, frozen=True):
     block: IPBlock | None = None
     protocol: Protocol | None = None
     ports: tuple[tuple[int, int], ...] = ()
+    not_group: str | None = None
+    not_blocks: tuple[str, ...] = ()
+    family: int = 0
 
 
-class TierRules(Struct, frozen=True):
+class TierRules(Struct, frozen=True, gc=False):
     """First match decides; `pass`, or no match without a `default`, goes on to the next tier of the profile."""
 
     tier: str
     rules: tuple[CompiledRule, ...]
-    default: CompiledRule | None = None  # NetworkPolicy's isolation
+    default: CompiledRule | None = None  # NetworkPolicy's isolation: what it selects never meets the last tiers
 
 
-class Profile(Struct, frozen=True):
+class Profile(Struct, frozen=True, gc=False):
     """All tiers of one direction in order; when none decides, `default_origin(direction)` allows."""
 
     id: str

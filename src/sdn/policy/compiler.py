@@ -14,8 +14,9 @@ from msgspec import Struct
 from sdn.model import Action, Direction, Placed, PortRange, Protocol, isolation_origin
 from sdn.policy.compiled import CompiledPolicy, CompiledRule, Profile, TierRules
 from sdn.policy.compiler_blocks import Blocks
-from sdn.policy.compiler_classes import NamedPort, Universe, WorkloadClass
+from sdn.policy.compiler_classes import Universe
 from sdn.policy.compiler_rules import compile_rule
+from sdn.policy.compiler_vocabulary import NamedPort, WorkloadClass
 from sdn.policy.compiler_written import Layer, Scope, WrittenPolicy, layers
 from sdn.policy.groups import Groups, digest
 from sdn.policy.selector import positions_of

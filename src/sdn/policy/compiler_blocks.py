@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from ipaddress import (
     IPv4Address,
@@ -13,9 +13,11 @@ from ipaddress import (
     collapse_addresses,
     ip_address,
     ip_network,
+    summarize_address_range,
 )
 
 from sdn.model import IPBlock
+from sdn.policy.compiler_ranges import merge, without
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -27,6 +29,7 @@ class Blocks:
     def __init__(self, addresses: Iterable[str]) -> None:
         self._written = addresses
         self._known: dict[tuple[IPBlock, bool], IPBlock | None] = {}
+        self._united: dict[frozenset[IPBlock], tuple[str, ...]] = {}
 
     def normal(self, block: IPBlock, spare_workloads: bool) -> IPBlock | None:
         """The same block with its excepts merged and sorted; None if they leave nothing of it.
@@ -37,6 +40,13 @@ class Blocks:
         if key not in self._known:
             self._known[key] = self._normal(block, spare_workloads)
         return self._known[key]
+
+    def union(self, blocks: Iterable[IPBlock]) -> tuple[str, ...]:
+        """All addresses of the blocks as the fewest prefixes, IPv4 before IPv6."""
+        key = frozenset(blocks)
+        if key not in self._united:
+            self._united[key] = (*_prefixes(key, IPv4Address), *_prefixes(key, IPv6Address))
+        return self._united[key]
 
     def _normal(self, block: IPBlock, spare_workloads: bool) -> IPBlock | None:
         cidr = ip_network(block.cidr, strict=False)
@@ -60,6 +70,23 @@ class Blocks:
         known = self._addresses[cidr.version]
         first = bisect_left(known, int(cidr.network_address), key=int)
         return known[first : bisect_right(known, int(cidr.broadcast_address), key=int)]
+
+
+def _prefixes(blocks: Iterable[IPBlock], address: type[IPv4Address] | type[IPv6Address]) -> Iterator[str]:
+    """The addresses of one family in the blocks."""
+    version = 4 if address is IPv4Address else 6
+    ranges: list[tuple[int, int]] = []
+    for block in blocks:
+        cidr = ip_network(block.cidr, strict=False)
+        if cidr.version == version:
+            holes = [_ends(hole) for text in block.excepts if (hole := _inside(text, cidr)) is not None]
+            ranges += without([_ends(cidr)], merge(holes))
+    for first, last in merge(ranges):
+        yield from map(str, summarize_address_range(address(first), address(last)))
+
+
+def _ends(network: Network) -> tuple[int, int]:
+    return int(network.network_address), int(network.broadcast_address)
 
 
 def _inside(text: str, cidr: Network) -> Network | None:

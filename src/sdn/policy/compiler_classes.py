@@ -1,24 +1,21 @@
-"""Workloads in classes that no selector can tell apart: what the compiler works on instead of workloads.
-
-Only what some policy asks about makes a class, so pods that differ in a hash label, or in nothing, are one.
-"""
+"""Workloads in classes that no selector can tell apart: what the compiler works on instead of workloads."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
-from fnmatch import translate
+from functools import cached_property
 
 from msgspec import Struct
 
-from sdn.model import Kind, LabelSelector, Model, Placed, PortRange, Protocol, Selector, Workload
+from sdn.model import AllOf, AnyOf, Expression, InGroup, IPBlock, Kind, LabelSelector, Peer, Placed, Selector, Where
+from sdn.policy.compiler_vocabulary import GroupBook, NamedPort, Vocabulary, WorkloadClass
 from sdn.policy.selector import LabelIndex, mask_of, positions_of
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 
 
-class PodSelector(Struct, frozen=True):
+class PodSelector(Struct, frozen=True, gc=False):
     """A NetworkPolicy's peer, made absolute: Pods of `namespace`, or of all that `namespaces` matches."""
 
     namespace: str
@@ -26,116 +23,84 @@ class PodSelector(Struct, frozen=True):
     namespaces: LabelSelector | None = None
 
 
-Part = Selector | PodSelector
+class MembersOf(Struct, frozen=True, gc=False):
+    """The members of a Group, by its name: what it holds may change, and rules about it stay."""
+
+    group: str
+
+
+Part = Selector | PodSelector | MembersOf
 """What a rule may unite into one group."""
-
-NamedPort = tuple[Protocol, str]
-
-
-class WorkloadClass(Struct, frozen=True, order=True):
-    """Everything about a workload that a policy of this model can see; `namespace` first, so each is one bit range.
-
-    `labels` holds only keys that some selector names, `patterns` the name patterns that match, `ports` the numbers
-    behind port names that some policy uses.
-    """
-
-    namespace: str
-    application: str
-    segment: str
-    kind: Kind
-    labels: tuple[tuple[str, str], ...]
-    patterns: tuple[str, ...]
-    ports: tuple[tuple[Protocol, str, int], ...]
-
-
-class Vocabulary:
-    """What the policies of a model ask about: label keys, name patterns and named ports; all else is left out."""
-
-    def __init__(self, model: Model) -> None:
-        self.keys: set[str] = set()
-        self.patterns: set[str] = set()
-        self.ports: set[NamedPort] = set()
-        for network_policy in model.network_policies:
-            self._labels(network_policy.pods)
-            for written in (*network_policy.ingress, *network_policy.egress):
-                self._ports(written.ports)
-                for pod_peer in written.peers:
-                    self._labels(pod_peer.pods)
-        for policy in model.policies:
-            for selector in policy.applies_to:
-                self._selector(selector)
-            for rule in policy.rules:
-                self._ports(rule.ports)
-                for peer in rule.peers:
-                    self._selector(peer.selector)
-        self._literal = {pattern for pattern in self.patterns if not set(pattern) & set("*?[")}
-        self._matchers = [(p, re.compile(translate(p)).match) for p in sorted(self.patterns - self._literal)]
-
-    def classify(self, workload: Workload) -> WorkloadClass:
-        """The class of a workload: equal for workloads that no policy can tell apart."""
-        patterns = [pattern for pattern, match in self._matchers if match(workload.name)]
-        if workload.name in self._literal:
-            patterns.append(workload.name)
-        return WorkloadClass(
-            workload.namespace,
-            workload.application,
-            workload.segment,
-            workload.kind,
-            tuple(sorted((k, v) for k, v in workload.labels.items() if k in self.keys)),
-            tuple(patterns),
-            tuple(
-                sorted({(p.protocol, p.name, p.number) for p in workload.ports if (p.protocol, p.name) in self.ports})
-            ),
-        )
-
-    def _labels(self, selector: LabelSelector | None) -> None:
-        if selector is not None:
-            self.keys.update(key for key, _ in selector.labels)
-            self.keys.update(requirement.key for requirement in selector.expressions)
-
-    def _selector(self, selector: Selector | None) -> None:
-        if selector is not None:
-            self._labels(selector.labels)
-            if selector.name:
-                self.patterns.add(selector.name)
-
-    def _ports(self, ports: Iterable[PortRange]) -> None:
-        self.ports.update((port.protocol, port.port) for port in ports if isinstance(port.port, str))
 
 
 class Universe:
     """All workloads with an endpoint, by class. Masks are over `classes`; bit i is `classes[i]`."""
 
     def __init__(self, placed: Placed) -> None:
-        members: dict[WorkloadClass, list[str]] = defaultdict(list)
-        vocabulary = Vocabulary(placed.model)
+        self.book = GroupBook(placed.model.groups)
+        self._vocabulary = Vocabulary(placed.model, self.book)
+        found: dict[WorkloadClass, list[str]] = {}
         for workload in placed.model.workloads:
-            if workload.key in placed.endpoints:
-                members[vocabulary.classify(workload)].append(workload.key)
-        self.classes = sorted(members)
-        self.members = [sorted(members[found]) for found in self.classes]
-        labels = {space.name: {NAME_LABEL: space.name, **space.labels} for space in placed.model.namespaces}
-        self._labels = LabelIndex([dict(found.labels) for found in self.classes])
-        self._facts = LabelIndex([_facts(found) for found in self.classes])
-        self._spaces = LabelIndex([labels.get(c.namespace, {NAME_LABEL: c.namespace}) for c in self.classes])
-        self.all = self._facts.all
-        self._pods = self._facts.having("kind", (Kind.POD,))
+            key = workload.key
+            endpoint = placed.endpoints.get(key)
+            if endpoint is not None:
+                found.setdefault(self._vocabulary.classify(workload, endpoint), []).append(key)
+        self.classes = sorted(found)
+        self.members = [sorted(found[one]) for one in self.classes]
+        self.all = (1 << len(self.classes)) - 1
+        self._namespaces = placed.model.namespaces
         self._ranges = self._namespace_ranges()
         self._own: dict[str, tuple[LabelIndex, int]] = {}
-        self._numbers: dict[NamedPort, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         self._by_number: dict[NamedPort, dict[int, int]] = {}
-        for position, found in enumerate(self.classes):
-            for protocol, name, number in found.ports:
-                self._numbers[protocol, name][number].append(position)
+        self._groups: dict[str, int] = {}
+        self._selected: dict[Selector, int] = {}
+        self._subjects: dict[tuple[tuple[Peer, ...], bool], tuple[int, int]] = {}
+        self.excluded = self.select_any(placed.model.exclusions)
 
     def select(self, part: Part) -> int:
-        """The classes that a selector of ours or a NetworkPolicy's peer matches."""
+        """The classes that a selector of ours, a Group or a NetworkPolicy's peer holds."""
         if isinstance(part, Selector):
             return self._select(part)
+        if isinstance(part, MembersOf):
+            return self.group(part.group)
         if part.namespaces is None:
             start, mask = self.pods(part.namespace, part.pods)
             return mask << start
         return self._pods & self._spaces.match(part.namespaces) & self._labels.match(part.pods)
+
+    def select_any(self, selectors: Iterable[Selector]) -> int:
+        """The classes that at least one of the selectors matches."""
+        found = 0
+        for selector in selectors:
+            found |= self._select(selector)
+        return found
+
+    def group(self, name: str) -> int:
+        """The members of a Group and of the Groups within it."""
+        if name not in self._groups:
+            group = self.book.get(name)
+            found = self._expression(group.members) if group.members is not None else 0
+            for inner in group.within:
+                found |= self.group(inner)
+            self._groups[name] = found
+        return self._groups[name]
+
+    def subjects(self, own: tuple[Peer, ...], excluded: bool) -> tuple[int, int]:
+        """Whom a rule is for by its own side: the classes for packets of IPv4, and those for IPv6."""
+        if not own:
+            return self.all, self.all
+        key = (own, excluded)
+        if key not in self._subjects:
+            members = self.select_any(peer.selector for peer in own if peer.selector is not None)
+            for peer in own:
+                members |= self.group(peer.group) if peer.group else 0
+            by_family = {4: members, 6: members}
+            for block in self.book.of_peers(own):
+                family, mask = self._within(block)
+                by_family[family] |= mask
+            four, six = by_family[4], by_family[6]
+            self._subjects[key] = (self.all & ~four, self.all & ~six) if excluded else (four, six)
+        return self._subjects[key]
 
     def pods(self, namespace: str, selector: LabelSelector) -> tuple[int, int]:
         """Pods of one namespace as (first class, mask from there): small numbers, however many namespaces there are."""
@@ -159,40 +124,115 @@ class Universe:
         return tuple(sorted(key for position in positions_of(mask) for key in self.members[position]))
 
     def _select(self, selector: Selector) -> int:
+        if selector not in self._selected:
+            self._selected[selector] = self._matching(selector)
+        return self._selected[selector]
+
+    def _matching(self, selector: Selector) -> int:
         found = self.all
-        for key, values in _alternatives(selector):
+        for key, values in self._alternatives(selector):
             found &= self._facts.having(key, values)
+        if selector.groups:
+            among = 0
+            for name in selector.groups:
+                among |= self.group(name)
+            found &= among
         if selector.namespace_labels is not None:
             found &= self._spaces.match(selector.namespace_labels)
         if selector.labels is not None and found:
             found &= self._labels.match(selector.labels)
         return found
 
+    def _expression(self, expression: Expression) -> int:
+        match expression:
+            case Where(selector):
+                return self._select(selector)
+            case InGroup(name):
+                return self.group(name)
+            case AllOf(parts):
+                found = self.all
+                for part in parts:
+                    found &= self._expression(part)
+                return found
+            case AnyOf(parts):
+                found = 0
+                for part in parts:
+                    found |= self._expression(part)
+                return found
+
+    def _alternatives(self, selector: Selector) -> list[tuple[str, tuple[str, ...]]]:
+        asked = [
+            ("namespace", selector.namespaces),
+            ("application", selector.applications),
+            ("segment", selector.segments),
+            ("kind", (selector.kind.value,) if selector.kind else ()),
+            (f"name {selector.name}", ("",) if selector.name else ()),
+            (f"list {self._vocabulary.lists.get(selector.keys)}", ("",) if selector.keys else ()),
+        ]
+        return [(key, values) for key, values in asked if values]
+
+    def _within(self, block: IPBlock) -> tuple[int, int]:
+        """(family, classes) of the workloads whose own address of that family is in the block."""
+        family, places = self._vocabulary.places.inside(block)
+        masks = self._places[family]
+        found = 0
+        for place in places & masks.keys():
+            found |= masks[place]
+        return family, found
+
     def _namespace_ranges(self) -> dict[str, tuple[int, int]]:
         ranges: dict[str, tuple[int, int]] = {}
-        for position, found in enumerate(self.classes):
-            start, _ = ranges.get(found.namespace, (position, position))
-            ranges[found.namespace] = start, position + 1
+        first = 0
+        for position, found in enumerate(self.classes, 1):
+            if position == len(self.classes) or self.classes[position].namespace != found.namespace:
+                ranges[found.namespace] = first, position
+                first = position
         return ranges
+
+    # What follows covers all classes at once; clusters whose policies stay inside their namespaces never need it.
+
+    @cached_property
+    def _labels(self) -> LabelIndex:
+        return LabelIndex([dict(found.labels) for found in self.classes])
+
+    @cached_property
+    def _facts(self) -> LabelIndex:
+        return LabelIndex([_facts(found) for found in self.classes])
+
+    @cached_property
+    def _spaces(self) -> LabelIndex:
+        labels = {space.name: {NAME_LABEL: space.name, **space.labels} for space in self._namespaces}
+        return LabelIndex([labels.get(c.namespace, {NAME_LABEL: c.namespace}) for c in self.classes])
+
+    @cached_property
+    def _pods(self) -> int:
+        return mask_of([position for position, found in enumerate(self.classes) if found.kind is Kind.POD])
+
+    @cached_property
+    def _numbers(self) -> dict[NamedPort, dict[int, list[int]]]:
+        found: dict[NamedPort, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for position, one in enumerate(self.classes):
+            for protocol, name, number in one.ports:
+                found[protocol, name][number].append(position)
+        return found
+
+    @cached_property
+    def _places(self) -> dict[int, dict[int, int]]:
+        """Family → place → the classes whose address is there."""
+        found: dict[int, dict[int, list[int]]] = {4: defaultdict(list), 6: defaultdict(list)}
+        for position, one in enumerate(self.classes):
+            for family, place in zip((4, 6), one.places, strict=True):
+                found[family][place].append(position)
+        return {family: {place: mask_of(p) for place, p in places.items()} for family, places in found.items()}
 
 
 def _facts(found: WorkloadClass) -> dict[str, str]:
-    """What is not a label, as labels; a pattern is a key of its own, for several may match one name."""
+    """What is not a label, as labels; a pattern or a list is a key of its own, for several may hold for one."""
     return {
         "namespace": found.namespace,
         "application": found.application,
         "segment": found.segment,
         "kind": found.kind,
         **{f"name {pattern}": "" for pattern in found.patterns},
+        **{f"list {number}": "" for number in found.lists},
     }
-
-
-def _alternatives(selector: Selector) -> list[tuple[str, tuple[str, ...]]]:
-    asked = [
-        ("namespace", selector.namespaces),
-        ("application", selector.applications),
-        ("segment", selector.segments),
-        ("kind", (selector.kind.value,) if selector.kind else ()),
-        (f"name {selector.name}", ("",) if selector.name else ()),
-    ]
-    return [(key, values) for key, values in asked if values]

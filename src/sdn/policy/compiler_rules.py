@@ -6,18 +6,18 @@ order in which peers and ports were written does not show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from sdn.model import Direction, IPBlock, PortRange, Protocol, Selector
 from sdn.policy.compiled import CompiledRule
-from sdn.policy.compiler_classes import NamedPort
+from sdn.policy.compiler_ranges import Ranges, merge
+from sdn.policy.compiler_vocabulary import NamedPort
 from sdn.policy.compiler_written import WrittenRule
 from sdn.policy.groups import Groups
 
-Ranges = tuple[tuple[int, int], ...]
-"""Inclusive, sorted, disjoint; empty: every port."""
-
 EVERYBODY = (Selector(),)
+EVERY_PORT: Mapping[Protocol | None, Ranges] = {None: ()}
 
 
 def compile_rule(rule: WrittenRule, groups: Groups, own: Mapping[NamedPort, Iterable[int]]) -> list[CompiledRule]:
@@ -27,12 +27,13 @@ def compile_rule(rule: WrittenRule, groups: Groups, own: Mapping[NamedPort, Iter
     numbers. For egress `own` is empty: the peers give them, so a group is split by number.
     """
     if not rule.ports:
-        return _lines(rule, groups, {None: ()})
-    matches, names = port_matches(rule.ports, own)
-    lines = _lines(rule, groups, matches)
-    if rule.direction is Direction.EGRESS:
-        lines += _named_lines(rule, groups, names)
-    return sorted(set(lines), key=_order)
+        lines = _lines(rule, groups, EVERY_PORT)
+    else:
+        matches, names = port_matches(rule.ports, own)
+        lines = _lines(rule, groups, matches)
+        if names and rule.direction is Direction.EGRESS:
+            lines += _named_lines(rule, groups, names)
+    return sorted(set(lines), key=_order) if len(lines) > 1 else lines
 
 
 def port_matches(
@@ -57,53 +58,64 @@ def port_matches(
     return matches, sorted(name for name in names if name[0] not in whole)
 
 
-def merge(ranges: Iterable[tuple[int, int]]) -> Ranges:
-    """Overlapping and adjacent ranges joined; one that ends before it starts holds no port."""
-    merged: list[tuple[int, int]] = []
-    for first, last in sorted(ranges):
-        if last < first:
-            continue
-        if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
-        else:
-            merged.append((first, last))
-    return tuple(merged)
+class _Peer(NamedTuple):
+    """What one line says about the other side, see `CompiledRule`."""
+
+    group: str | None = None
+    block: IPBlock | None = None
+    not_group: str | None = None
+    not_blocks: tuple[str, ...] = ()
 
 
 def _lines(rule: WrittenRule, groups: Groups, matches: Mapping[Protocol | None, Ranges]) -> list[CompiledRule]:
     """Every peer with every protocol."""
     if not matches:
         return []
-    peers: list[tuple[str | None, IPBlock | None]] = [(None, block) for block in rule.peers.blocks]
+    return [
+        _line(rule, peer, protocol, ranges) for peer in _peers(rule, groups) for protocol, ranges in matches.items()
+    ]
+
+
+def _peers(rule: WrittenRule, groups: Groups) -> Iterator[_Peer]:
+    """The alternatives; a group without members is none, and excludes nobody."""
     if rule.peers.anybody:
-        peers = [(None, None)]
+        yield _excluding(rule, groups)
     elif rule.peers.parts and (group := groups.union(rule.peers.parts)) is not None:
-        peers.append((group, None))
-    return sorted(
-        {
-            CompiledRule(rule.origin, rule.action, group, block, protocol, ranges)
-            for group, block in peers
-            for protocol, ranges in matches.items()
-        },
-        key=_order,
-    )
+        yield _Peer(group)
+    for block in rule.peers.blocks:
+        if _fits(rule, block):
+            yield _Peer(block=block)
 
 
-def _named_lines(rule: WrittenRule, groups: Groups, names: Iterable[NamedPort]) -> list[CompiledRule]:
+def _named_lines(rule: WrittenRule, groups: Groups, names: Iterable[NamedPort]) -> Iterator[CompiledRule]:
     """Named ports of egress: the peers that give the name, by number.
 
     Of "anybody" and of a block those are workloads only: nobody else gives names to ports.
     """
-    parts = EVERYBODY if rule.peers.anybody else rule.peers.parts
-    peers = [(parts, None)] if parts else []
-    return [
-        CompiledRule(rule.origin, rule.action, group, block, name[0], ((number, number),))
-        for among, block in [*peers, *((EVERYBODY, block) for block in rule.peers.blocks)]
-        for name in names
-        for number, group in groups.by_port(among, name)
-    ]
+    among = [(EVERYBODY, _excluding(rule, groups))] if rule.peers.anybody else [(rule.peers.parts, _Peer())]
+    among += [(EVERYBODY, _Peer(block=block)) for block in rule.peers.blocks if _fits(rule, block)]
+    for parts, peer in among:
+        for name in names if parts else ():
+            for number, group in groups.by_port(parts, name):
+                yield _line(rule, peer._replace(group=group), name[0], ((number, number),))
+
+
+def _excluding(rule: WrittenRule, groups: Groups) -> _Peer:
+    """Anybody, but not those whom the rule excludes."""
+    excluded = groups.union(rule.peers.but) if rule.peers.but else None
+    return _Peer(not_group=excluded, not_blocks=rule.peers.but_blocks)
+
+
+def _fits(rule: WrittenRule, block: IPBlock) -> bool:
+    """Whether a packet of the rule's family can come from the block."""
+    return rule.family in {0, 6 if ":" in block.cidr else 4}
+
+
+def _line(rule: WrittenRule, peer: _Peer, protocol: Protocol | None, ranges: Ranges) -> CompiledRule:
+    return CompiledRule(rule.origin, rule.action, peer.group, peer.block, protocol, ranges, *peer[2:], rule.family)
 
 
 def _order(line: CompiledRule) -> tuple[str, str, tuple[str, ...], str, Ranges]:
+    """A total order of one rule's lines: they differ in nothing else."""
     block = line.block or IPBlock("")
     return line.group or "", block.cidr, block.excepts, line.protocol or "", line.ports

@@ -1,12 +1,14 @@
-"""NetworkPolicies and our own tiers in one form, in their order of evaluation; nothing is resolved yet."""
+"""NetworkPolicies and policies of tiers in one form, in their order of evaluation; no peer is resolved yet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from sdn.model import (
+    ADMIN,
+    LAST_TIERS,
     NETWORK_POLICY,
     TIERS,
     Action,
@@ -21,33 +23,48 @@ from sdn.model import (
     rule_origin,
 )
 from sdn.policy.compiler_blocks import Blocks
-from sdn.policy.compiler_classes import Part, Universe
+from sdn.policy.compiler_classes import MembersOf, Part, Universe
 from sdn.policy.groups import part_of
 
 Scope = tuple[int, int]
 """Classes of workloads as (first class, mask from there); see `Universe.pods`."""
 
+KUBERNETES = frozenset((ADMIN, *LAST_TIERS))
+"""Tiers that workloads on the exclusion list are subject to, too."""
 
-class Peers(Struct, frozen=True):
-    """Whom a rule talks about; `anybody` also means addresses that no workload has."""
+
+class Peers(Struct, frozen=True, gc=False):
+    """Whom a rule talks about: `anybody` (also addresses that no workload has), or parts, or blocks.
+
+    `but` are parts and `but_blocks` prefixes that are not meant; they only come with `anybody`.
+    """
 
     anybody: bool
     parts: tuple[Part, ...] = ()
     blocks: tuple[IPBlock, ...] = ()
+    but: tuple[Part, ...] = ()
+    but_blocks: tuple[str, ...] = ()
 
 
-class WrittenRule(Struct, frozen=True):
-    """What both kinds of rule have in common; `ports` empty is every port and protocol."""
+ANYBODY = Peers(anybody=True)
+
+
+class WrittenRule(Struct, frozen=True, gc=False):
+    """What all kinds of rule have in common; `ports` empty is every port and protocol, `family` 0 both families."""
 
     origin: str
     action: Action
     direction: Direction
     peers: Peers
     ports: tuple[PortRange, ...]
+    family: int = 0
 
 
-class WrittenPolicy(Struct, frozen=True):
-    """One policy: `rules` lacks the directions that it says nothing of, `isolates` names it if it denies by default."""
+class WrittenPolicy(Struct, frozen=True, gc=False):
+    """One policy: `rules` lacks the directions that it says nothing of, `isolates` names it if it denies by default.
+
+    A policy of a tier whose rules are for different workloads is several, in the order of its rules.
+    """
 
     scope: Scope
     rules: dict[Direction, tuple[WrittenRule, ...]]
@@ -62,66 +79,93 @@ class Layer(Struct, frozen=True):
 
 
 def layers(model: Model, universe: Universe, blocks: Blocks) -> list[Layer]:
-    """All tiers in their order: ours, then NetworkPolicy."""
+    """All tiers in their order, NetworkPolicy among them."""
     ordered = sorted(model.policies, key=lambda policy: (policy.priority, policy.name))
-    found = [
-        Layer(tier, tuple(_policy(policy, universe, blocks) for policy in ordered if policy.tier == tier))
-        for tier in TIERS
-    ]
+    reader = _TierReader(universe, blocks)
+    first, last = (
+        [Layer(tier, tuple(one for p in ordered if p.tier == tier for one in reader.policies(p))) for tier in tiers]
+        for tiers in (TIERS, LAST_TIERS)
+    )
     spare = not model.options.ipblock_matches_pods
     by_name = sorted(model.network_policies, key=lambda policy: (policy.namespace, policy.name))
     written = tuple(_network_policy(policy, universe, blocks, spare) for policy in by_name)
-    return [*found, Layer(NETWORK_POLICY, written)]
+    return [*first, Layer(NETWORK_POLICY, written), *last]
 
 
-def _policy(policy: Policy, universe: Universe, blocks: Blocks) -> WrittenPolicy:
-    mask = 0 if policy.applies_to else universe.all
-    for selector in policy.applies_to:
-        mask |= universe.select(selector)
-    rules: dict[Direction, tuple[WrittenRule, ...]] = {}
-    for index, rule in enumerate(policy.rules):
-        origin = rule_origin(rule.direction, policy.tier, policy.name, index)
-        written = WrittenRule(origin, rule.action, rule.direction, _peers(rule, blocks), rule.ports)
-        rules[rule.direction] = (*rules.get(rule.direction, ()), written)
-    return WrittenPolicy((0, mask), rules)
+class _TierReader:
+    """Policies of tiers: whom each rule is for, and whom it talks about."""
+
+    def __init__(self, universe: Universe, blocks: Blocks) -> None:
+        self._universe = universe
+        self._blocks = blocks
+
+    def policies(self, policy: Policy) -> Iterator[WrittenPolicy]:
+        """Rules that follow each other and are for the same workloads stay together."""
+        mask, rules = 0, list[WrittenRule]()
+        for found, rule in self._rules(policy):
+            if found != mask:
+                yield from _piece(mask, rules)
+                mask, rules = found, []
+            rules.append(rule)
+        yield from _piece(mask, rules)
+
+    def _rules(self, policy: Policy) -> Iterator[tuple[int, WrittenRule]]:
+        """Each rule with the classes that it is for; twice or thrice if its own side depends on the family."""
+        universe = self._universe
+        among = universe.all if policy.tier in KUBERNETES else universe.all & ~universe.excluded
+        for index, rule in enumerate(policy.rules):
+            if rule.nothing:
+                continue
+            applied = policy.applies_to or rule.applies_to
+            mask = among & universe.select_any(applied) if applied else among
+            four, six = (mask & own for own in universe.subjects(rule.own, rule.own_excluded))
+            origin = rule_origin(rule.direction, policy.tier, policy.name, rule.label or index)
+            peers = self._peers(rule)
+            for family, subjects in ((0, four & six), (4, four & ~six), (6, six & ~four)):
+                if subjects:
+                    yield subjects, WrittenRule(origin, rule.action, rule.direction, peers, rule.ports, family)
+
+    def _peers(self, rule: Rule) -> Peers:
+        if not rule.peers:
+            return ANYBODY
+        selectors = (peer.selector for peer in rule.peers if peer.selector is not None)
+        groups = (MembersOf(peer.group) for peer in rule.peers if peer.group)
+        parts: tuple[Part, ...] = (*selectors, *groups)
+        blocks = tuple(self._universe.book.of_peers(rule.peers))
+        if rule.peers_excluded:
+            return Peers(anybody=True, but=parts, but_blocks=self._blocks.union(blocks))
+        return Peers(anybody=False, parts=parts, blocks=_normal(blocks, self._blocks, spare=False))
 
 
-def _peers(rule: Rule, blocks: Blocks) -> Peers:
-    return Peers(
-        anybody=not rule.peers,
-        parts=tuple(peer.selector for peer in rule.peers if peer.selector is not None),
-        blocks=_normal((peer.ip_block for peer in rule.peers), blocks, spare=False),
-    )
+def _piece(mask: int, rules: list[WrittenRule]) -> Iterator[WrittenPolicy]:
+    if not rules:
+        return
+    by_direction: dict[Direction, list[WrittenRule]] = {}
+    for rule in rules:
+        by_direction.setdefault(rule.direction, []).append(rule)
+    yield WrittenPolicy((0, mask), {direction: tuple(found) for direction, found in by_direction.items()})
 
 
 def _network_policy(policy: NetworkPolicy, universe: Universe, blocks: Blocks, spare: bool) -> WrittenPolicy:
-    written = {Direction.INGRESS: policy.ingress, Direction.EGRESS: policy.egress}
     name = f"{policy.namespace}/{policy.name}"
-    rules = {
-        direction: tuple(
-            WrittenRule(
-                rule_origin(direction, NETWORK_POLICY, name, index),
-                Action.ALLOW,
-                direction,
-                _network_peers(rule, policy.namespace, blocks, spare),
-                rule.ports,
-            )
-            for index, rule in enumerate(written[direction])
-        )
-        for direction in policy.directions
-    }
+    rules: dict[Direction, tuple[WrittenRule, ...]] = {}
+    for direction in policy.directions:
+        found = []
+        for index, rule in enumerate(policy.ingress if direction is Direction.INGRESS else policy.egress):
+            origin = rule_origin(direction, NETWORK_POLICY, name, index)
+            peers = _network_peers(rule, policy.namespace, blocks, spare)
+            found.append(WrittenRule(origin, Action.ALLOW, direction, peers, rule.ports))
+        rules[direction] = tuple(found)
     return WrittenPolicy(universe.pods(policy.namespace, policy.pods), rules, name)
 
 
 def _network_peers(rule: NetworkPolicyRule, namespace: str, blocks: Blocks, spare: bool) -> Peers:
-    parts = (part_of(peer, namespace) for peer in rule.peers)
-    return Peers(
-        anybody=not rule.peers,
-        parts=tuple(part for part in parts if part is not None),
-        blocks=_normal((peer.ip_block for peer in rule.peers), blocks, spare),
-    )
+    if not rule.peers:
+        return ANYBODY
+    parts = [part for peer in rule.peers if (part := part_of(peer, namespace)) is not None]
+    found = [peer.ip_block for peer in rule.peers if peer.ip_block is not None]
+    return Peers(anybody=False, parts=tuple(parts), blocks=_normal(found, blocks, spare) if found else ())
 
 
-def _normal(written: Iterable[IPBlock | None], blocks: Blocks, spare: bool) -> tuple[IPBlock, ...]:
-    found: Sequence[IPBlock | None] = [blocks.normal(block, spare) for block in written if block is not None]
-    return tuple(block for block in found if block is not None)
+def _normal(written: Iterable[IPBlock], blocks: Blocks, spare: bool) -> tuple[IPBlock, ...]:
+    return tuple(block for one in written if (block := blocks.normal(one, spare)) is not None)

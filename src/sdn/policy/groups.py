@@ -12,7 +12,8 @@ from typing import TypeVar
 import msgspec
 
 from sdn.model import LabelSelector, NetworkPolicyPeer, Requirement
-from sdn.policy.compiler_classes import NamedPort, Part, PodSelector, Universe
+from sdn.policy.compiler_classes import MembersOf, Part, PodSelector, Universe
+from sdn.policy.compiler_vocabulary import NamedPort
 from sdn.policy.selector import positions_of
 
 FEW = 64
@@ -82,6 +83,8 @@ def canonical(part: Part) -> bytes:
     """The same bytes for every order in which the same selector may be written."""
     if isinstance(part, PodSelector):
         return msgspec.msgpack.encode((part.namespace, _sorted(part.pods), _sorted(part.namespaces)))
+    if isinstance(part, MembersOf):
+        return msgspec.msgpack.encode(part.group)
     return msgspec.msgpack.encode(
         msgspec.structs.replace(
             part,
@@ -90,6 +93,8 @@ def canonical(part: Part) -> bytes:
             namespaces=_set(part.namespaces),
             applications=_set(part.applications),
             segments=_set(part.segments),
+            keys=_set(part.keys),
+            groups=_set(part.groups),
         )
     )
 

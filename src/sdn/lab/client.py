@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -133,11 +133,7 @@ def up(
     """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays."""
     request = Build(model, tuple(str(path) for path in paths), tuple(warnings))
     with _start(name or model.name, request) as lab:
-        try:
-            return lab.built(progress)
-        except BaseException:
-            _gone(lab.pid)
-            raise
+        return lab.built(progress)
 
 
 @contextmanager
@@ -145,10 +141,8 @@ def temporary(model: Model) -> Iterator[Lab]:
     """A lab that ends with the block. `built` waits for it, so that other work can be done meanwhile."""
     request = Build(model, ephemeral=True)
     with _start(f"{model.name[:40]}.test-{os.getpid()}-{next(_serial)}", request) as lab:
-        try:
-            yield lab
-        finally:
-            _gone(lab.pid)
+        yield lab
+        _gone(lab.pid)
 
 
 def labs() -> list[Info]:
@@ -174,14 +168,18 @@ def connect(name: str | None = None) -> Lab:
 
 @contextmanager
 def _start(name: str, request: Build) -> Iterator[Lab]:
-    """A holder that has been asked to build; inside the block `built` may wait for it."""
+    """A holder that has been asked to build; inside the block `built` may wait for it. An error there ends it."""
     holder = sandbox.start(name, [sys.executable, "-P", "-m", "sdn.lab.holder", name])
     lab = Lab(name, holder.pid)
     try:
         with _connect(name) as connection:
             lab.building = (connection, holder)
-            send(connection, request)
+            with suppress(OSError):  # it has died already: `built` says why
+                send(connection, request)
             yield lab
+    except BaseException:
+        _gone(lab.pid)
+        raise
     finally:
         lab.building = None
         holder.close()

@@ -47,6 +47,9 @@ from sdn.probe.engine import Engine
 
 Say = Callable[[str], None]
 
+PATIENCE = 30.0
+"""Seconds until a holder that nobody has asked to build anything ends; its client asks at once."""
+
 _FOREIGN = "this lab was started by another version of sdn and does not know the request; end it and start it again"
 
 
@@ -55,6 +58,7 @@ class Holder:
 
     def __init__(self, name: str) -> None:
         self.info = Info(name=name, pid=0, since=time.time(), state="building")
+        self.asked = False  # to build
         self._lock = threading.Lock()
         self._prepared: Prepared | None = None
 
@@ -66,6 +70,7 @@ class Holder:
             case GetPlaced():
                 return PlacedReply(self._ready().placed)
             case Build():
+                self.asked = True
                 with self._lock:
                     return self._build(request, say)
             case Ask():
@@ -189,10 +194,10 @@ def _session(connection: socket.socket, holder: Holder) -> None:
                 if isinstance(request, Build):
                     os._exit(1)
                 return
-            half_built = isinstance(request, Build) and isinstance(reply, Failed) and holder.info.state != "up"
-            if isinstance(request, Down) or half_built:
+            failed = isinstance(reply, Failed)
+            if isinstance(request, Down) or (isinstance(request, Build) and failed and holder.info.state != "up"):
                 os._exit(0)
-            if isinstance(request, Build) and request.ephemeral:
+            if isinstance(request, Build) and request.ephemeral and not failed:
                 _wait_for_end(connection)
                 os._exit(0)
 
@@ -220,12 +225,23 @@ def _reply(connection: socket.socket, request: Request, holder: Holder) -> Reply
         return Failed(type(error).__name__, str(error), traceback.format_exc())
 
 
+def _end_unless_asked(holder: Holder) -> None:
+    """A client that was killed before it had asked for anything leaves a lab that nobody waits for."""
+    if not holder.asked:
+        os._exit(1)
+
+
 def main() -> None:
-    """Entry point of `python -m sdn.lab.holder`, started by the launcher with its listening socket."""
+    """Entry point of `python -m sdn.lab.holder NAME [PATIENCE]`, started by the launcher with its listening socket."""
     listener = sandbox.inherited_listener()
     start_reaper()
     listener.listen(64)
-    serve(listener, Holder(sys.argv[1]))
+    name, *patience = sys.argv[1:]
+    holder = Holder(name)
+    timer = threading.Timer(float(patience[0]) if patience else PATIENCE, _end_unless_asked, (holder,))
+    timer.daemon = True
+    timer.start()
+    serve(listener, holder)
 
 
 if __name__ == "__main__":

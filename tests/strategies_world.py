@@ -6,11 +6,8 @@ overlap. Policies are made after the addresses are known, so that address blocks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from itertools import combinations
-from random import Random
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -19,22 +16,17 @@ from sdn.model import (
     Action,
     Application,
     Direction,
-    IPBlock,
     Kind,
     LabelSelector,
     Model,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyRule,
-    Operator,
     Options,
     Peer,
     Placed,
     Placement,
     Policy,
-    PortRange,
-    Protocol,
-    Requirement,
     Rule,
     Segment,
     SegmentKind,
@@ -44,13 +36,21 @@ from sdn.model import (
     Workload,
 )
 from sdn.plan.allocate import allocate
+from strategies_tiers import Writer
+from strategies_words import (
+    NAMESPACES,
+    PORTS,
+    SCTP,
+    TCP,
+    TIER_PORTS,
+    UDP,
+    VALUES,
+    Dice,
+    block,
+    label_selector,
+    labels,
+)
 from worlds_build import leaf_spine, listen, namespace
-
-T = TypeVar("T")
-
-NAMESPACES = ("n1", "n2", "n3")  # n3 has labels but rarely a workload
-VALUES = ("x", "y", "")
-TCP, UDP, SCTP, ICMP = Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP
 
 LISTENS = (
     (),
@@ -62,23 +62,6 @@ LISTENS = (
 )
 """What a workload may listen on."""
 
-PORTS = (
-    PortRange(TCP),
-    PortRange(UDP),
-    PortRange(SCTP),
-    PortRange(TCP, 80),
-    PortRange(TCP, 79, 80),
-    PortRange(TCP, 81, 8079),
-    PortRange(TCP, 1, 65535),
-    PortRange(UDP, 53),
-    PortRange(SCTP, 80, 80),
-    PortRange(TCP, "http"),
-    PortRange(TCP, "dns"),
-    PortRange(UDP, "dns"),
-    PortRange(UDP, "http"),  # nobody has it of this protocol
-    PortRange(SCTP, "sctp"),
-)
-TIER_PORTS = (*PORTS, PortRange(ICMP), PortRange(ICMP))
 SERVICE_PORTS = (
     ServicePort(80, 80),
     ServicePort(80, "http"),
@@ -95,23 +78,7 @@ SUBNETS = {
 }
 
 
-class Dice(Random):
-    """What a world is made from."""
-
-    def pick(self, items: Sequence[T]) -> T:
-        """One of them; what is listed twice comes twice as often."""
-        return self.choice(items)
-
-    def up_to(self, most: int, make: Callable[[], T], least: int = 0) -> tuple[T, ...]:
-        """`least` to `most` things."""
-        return tuple(make() for _ in range(self.randint(least, most)))
-
-    def one_in(self, number: int) -> bool:
-        """True once in so many throws."""
-        return self.randrange(number) == 0
-
-
-def world(seed: int) -> Placed:
+def world(seed: int, every_language: bool = False) -> Placed:
     """The world of a seed: the same one on every machine."""
     dice = Dice(seed)
     bare = bare_world(dice)
@@ -126,6 +93,8 @@ def world(seed: int) -> Placed:
         policies=tuple(replace(policy, name=f"t{number}") for number, policy in enumerate(tiers)),
         options=Options(ipblock_matches_pods=not dice.one_in(3)),
     )
+    if every_language:
+        model = Writer(dice, model, addresses).write(model)
     return replace(bare, model=model)
 
 
@@ -171,11 +140,6 @@ def segment(dice: Dice, application: int, index: int) -> Segment:
     return Segment(f"s{index}", dice.pick((both, both, both, both[:1], both[1:])), kind)
 
 
-def labels(dice: Dice) -> dict[str, str]:
-    """One or two, rarely none."""
-    return {key: dice.pick(VALUES) for key in "ab" if not dice.one_in(3)}
-
-
 def workload(dice: Dice, number: int, application: str, where: Segment) -> Workload:
     """A VM or a Pod; sometimes a node, on its Host's own network, or with an address that its user fixed."""
     kind = dice.pick((Kind.POD, Kind.POD, Kind.POD, Kind.VM))
@@ -193,41 +157,6 @@ def workload(dice: Dice, number: int, application: str, where: Segment) -> Workl
         host_network=special == "network" and kind is Kind.POD,
         ip=tuple(str(ip_network(net)[20 + number]) for net in where.subnets) if special == "fixed" else (),
     )
-
-
-def block(dice: Dice, addresses: list[str]) -> IPBlock:
-    """A block that begins, ends or has its hole at a real address or one beside it; rarely one far away."""
-    if dice.one_in(8):
-        return IPBlock("203.0.113.0/24", dice.pick(((), ("203.0.113.0/28",))))
-    middle = ip_address(dice.pick(addresses)) + dice.randint(-1, 1)
-    bits = middle.max_prefixlen
-    cidr = ip_network(f"{middle}/{dice.pick((bits, bits - 1, bits - 2, bits - 5, 24, 0))}", strict=False)
-    holes = {ip_network(middle + offset) for offset in dice.up_to(2, lambda: dice.randint(-1, 1))}
-    inside = {str(hole) for hole in holes if hole != cidr and hole.network_address in cidr}
-    return IPBlock(str(cidr), tuple(sorted(inside)))
-
-
-def requirement(dice: Dice) -> Requirement:
-    """Any operator, on keys that exist and on one that does not."""
-    operator = dice.pick(list(Operator))
-    if operator in {Operator.EXISTS, Operator.DOES_NOT_EXIST}:
-        return Requirement(dice.pick("abc"), operator)
-    return Requirement(dice.pick("abc"), operator, dice.pick((("x",), ("x", "y"), ("",), ("", "x"), ("y", "z"))))
-
-
-def label_selector(dice: Dice) -> LabelSelector:
-    """From everything to nothing."""
-    match dice.randrange(6):
-        case 0 | 1:
-            return LabelSelector()
-        case 2:
-            return LabelSelector(((dice.pick("ab"), dice.pick(VALUES)),))
-        case 3:
-            return LabelSelector((), (requirement(dice),))
-        case 4:
-            return LabelSelector(tuple(sorted(labels(dice).items())), dice.up_to(2, lambda: requirement(dice)))
-        case _:
-            return LabelSelector((("kubernetes.io/metadata.name", dice.pick(NAMESPACES)),))
 
 
 def network_peer(dice: Dice, addresses: list[str]) -> NetworkPolicyPeer:

@@ -6,16 +6,23 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from sdn.model import (
+    ADMIN,
+    BASELINE,
+    GATEWAY,
     NETWORK_POLICY,
     NO_BACKEND,
     NO_PATH,
     OWN_ADDRESS,
+    Action,
     Direction,
     Disposition,
     Flow,
     Model,
     NetworkPolicyRule,
     Placed,
+    Policy,
+    Rule,
+    Selector,
     default_origin,
     isolation_origin,
     rule_origin,
@@ -24,7 +31,7 @@ from sdn.policy.evaluate import evaluate
 from strategies import placed_and_flow
 
 FEW = settings(max_examples=150)
-DEFAULTS = {NO_PATH, NO_BACKEND, OWN_ADDRESS, default_origin(Direction.INGRESS)}
+DEFAULTS = {GATEWAY, NO_PATH, NO_BACKEND, OWN_ADDRESS, default_origin(Direction.INGRESS)}
 
 
 def origins(model: Model) -> set[str]:
@@ -43,7 +50,7 @@ def origins(model: Model) -> set[str]:
 
 
 @FEW
-@given(placed_and_flow())
+@given(placed_and_flow(every_language=True))
 def test_every_verdict_names_a_rule_or_a_default(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     for answer in evaluate(placed, flow):
@@ -57,7 +64,7 @@ def test_every_verdict_names_a_rule_or_a_default(world: tuple[Placed, Flow]) -> 
 
 
 @FEW
-@given(placed_and_flow())
+@given(placed_and_flow(every_language=True))
 def test_the_order_of_the_input_never_matters(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     model = placed.model
@@ -77,7 +84,7 @@ def test_the_order_of_the_input_never_matters(world: tuple[Placed, Flow]) -> Non
 
 
 @FEW
-@given(placed_and_flow())
+@given(placed_and_flow(every_language=True))
 def test_without_policies_a_path_is_enough(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     free = replace(placed, model=replace(placed.model, network_policies=(), policies=()))
@@ -87,7 +94,7 @@ def test_without_policies_a_path_is_enough(world: tuple[Placed, Flow]) -> None:
 
 
 @FEW
-@given(placed_and_flow())
+@given(placed_and_flow(every_language=True))
 def test_a_further_network_policy_rule_never_takes_anything_away(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     anything = NetworkPolicyRule()
@@ -99,6 +106,54 @@ def test_a_further_network_policy_rule_never_takes_anything_away(world: tuple[Pl
     for old, new in zip(evaluate(placed, flow), after, strict=True):
         assert new.verdict.allowed or not old.verdict.allowed
         assert "isolates" not in new.verdict.rule
+
+
+@FEW
+@given(placed_and_flow(every_language=True))
+def test_whoever_is_on_the_exclusion_list_meets_kubernetes_policies_alone(world: tuple[Placed, Flow]) -> None:
+    placed, flow = world
+    kubernetes = tuple(policy for policy in placed.model.policies if policy.tier in {ADMIN, BASELINE})
+    without = replace(placed.model, policies=kubernetes, exclusions=())
+    excluded = replace(placed.model, exclusions=(Selector(),))
+    assert evaluate(replace(placed, model=excluded), flow) == evaluate(replace(placed, model=without), flow)
+
+
+@FEW
+@given(placed_and_flow(every_language=True))
+def test_a_last_baseline_rule_takes_the_place_of_the_default_and_of_nothing_else(world: tuple[Placed, Flow]) -> None:
+    placed, flow = world
+    last = Policy("zz", BASELINE, (Rule(Action.REJECT, Direction.EGRESS), Rule(Action.REJECT, Direction.INGRESS)))
+    policies = tuple(without_pass(policy) for policy in placed.model.policies)
+    before = replace(placed.model, policies=policies)
+    after = replace(placed.model, policies=(*policies, replace(last, priority=9999)))
+    for old, new in zip(*(evaluate(replace(placed, model=m), flow) for m in (before, after)), strict=True):
+        if default_origin(Direction.EGRESS) == old.verdict.egress:
+            assert new.verdict.rule == "egress baseline zz[0]"
+        elif default_origin(Direction.INGRESS) == old.verdict.rule:
+            assert new.verdict.rule == "ingress baseline zz[1]"
+        elif old.verdict.rule != NO_PATH:  # there egress is judged, and the verdict does not say by which rule
+            assert new == old
+
+
+def without_pass(policy: Policy) -> Policy:
+    """A baseline policy that never passes, for pass there skips whatever comes after."""
+    return replace(
+        policy, rules=tuple(r for r in policy.rules if r.action is not Action.PASS or policy.tier != BASELINE)
+    )
+
+
+@FEW
+@given(placed_and_flow(every_language=True))
+def test_the_scope_of_a_policy_beats_those_of_its_rules(world: tuple[Placed, Flow]) -> None:
+    placed, flow = world
+    scoped = tuple(
+        replace(policy, rules=tuple(replace(rule, applies_to=(Selector(name="nobody"),)) for rule in policy.rules))
+        if policy.applies_to
+        else policy
+        for policy in placed.model.policies
+    )
+    changed = replace(placed, model=replace(placed.model, policies=scoped))
+    assert evaluate(changed, flow) == evaluate(placed, flow)
 
 
 def test_isolation_names_what_this_file_looks_for() -> None:

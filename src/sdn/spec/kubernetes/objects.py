@@ -13,9 +13,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from sdn.errors import Problem
-from sdn.spec.kubernetes import schema
+from sdn.spec.kubernetes import schema, schema_cluster, schema_networks
 from sdn.spec.mistakes import Path, Site, dotted, near_misses, nearest, validate
 from sdn.spec.source import Document
+
+_CLUSTER_WIDE = frozenset({"policy.networking.k8s.io"})
 
 KINDS: dict[str, tuple[frozenset[str], type[BaseModel]]] = {
     "Namespace": (frozenset({""}), schema.Namespace),
@@ -28,8 +30,24 @@ KINDS: dict[str, tuple[frozenset[str], type[BaseModel]]] = {
     "CronJob": (frozenset({"batch"}), schema.CronJob),
     "Service": (frozenset({""}), schema.Service),
     "NetworkPolicy": (frozenset({"networking.k8s.io", "extensions"}), schema.NetworkPolicy),
+    "ClusterNetworkPolicy": (_CLUSTER_WIDE, schema_cluster.ClusterNetworkPolicy),
+    "AdminNetworkPolicy": (_CLUSTER_WIDE, schema_cluster.AdminNetworkPolicy),
+    "BaselineAdminNetworkPolicy": (_CLUSTER_WIDE, schema_cluster.BaselineAdminNetworkPolicy),
+    "UserDefinedNetwork": (frozenset({"k8s.ovn.org"}), schema_networks.UserDefinedNetwork),
+    "ClusterUserDefinedNetwork": (frozenset({"k8s.ovn.org"}), schema_networks.ClusterUserDefinedNetwork),
 }
 """Kind → the API groups whose kind is meant (`serving.knative.dev` has another Service), and how to read it."""
+
+IN_NO_NAMESPACE = frozenset(
+    {
+        "Namespace",
+        "ClusterNetworkPolicy",
+        "AdminNetworkPolicy",
+        "BaselineAdminNetworkPolicy",
+        "ClusterUserDefinedNetwork",
+    }
+)
+"""Kinds whose objects belong to the cluster."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +55,7 @@ class Object:
     """One object as written: `content` is an instance of its schema, `raw` its plain data."""
 
     kind: str
-    namespace: str  # empty for a Namespace
+    namespace: str  # empty for IN_NO_NAMESPACE
     name: str
     content: Any
     raw: dict[str, Any]
@@ -121,7 +139,7 @@ def _read(document: Document, path: Path, data: Any, problems: list[Problem], un
     if content is None:
         return None
     meta = content.metadata
-    return Object(kind, "" if kind == "Namespace" else meta.namespace, meta.name, content, data, site)
+    return Object(kind, "" if kind in IN_NO_NAMESPACE else meta.namespace, meta.name, content, data, site)
 
 
 def _title(kind: str, data: dict[str, Any]) -> str:
@@ -129,7 +147,7 @@ def _title(kind: str, data: dict[str, Any]) -> str:
     meta = data.get("metadata")
     meta = meta if isinstance(meta, dict) else {}
     name = meta.get("name") or meta.get("generateName") or "without a name"
-    return str(name) if kind == "Namespace" else f"{meta.get('namespace') or 'default'}/{name}"
+    return str(name) if kind in IN_NO_NAMESPACE else f"{meta.get('namespace') or 'default'}/{name}"
 
 
 def _misspelt(item: Object) -> Iterator[str]:

@@ -109,11 +109,11 @@ def _peer(peer: schema.Peer, site: Site) -> NetworkPolicyPeer:
 
 
 def _ip_block(block: schema.IPBlock, site: Site) -> IPBlock:
-    cidr = _network(block.cidr, site.at("cidr"))
+    cidr = network(block.cidr, site.at("cidr"))
     excepts = []
     for position, text in enumerate(block.except_):
         here = site.at("except", position)
-        inner = _network(text, here)
+        inner = network(text, here)
         if cidr is None or inner is None:
             continue
         if inner.version != cidr.version or not _strictly_inside(inner, cidr):
@@ -126,7 +126,7 @@ def _strictly_inside(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6
     return inner.prefixlen > outer.prefixlen and inner.network_address in outer
 
 
-def _network(text: str, site: Site) -> IPv4Network | IPv6Network | None:
+def network(text: str, site: Site) -> IPv4Network | IPv6Network | None:
     """Host bits are cut off, as Kubernetes does; an address without a length, or with a netmask, is refused."""
     address, _, length = text.partition("/")
     try:

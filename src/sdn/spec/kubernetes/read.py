@@ -1,15 +1,20 @@
-"""Kubernetes manifests as pieces of a Model: one flat network that all namespaces share, policy alone deciding."""
+"""Kubernetes manifests as pieces of a Model: one flat network that all namespaces share, policy alone deciding.
+
+Namespaces with a primary network of their own are the exception: each such network is an Application beside.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from msgspec.structs import replace
 
 from sdn.errors import Problem
 from sdn.model import Application, Namespace, Segment, SegmentKind, Underlay, Workload
-from sdn.spec.kubernetes.objects import Objects, collect
+from sdn.spec.kubernetes.cluster_policies import cluster_policies
+from sdn.spec.kubernetes.networks import Networks, networks
+from sdn.spec.kubernetes.objects import IN_NO_NAMESPACE, Objects, collect
 from sdn.spec.kubernetes.pods import APPLICATION, SEGMENT, Crew, Node, add_daemons, crew
 from sdn.spec.kubernetes.policies import network_policy
 from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, MANY_PODS, POD_RANGES, ranges
@@ -21,10 +26,13 @@ from sdn.spec.underlay import default_underlay
 METADATA_NAME = "kubernetes.io/metadata.name"
 
 
-def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts | None = None) -> LabParts:
+def read(
+    documents: Sequence[Document], problems: list[Problem], lab: LabParts | None = None, taken: Collection[str] = ()
+) -> LabParts:
     """What the manifests add to `lab`, or are by themselves; mistakes are appended to `problems`.
 
-    Without a lab that has an underlay, one is made that is large enough for everything.
+    Without a lab that has an underlay, one is made that is large enough for everything. `taken` are the names of tier
+    policies from elsewhere.
     """
     lab = lab or LabParts()
     objects = collect(documents, problems)
@@ -33,17 +41,22 @@ def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts |
     parts.underlay = lab.underlay or default_underlay([*lab.workloads, *pods.workloads], pods.daemons)
     _settle(pods, parts.underlay, lab)
 
-    taken = [address for service in lab.services for address in service.addresses]
-    found = services(objects.of("Service"), lab.service_prefixes, taken)
+    parts.namespaces = _namespaces(objects)
+    own = networks(objects, _labels(parts.namespaces, lab))
+    addresses = [address for service in lab.services for address in service.addresses]
+    found = services(objects.of("Service"), lab.service_prefixes, addresses, own.homes)
     parts.services, parts.service_prefixes = found.services, found.prefixes
     parts.warnings += found.warnings
 
-    application, workloads = _application(pods.workloads, lab, parts)
-    parts.applications = [application] if application is not None else []
+    application, workloads = _application([pod for pod in pods.workloads if not _moves(pod, own)], lab, parts)
+    workloads += _moved([pod for pod in pods.workloads if _moves(pod, own)], own, parts)
+    parts.applications = [*([application] if application is not None else []), *own.applications]
     parts.workloads = with_targets(workloads, parts.services)
     parts.network_policies = [network_policy(item, parts.warnings) for item in objects.of("NetworkPolicy")]
-    parts.namespaces = _namespaces(objects)
-    parts.where = pods.where
+    tiers = cluster_policies(objects, {policy.name for policy in lab.policies} | set(taken))
+    parts.policies = tiers.policies
+    parts.warnings += [*own.warnings, *tiers.warnings]
+    parts.where = {**pods.where, **own.where, **tiers.where}
     for item in objects.of("Service", "NetworkPolicy", "Namespace"):
         kind = "NetworkPolicy" if item.kind == "NetworkPolicy" else item.kind.lower()
         parts.where[place_key(kind, "/".join(filter(None, (item.namespace, item.name))))] = item.site.line
@@ -76,6 +89,28 @@ def _application(
     return made, _with_fitting_addresses(workloads, prefixes, parts)
 
 
+def _moves(pod: Workload, own: Networks) -> bool:
+    """Host-network Pods have no endpoint to move."""
+    return pod.namespace in own.homes and not pod.host_network
+
+
+def _moved(workloads: list[Workload], own: Networks, parts: LabParts) -> list[Workload]:
+    """The Pods of namespaces with a network of their own, in it."""
+    found: list[Workload] = []
+    for application in own.applications:
+        (segment,) = application.segments
+        pods = [pod for pod in workloads if own.homes[pod.namespace] == application.name]
+        there = [replace(pod, application=application.name, segment=segment.name) for pod in pods]
+        found += _with_fitting_addresses(there, segment.subnets, parts)
+    return found
+
+
+def _labels(namespaces: Sequence[Namespace], lab: LabParts) -> Mapping[str, Mapping[str, str]]:
+    """Labels of the manifests' namespaces, with those that a lab gives them."""
+    written = {one.name: one.labels for one in lab.namespaces}
+    return {one.name: {**written.get(one.name, {}), **one.labels} for one in namespaces}
+
+
 def _with_fitting_addresses(workloads: list[Workload], prefixes: Sequence[str], parts: LabParts) -> list[Workload]:
     networks = [ip_network(prefix) for prefix in prefixes]
     # The first address of every prefix is the gateway.
@@ -97,5 +132,6 @@ def _namespaces(objects: Objects) -> list[Namespace]:
     """Every namespace that is written or mentioned, with the label that Kubernetes gives it."""
     labels: dict[str, dict[str, str]] = {item.name: item.content.metadata.labels for item in objects.of("Namespace")}
     for item in objects.found.values():
-        labels.setdefault(item.namespace or item.name, {})
+        if item.kind not in IN_NO_NAMESPACE:
+            labels.setdefault(item.namespace, {})
     return [Namespace(name, dict(sorted({**own, METADATA_NAME: name}.items()))) for name, own in sorted(labels.items())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
@@ -30,8 +30,12 @@ class Services:
     warnings: list[str] = field(default_factory=list)
 
 
-def services(items: Sequence[Object], prefixes: tuple[str, ...], taken: Sequence[str]) -> Services:
+def services(
+    items: Sequence[Object], prefixes: tuple[str, ...], taken: Sequence[str], homes: Mapping[str, str]
+) -> Services:
     """All Services; `items` sorted by key. `prefixes` empty: chosen so that given addresses fit.
+
+    `homes`: namespace → its Application where that is not the cluster's.
 
     Addresses given out follow the order of the keys, so the order of the files does not matter.
     """
@@ -47,7 +51,8 @@ def services(items: Sequence[Object], prefixes: tuple[str, ...], taken: Sequence
     kept = _keep(named, given, result, taken)
     pools: dict[int, Pool] = {ip_network(prefix).version: Pool(prefix, [*taken, *kept]) for prefix in result.prefixes}
     for item in named:
-        result.services.append(_service(item, given[item.key], pools))
+        home = homes.get(item.namespace, APPLICATION)
+        result.services.append(_service(item, home, given[item.key], pools))
     return result
 
 
@@ -98,7 +103,7 @@ def _keep(
     return [text for texts in given.values() for text in texts]
 
 
-def _service(item: Object, given: list[str], pools: dict[int, Pool]) -> Service:
+def _service(item: Object, application: str, given: list[str], pools: dict[int, Pool]) -> Service:
     spec: schema.ServiceSpec = item.content.spec
     site = item.site.at("spec")
     headless = "None" in (spec.cluster_ip, *spec.cluster_ips)
@@ -111,7 +116,7 @@ def _service(item: Object, given: list[str], pools: dict[int, Pool]) -> Service:
     return Service(
         namespace=item.namespace,
         name=item.name,
-        application=APPLICATION,
+        application=application,
         selector=dict(sorted(spec.selector.items())),
         ports=_ports(spec.ports, site.at("ports")),
         addresses=() if headless else _addresses(spec, site, given, pools),

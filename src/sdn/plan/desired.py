@@ -6,8 +6,10 @@ Pure: the same Model gives a byte-equal Plan, in whatever order it was written.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 
-from sdn.model import Model, Placed
+from sdn.errors import UnschedulableError
+from sdn.model import Model, Placed, Placement
 from sdn.plan.allocate import allocate
 from sdn.plan.fabric import Fabric, fabric
 from sdn.plan.firewall import FirewallPlanner
@@ -35,6 +37,16 @@ def prepare(model: Model, previous: Placed | None = None) -> Prepared:
     """
     placement = place(model, previous.placement if previous else None)
     return plan_placed(allocate(model, placement, previous))
+
+
+def placed_anyhow(model: Model) -> Placed:
+    """Addresses for questions about policy alone: what finds no room is put on some Host all the same."""
+    try:
+        placement = place(model)
+    except UnschedulableError:
+        hosts = cycle(sorted(host.name for host in model.underlay.hosts))
+        placement = Placement({workload.key: next(hosts) for workload in sorted(model.workloads, key=lambda w: w.key)})
+    return allocate(model, placement)
 
 
 def plan_placed(placed: Placed) -> Prepared:

@@ -98,10 +98,15 @@ class Oracle:
         return Verdict(DISPOSITIONS[decision.action], decision.origin)
 
     def sides(self, flow: Flow, answer: Answer) -> tuple[Side, ...]:
-        """Both ends of a flow as policy sees them for one of its answers: egress, and ingress if somebody is there."""
+        """Both ends of a flow as policy sees them for one of its answers: egress, and ingress if somebody is there.
+
+        None where policy is not asked: gateways, neighbours that nobody is.
+        """
+        source = self._endpoints[flow.source]
         if not answer.backend:
-            return (self._egress_to_nobody(flow),)
-        source, target = self._endpoints[flow.source], self._endpoints[answer.backend]
+            unasked = source.address(flow.family) is None or self._is_gateway(source, flow)
+            return () if unasked or self._is_neighbour(source, flow) else (self._egress_to_nobody(flow),)
+        target = self._endpoints[answer.backend]
         return (
             self._side(Direction.EGRESS, flow, source, target, answer.port),
             self._side(Direction.INGRESS, flow, target, source, answer.port),

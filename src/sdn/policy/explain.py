@@ -83,6 +83,8 @@ def _path(placed: Placed, flow: Flow, answer: Answer) -> str:
             return _no_path(placed, source, flow)
         case Disposition.NO_BACKEND:
             return f"{flow.destination} is a Service that no workload stands behind"
+        case Disposition.ALLOW if not answer.backend:
+            return f"{flow.destination} is a gateway, which the Host answers for"
     target = placed.endpoints.get(answer.backend)
     if target is None:
         return f"{flow.destination} is nobody's, but egress is judged on the way there"
@@ -148,8 +150,10 @@ def _remedies(direction: Direction, opinions: Sequence[Opinion]) -> tuple[str, .
     left = list(opinions)
     allowed = _decide(direction, left)[0] is Action.ALLOW
     steps: list[str] = []
-    while (decision := _decide(direction, left))[0] is Action.ALLOW if allowed else decision[0] is not Action.ALLOW:
-        action, origin = decision
+    while True:
+        action, origin = _decide(direction, left)
+        if (action is Action.ALLOW) is not allowed:
+            return tuple(steps)
         decider = next((opinion for opinion in left if opinion.origin == origin), None)
         if decider is None:
             return ()
@@ -162,4 +166,3 @@ def _remedies(direction: Direction, opinions: Sequence[Opinion]) -> tuple[str, .
             left.append(Opinion(NETWORK_POLICY, Action.DENY, "isolation"))
         else:
             steps.append(f"{origin} ({action}): remove or narrow it")
-    return tuple(steps)

@@ -97,6 +97,28 @@ class Oracle:
         decision = self.judge.decide(self._egress_to_nobody(flow))
         return Verdict(DISPOSITIONS[decision.action], decision.origin)
 
+    def judge_ingress(self, source: str, destination: str, protocol: Protocol, port: int) -> Verdict:
+        """What policy at the destination (a workload's key) alone says of a sender that is no workload, by its address.
+
+        The destination must have an address of the same family: ValueError otherwise.
+        """
+        endpoint = self._endpoints[destination]
+        own = endpoint.address(address(source).version)
+        if own is None:
+            raise ValueError(f"{destination} has no IPv{address(source).version} address")
+        side = Side(
+            Direction.INGRESS,
+            self._workloads[destination],
+            own,
+            None,
+            source,
+            protocol,
+            port,
+            is_workloads=_spelt(source) in self._workload_addresses,
+        )
+        decision = self.judge.decide(side)
+        return Verdict(DISPOSITIONS[decision.action], decision.origin)
+
     def sides(self, flow: Flow, answer: Answer) -> tuple[Side, ...]:
         """Both ends of a flow as policy sees them for one of its answers: egress, and ingress if somebody is there.
 

@@ -1,0 +1,238 @@
+"""Everything that may talk to anything, exactly: per pair of classes of workloads and per stretch of outside addresses.
+
+Starts from the compiled policy and asks no flow: every profile is solved once for all peers (`reach_judge`), and a
+connection is what the sender's egress and the receiver's ingress both allow, where a network leads. Outside addresses
+count as reachable wherever policy permits.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from sdn.model import Application, Direction, Model, Placed
+from sdn.policy.compiled import CompiledPolicy
+from sdn.policy.intervals import Services, rules_of
+from sdn.policy.reach_judge import Allowed, Decision, Judge
+from sdn.policy.reach_peers import Addresses, Classes, Outside, Range, blocks_of
+
+Families = tuple[int, ...]
+
+
+class Pair(NamedTuple):
+    """What one class may send to another: (family, services) for each family that both have."""
+
+    source: int
+    destination: int
+    services: tuple[tuple[int, int], ...]
+
+
+class OutsidePart(NamedTuple):
+    """Outside ranges of one family that every workload treats alike, as sender and as receiver.
+
+    `position` is one peer of `Judge` that stands for all of them.
+    """
+
+    family: int
+    position: int
+    ranges: tuple[Range, ...]
+
+
+class Reach:
+    """The answer for one lab; sets of services are those of `services`, which several labs may share to be compared.
+
+    `families` are the IP families that are looked at; see `families_of` for a sensible choice.
+    """
+
+    def __init__(
+        self, placed: Placed, compiled: CompiledPolicy, families: Families = (4, 6), services: Services | None = None
+    ) -> None:
+        self.placed = placed
+        self.compiled = compiled
+        self.families = families
+        self.services = services or Services(rules_of(compiled.profiles.values()))
+        blocks = blocks_of(rules_of(compiled.profiles.values()))
+        owned = {family: Addresses(placed, family) for family in families}
+        inside = {block: owned[family].inside(block) for family in families for block in blocks[family]}
+        self.classes = Classes(placed, compiled, inside)
+        self.judges = {
+            family: Judge(family, self.classes, Outside(blocks[family], owned[family]), self.services)
+            for family in families
+        }
+        self._near = neighbours(placed.model.applications)
+        self._allowed = {
+            (family, profile): judge.allowed(compiled.profiles[profile])
+            for family, judge in self.judges.items()
+            for profile in self._used(family)
+        }
+
+    def between(self, source: int, destination: int) -> tuple[tuple[int, int], ...]:
+        """(family, services) that one class may send to another, for each family of both; empty without a path."""
+        sender, receiver = self.classes.all[source], self.classes.all[destination]
+        if receiver.application not in self._near[sender.application]:
+            return ()
+        allowed = self._allowed
+        return tuple(
+            (
+                family,
+                allowed[family, sender.egress].of(destination) & allowed[family, receiver.ingress].of(source),
+            )
+            for family in self.families
+            if family in sender.families and family in receiver.families
+        )
+
+    def outwards(self, source: int, part: OutsidePart) -> int:
+        """The services that a class may send to outside addresses."""
+        return self._beyond(part, source, self.classes.all[source].egress)
+
+    def inwards(self, part: OutsidePart, destination: int) -> int:
+        """The services that outside addresses may send to a class."""
+        return self._beyond(part, destination, self.classes.all[destination].ingress)
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every pair of classes that may talk, also a class within itself; work grows with the answer."""
+        for source, sender in enumerate(self.classes.all):
+            for destination in sorted(self._candidates(source, sender.egress, sender.families)):
+                found = self.between(source, destination)
+                if any(services for _, services in found):
+                    yield Pair(source, destination, found)
+
+    @cached_property
+    def outside(self) -> list[OutsidePart]:
+        """The coarsest disjoint parts of the outside, in the order of their first address."""
+        return [part for family in self.families for part in self._parts(family)]
+
+    def decide(self, direction: Direction, workload: int, family: int, peer: int, service: int) -> Decision:
+        """What one side says of a service (a set of one bit), and by which rule; `peer` is a position of `Judge`."""
+        found = self.classes.all[workload]
+        profile = found.egress if direction is Direction.EGRESS else found.ingress
+        return self.judges[family].decide(self.compiled.profiles[profile], peer, service)
+
+    def has_path(self, source: int, destination: int, family: int) -> bool:
+        """Whether a network leads from one class to another in a family."""
+        sender, receiver = self.classes.all[source], self.classes.all[destination]
+        joined = receiver.application in self._near[sender.application]
+        return joined and family in sender.families and family in receiver.families
+
+    def _used(self, family: int) -> Iterable[str]:
+        """The profiles of workloads that have this family."""
+        return {p for one in self.classes.all if family in one.families for p in (one.egress, one.ingress)}
+
+    def _beyond(self, part: OutsidePart, workload: int, profile: str) -> int:
+        if part.family not in self.classes.all[workload].families:
+            return 0
+        return self._allowed[part.family, profile].of(part.position)
+
+    def _candidates(self, source: int, egress: str, families: Families) -> set[int]:
+        """Classes that may be reached, and perhaps some that may not: never all of them where few are named."""
+        found: set[int] = set()
+        count = len(self.classes.all)
+        for family in families:
+            if family in self.judges:
+                mine = self._allowed[family, egress]
+                takers = self._takers[family]
+                willing = set(takers.anybody).union(takers.by_name.get(source, ()))
+                if not mine.others:
+                    willing &= {position for position in mine.to if position < count}
+                found |= willing
+        return found
+
+    @cached_property
+    def _takers(self) -> dict[int, _Takers]:
+        """Per family who accepts something from whom."""
+        return {family: self._takers_of(family) for family in self.families}
+
+    def _takers_of(self, family: int) -> _Takers:
+        by_profile: dict[str, list[int]] = defaultdict(list)
+        for number, one in enumerate(self.classes.all):
+            if family in one.families:
+                by_profile[one.ingress].append(number)
+        takers = _Takers([], defaultdict(list))
+        for profile, classes in by_profile.items():
+            allowed = self._allowed[family, profile]
+            if allowed.others:
+                takers.anybody.extend(classes)
+                continue
+            for peer, services in allowed.to.items():
+                if services and peer < len(self.classes.all):
+                    takers.by_name[peer].extend(classes)
+        return takers
+
+    def _parts(self, family: int) -> Iterator[OutsidePart]:
+        """Stretches with equal answers from all profiles; neighbours join, also across addresses of workloads."""
+        judge = self.judges[family]
+        stretches = judge.outside.stretches
+        used = sorted(self._used(family))
+        colours = _colours((self._allowed[family, profile] for profile in used), judge.first_outside, len(stretches))
+        ranges: dict[int, list[Range]] = {}
+        first: dict[int, int] = {}
+        previous = -1
+        for position, ((low, high), colour) in enumerate(zip(stretches, colours, strict=True)):
+            first.setdefault(colour, judge.first_outside + position)
+            mine = ranges.setdefault(colour, [])
+            if colour == previous:
+                mine[-1] = (mine[-1][0], high)
+            else:
+                mine.append((low, high))
+            previous = colour
+        for colour, found in ranges.items():
+            yield OutsidePart(family, first[colour], tuple(found))
+
+
+class _Takers(NamedTuple):
+    """Classes whose ingress is open to whom it does not name; and for each class those that accept it by name."""
+
+    anybody: list[int]
+    by_name: dict[int, list[int]]
+
+
+def _colours(answers: Iterable[Allowed], start: int, count: int) -> list[int]:
+    """Numbers for positions from `start`, equal where all answers are."""
+    colours = [0] * count
+    fresh = 1
+    for answer in answers:
+        renamed: dict[tuple[int, int], int] = {}
+        for peer in sorted(peer for peer in answer.to if peer >= start):
+            key = (colours[peer - start], answer.to[peer])
+            if key not in renamed:
+                renamed[key] = fresh
+                fresh += 1
+            colours[peer - start] = renamed[key]
+    return colours
+
+
+def neighbours(applications: Sequence[Application]) -> dict[str, frozenset[str]]:
+    """For each Application itself and those that a connection joins to it, whichever of the two it is written at."""
+    found = {one.name: {one.name} for one in applications}
+    for one in applications:
+        for other in one.connects:
+            if other in found:
+                found[one.name].add(other)
+                found[other].add(one.name)
+    return {name: frozenset(joined) for name, joined in found.items()}
+
+
+def families_of(model: Model, unspoken: Iterable[str] = ()) -> Families:
+    """IPv4 where there is any, and IPv6 where the lab speaks of it.
+
+    It does in subnets (but for `unspoken` ones, which nobody wrote), in addresses, and in blocks of policies. A cluster
+    whose manifests say nothing of IPv6 is looked at in IPv4 alone, though it has both.
+    """
+    subnets = {text for a in model.applications for s in a.segments for text in s.subnets}
+    spoken = [*(subnets - set(unspoken)), *(text for workload in model.workloads for text in workload.ip)]
+    spoken += _blocks(model)
+    has4 = any(":" not in text for text in subnets)
+    has6 = not has4 or any(":" in text for text in spoken)
+    return tuple(family for family, has in ((4, has4), (6, has6)) if has)
+
+
+def _blocks(model: Model) -> Iterator[str]:
+    for network_policy in model.network_policies:
+        for written in (*network_policy.ingress, *network_policy.egress):
+            yield from (peer.ip_block.cidr for peer in written.peers if peer.ip_block is not None)
+    for policy in model.policies:
+        for rule in policy.rules:
+            yield from (peer.ip_block.cidr for peer in (*rule.peers, *rule.own) if peer.ip_block is not None)
+    yield from (block.cidr for group in model.groups for block in group.blocks)

@@ -1,0 +1,188 @@
+"""What one profile says to every peer at once: services for each peer that it tells apart, and for all others.
+
+Peers of an IP family are numbered: classes of workloads first, then the stretches of addresses outside. A profile
+usually speaks of few, so sets of them are finite or everything but finitely many; no profile is asked peer by peer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from sdn.model import Action, IPBlock, default_origin
+from sdn.policy.compiled import CompiledRule, Profile
+from sdn.policy.intervals import Services
+from sdn.policy.reach_peers import Classes, Outside, family_of
+
+
+class PeerSet(NamedTuple):
+    """Exactly these positions, or `but` these: all others."""
+
+    but: bool
+    positions: frozenset[int]
+
+    def __contains__(self, position: object) -> bool:
+        return (position in self.positions) is not self.but
+
+
+class Allowed(NamedTuple):
+    """The services that one direction of a workload allows: to some peers by position, and to all `others`."""
+
+    others: int
+    to: dict[int, int]
+
+    def of(self, position: int) -> int:
+        """The services allowed with one peer."""
+        return self.to.get(position, self.others)
+
+
+class Decision(NamedTuple):
+    """What one side says of a flow, and the rule or default that says it."""
+
+    action: Action
+    origin: str
+
+
+Matcher = tuple[str | None, IPBlock | None, str | None, tuple[str, ...], int]
+
+EVERYBODY = PeerSet(True, frozenset())
+
+
+class Judge:
+    """All profiles in one IP family."""
+
+    def __init__(self, family: int, classes: Classes, outside: Outside, services: Services) -> None:
+        self.family = family
+        self.first_outside = len(classes.all)
+        self.outside = outside
+        self._classes = classes
+        self._services = services
+        self._universe = frozenset(range(self.first_outside + len(outside.stretches)))
+        self._sets: dict[Matcher, PeerSet] = {}
+        self._inside: dict[IPBlock, frozenset[int]] = {}
+
+    def allowed(self, profile: Profile) -> Allowed:
+        """What the profile allows to whom."""
+        return _Asked(profile, self).answer(self._services.all)
+
+    def decide(self, profile: Profile, position: int, service: int) -> Decision:
+        """What the profile says to one peer about one service (a set of one bit), and by which rule."""
+        for tier in profile.tiers:
+            found = next((r for r in tier.rules if self.mask(r) & service and position in self.peers(r)), tier.default)
+            if found is not None and found.action is not Action.PASS:
+                return Decision(found.action, found.origin)
+        return Decision(Action.ALLOW, default_origin(profile.direction))
+
+    def mask(self, rule: CompiledRule) -> int:
+        """The services of a rule."""
+        return self._services.mask(rule.protocol, rule.ports)
+
+    def peers(self, rule: CompiledRule) -> PeerSet:
+        """Whom of this family a rule means."""
+        key = (rule.group, rule.block, rule.not_group, rule.not_blocks, rule.family)
+        found = self._sets.get(key)
+        if found is None:
+            found = self._sets[key] = self._small(self._peers(rule))
+        return found
+
+    def _peers(self, rule: CompiledRule) -> PeerSet:
+        if rule.family not in {0, self.family}:
+            return PeerSet(False, frozenset())
+        without: set[int] = set()
+        if rule.not_group is not None:
+            without |= self._classes.in_group(rule.not_group)
+        for text in rule.not_blocks:
+            without |= self._in_block(IPBlock(text))
+        within = None if rule.group is None else self._classes.in_group(rule.group)
+        if rule.block is not None:
+            inside = self._in_block(rule.block)
+            within = inside if within is None else within & inside
+        return PeerSet(True, frozenset(without)) if within is None else PeerSet(False, within - without)
+
+    def _in_block(self, block: IPBlock) -> frozenset[int]:
+        """Workloads and outside alike; a block of the other family holds nobody."""
+        if family_of(block.cidr) != self.family:
+            return frozenset()
+        if block not in self._inside:
+            outside = {self.first_outside + position for position in self.outside.inside(block)}
+            self._inside[block] = self._classes.in_block(block) | outside
+        return self._inside[block]
+
+    def _small(self, found: PeerSet) -> PeerSet:
+        """The same set by the fewer positions."""
+        if 2 * len(found.positions) <= len(self._universe):
+            return found
+        return PeerSet(not found.but, self._universe - found.positions)
+
+
+class _Tier(NamedTuple):
+    """One tier, its rules by whom they mean: bit → [(order, action, services)]."""
+
+    rules: dict[int, list[tuple[int, Action, int]]]
+    bits: int
+    default: Action | None
+
+
+class _Asked:
+    """One profile. A peer's signature has a bit for every set of peers that it is in; equal ones get one answer."""
+
+    def __init__(self, profile: Profile, judge: Judge) -> None:
+        self._sets: dict[PeerSet, int] = {}
+        self._tiers = []
+        for tier in profile.tiers:
+            rules: dict[int, list[tuple[int, Action, int]]] = defaultdict(list)
+            for order, rule in enumerate(tier.rules):
+                bit = self._sets.setdefault(judge.peers(rule), 1 << len(self._sets))
+                rules[bit].append((order, rule.action, judge.mask(rule)))
+            default = None if tier.default is None else tier.default.action
+            self._tiers.append(_Tier(rules, sum(rules), default))
+
+    def answer(self, everything: int) -> Allowed:
+        """The services allowed to each peer."""
+        base = 0
+        differs: dict[int, int] = defaultdict(int)
+        for (but, positions), bit in self._sets.items():
+            base |= bit if but else 0
+            for position in positions:
+                differs[position] |= bit
+        others = self._decide(base, everything)
+        known = {base: others}
+        to = {}
+        for position, bits in differs.items():
+            signature = base ^ bits
+            if signature not in known:
+                known[signature] = self._decide(signature, everything)
+            if known[signature] != others:
+                to[position] = known[signature]
+        return Allowed(others, to)
+
+    def _decide(self, signature: int, everything: int) -> int:
+        """The services that get through all tiers: first match in each, `pass` goes on."""
+        left, allowed = everything, 0
+        for tier in self._tiers:
+            passed = 0
+            for _, action, mask in self._matching(tier, signature):
+                hit = left & mask
+                left ^= hit
+                if action is Action.ALLOW:
+                    allowed |= hit
+                elif action is Action.PASS:
+                    passed |= hit
+                if not left:
+                    break
+            if tier.default is Action.ALLOW:
+                allowed |= left
+            elif tier.default is Action.PASS:
+                passed |= left
+            left = passed if tier.default is not None else left | passed
+        return allowed | left
+
+    def _matching(self, tier: _Tier, signature: int) -> list[tuple[int, Action, int]]:
+        found = []
+        bits = signature & tier.bits
+        while bits:
+            bit = bits & -bits
+            bits ^= bit
+            found += tier.rules[bit]
+        found.sort()
+        return found

@@ -6,7 +6,10 @@ Workloads that the same policies select share a profile, and everything is compu
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 from msgspec import Struct
@@ -21,52 +24,78 @@ from sdn.policy.compiler_written import Layer, Scope, WrittenPolicy, layers
 from sdn.policy.groups import Groups, digest
 from sdn.policy.selector import positions_of
 
+_ENCODE = msgspec.msgpack.Encoder().encode
+
 OwnPorts = tuple[tuple[Protocol, str, int], ...]
 
 
 def compile_policy(placed: Placed) -> CompiledPolicy:
     """All profiles and groups that the placed model's policies come to."""
+    with _without_gc():
+        return _compile(placed)
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """The compiler makes a million objects and no circles: the collector would only walk them, for half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _compile(placed: Placed) -> CompiledPolicy:
     universe = Universe(placed)
     groups = Groups(universe)
     written = layers(placed.model, universe, Blocks(a for e in placed.endpoints.values() for a in e.addresses))
     profiles: dict[str, Profile] = {}
     chosen: dict[Direction, dict[str, str]] = {}
     for direction in Direction:
-        tiers = [TierCompiler(layer, direction, groups) for layer in written]
+        tiers = [
+            TierCompiler(layer, direction, groups, universe.has_named_ports)
+            for layer in written
+            if layer.speaks_of(direction)
+        ]
         by_class = _profiles(universe, tiers, direction, profiles)
         keys = {key: name for name, members in zip(by_class, universe.members, strict=True) for key in members}
-        chosen[direction] = dict(sorted(keys.items()))
+        chosen[direction] = {key: keys[key] for key in sorted(keys)}
     return CompiledPolicy(
         groups=groups.members,
-        profiles=dict(sorted(profiles.items())),
+        profiles={name: profiles[name] for name in sorted(profiles)},
         egress=chosen[Direction.EGRESS],
         ingress=chosen[Direction.INGRESS],
     )
 
 
-class _Named(Struct, frozen=True):
+class _Named(Struct, frozen=True, gc=False):
     """Something compiled and the digest of its content."""
 
     digest: str
     rules: TierRules
 
 
-class _Lines(Struct, frozen=True):
+class _Lines(Struct, frozen=True, gc=False):
     """What one policy comes to for workloads with the same named ports."""
 
     digest: str
     rules: tuple[CompiledRule, ...]
 
 
+_NO_LINES = _Lines("", ())
+
+
 class TierCompiler:
     """One tier in one direction, for every class of workloads."""
 
-    def __init__(self, layer: Layer, direction: Direction, groups: Groups) -> None:
+    def __init__(self, layer: Layer, direction: Direction, groups: Groups, named_ports: bool) -> None:
         self._tier = layer.tier
         self._direction = direction
         self._groups = groups
         self._policies = [policy for policy in layer.policies if direction in policy.rules]
-        self._names = [_own_names(policy, direction) for policy in self._policies]
+        self._names = [_own_names(policy, direction) for policy in self._policies] if named_ports else []
         self._scopes: list[list[int]] = []  # policies that select exactly the same classes
         self._scopes_of: dict[int, list[int]] = defaultdict(list)
         self._lines: dict[tuple[int, OwnPorts], _Lines] = {}
@@ -95,28 +124,31 @@ class TierCompiler:
 
     def _compile(self, policies: list[int], ports: OwnPorts) -> _Named | None:
         parts = [self._lines_of(policy, ports) for policy in policies]
-        isolating = tuple(name for policy in policies if (name := self._policies[policy].isolates))
+        isolating = tuple([name for policy in policies if (name := self._policies[policy].isolates)])
         default = None
         if isolating:
             default = CompiledRule(isolation_origin(self._direction, isolating), Action.DENY)
-        lines = tuple(line for part in parts for line in part.rules)
+        lines = tuple([line for part in parts for line in part.rules])
         if not lines and default is None:
             return None
         pieces = [part.digest for part in parts if part.rules] + [default.origin if default else ""]
-        name = digest(self._tier.encode(), *(piece.encode() for piece in pieces))
+        name = digest(self._tier, *pieces)
         return _Named(name, TierRules(self._tier, lines, default))
 
     def _lines_of(self, policy: int, ports: OwnPorts) -> _Lines:
-        own = tuple(port for port in ports if (port[0], port[1]) in self._names[policy])
+        written = self._policies[policy].rules[self._direction]
+        if not written:
+            return _NO_LINES
+        own = tuple(port for port in ports if (port[0], port[1]) in self._names[policy]) if ports else ()
         key = (policy, own)
-        if key not in self._lines:
-            numbers: dict[NamedPort, list[int]] = defaultdict(list)
+        found = self._lines.get(key)
+        if found is None:
+            numbers: dict[NamedPort, list[int]] = {}
             for protocol, name, number in own:
-                numbers[protocol, name].append(number)
-            written = self._policies[policy].rules[self._direction]
-            lines = tuple(line for rule in written for line in compile_rule(rule, self._groups, numbers))
-            self._lines[key] = _Lines(digest(msgspec.msgpack.encode(lines)), lines)
-        return self._lines[key]
+                numbers.setdefault((protocol, name), []).append(number)
+            lines = [line for rule in written for line in compile_rule(rule, self._groups, numbers)]
+            found = self._lines[key] = _Lines(digest(_ENCODE(lines)), tuple(lines)) if lines else _NO_LINES
+        return found
 
 
 def _own_names(policy: WrittenPolicy, direction: Direction) -> frozenset[NamedPort]:
@@ -139,8 +171,8 @@ def _profiles(
     chosen = []
     for position, found in enumerate(universe.classes):
         named_tiers = [rules for tier in tiers if (rules := tier.rules(position, found)) is not None]
-        name = digest(direction.encode(), *(rules.digest.encode() for rules in named_tiers))
+        name = digest(direction.value, *[rules.digest for rules in named_tiers])
         if name not in profiles:
-            profiles[name] = Profile(name, direction, tuple(rules.rules for rules in named_tiers))
+            profiles[name] = Profile(name, direction, tuple([rules.rules for rules in named_tiers]))
         chosen.append(name)
     return chosen

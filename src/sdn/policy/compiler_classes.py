@@ -48,6 +48,7 @@ class Universe:
         self.classes = sorted(found)
         self.members = [sorted(found[one]) for one in self.classes]
         self.all = (1 << len(self.classes)) - 1
+        self.has_named_ports = bool(self._vocabulary.ports)
         self._namespaces = placed.model.namespaces
         self._ranges = self._namespace_ranges()
         self._own: dict[str, tuple[LabelIndex, int]] = {}
@@ -65,7 +66,7 @@ class Universe:
             return self.group(part.group)
         if part.namespaces is None:
             start, mask = self.pods(part.namespace, part.pods)
-            return mask << start
+            return mask << start if mask else 0
         return self._pods & self._spaces.match(part.namespaces) & self._labels.match(part.pods)
 
     def select_any(self, selectors: Iterable[Selector]) -> int:
@@ -119,9 +120,9 @@ class Universe:
             self._by_number[port] = {number: mask_of(classes) for number, classes in sorted(found.items())}
         return self._by_number[port]
 
-    def workloads(self, mask: int) -> tuple[str, ...]:
-        """The keys of all workloads in these classes, sorted."""
-        return tuple(sorted(key for position in positions_of(mask) for key in self.members[position]))
+    def workloads(self, mask: int, start: int = 0) -> tuple[str, ...]:
+        """The keys of all workloads in these classes, sorted; `start` is the class of the mask's first bit."""
+        return tuple(sorted([key for position in positions_of(mask) for key in self.members[start + position]]))
 
     def _select(self, selector: Selector) -> int:
         if selector not in self._selected:

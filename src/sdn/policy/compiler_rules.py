@@ -7,6 +7,7 @@ order in which peers and ports were written does not show.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from sdn.model import Direction, IPBlock, PortRange, Protocol, Selector
@@ -29,11 +30,17 @@ def compile_rule(rule: WrittenRule, groups: Groups, own: Mapping[NamedPort, Iter
     if not rule.ports:
         lines = _lines(rule, groups, EVERY_PORT)
     else:
-        matches, names = port_matches(rule.ports, own)
+        matches, names = port_matches(rule.ports, own) if own else _numbered(rule.ports)
         lines = _lines(rule, groups, matches)
         if names and rule.direction is Direction.EGRESS:
             lines += _named_lines(rule, groups, names)
     return sorted(set(lines), key=_order) if len(lines) > 1 else lines
+
+
+@lru_cache(maxsize=1 << 14)
+def _numbered(ports: tuple[PortRange, ...]) -> tuple[dict[Protocol | None, Ranges], list[NamedPort]]:
+    """The same for workloads that give no number to any of the names: clusters write few different lists of ports."""
+    return port_matches(ports, {})
 
 
 def port_matches(

@@ -128,10 +128,11 @@ class Vocabulary:
     def _read(self, model: Model) -> None:
         for network_policy in model.network_policies:
             self._labels(network_policy.pods)
-            for written in (*network_policy.ingress, *network_policy.egress):
-                self._ports(written.ports)
-                for pod_peer in written.peers:
-                    self._labels(pod_peer.pods)
+            for rules in (network_policy.ingress, network_policy.egress):
+                for written in rules:
+                    self._ports(written.ports)
+                    for pod_peer in written.peers:
+                        self._labels(pod_peer.pods)
         for selector in model.exclusions:
             self._selector(selector)
         for policy in model.policies:
@@ -182,8 +183,12 @@ class Vocabulary:
 
     def _labels(self, selector: LabelSelector | None) -> None:
         if selector is not None:
-            self.keys.update(key for key, _ in selector.labels)
-            self.keys.update(requirement.key for requirement in selector.expressions)
+            for key, _ in selector.labels:
+                self.keys.add(key)
+            for requirement in selector.expressions:
+                self.keys.add(requirement.key)
 
     def _ports(self, ports: Iterable[PortRange]) -> None:
-        self.ports.update((port.protocol, port.port) for port in ports if isinstance(port.port, str))
+        for port in ports:
+            if isinstance(port.port, str):
+                self.ports.add((port.protocol, port.port))

@@ -77,6 +77,10 @@ class Layer(Struct, frozen=True):
     tier: str
     policies: tuple[WrittenPolicy, ...]
 
+    def speaks_of(self, direction: Direction) -> bool:
+        """Whether any of its policies does."""
+        return any(direction in policy.rules for policy in self.policies)
+
 
 def layers(model: Model, universe: Universe, blocks: Blocks) -> list[Layer]:
     """All tiers in their order, NetworkPolicy among them."""

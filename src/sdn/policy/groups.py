@@ -5,7 +5,7 @@ A label or a pod that changes therefore moves elements of a set and leaves every
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2s
 from typing import TypeVar
 
@@ -19,6 +19,9 @@ from sdn.policy.selector import positions_of
 FEW = 64
 """So many positions take less memory than the mask that they are taken from."""
 
+_ENCODE = msgspec.msgpack.Encoder().encode
+"""Says where each piece ends, so that no two lists of pieces look the same."""
+
 T = TypeVar("T", str, tuple[str, str])
 
 
@@ -30,15 +33,21 @@ class Groups:
         self._members: dict[str, tuple[str, ...]] = {}  # empty ones too, so that each is looked up once
         self._shared: dict[int | tuple[int, ...], tuple[str, ...]] = {}
         self._written: dict[Part, bytes] = {}
+        self._alone: dict[Part, str | None] = {}
 
     @property
     def members(self) -> dict[str, tuple[str, ...]]:
         """id → sorted workload keys of every group that was asked for and has members, sorted by id."""
         return {name: found for name, found in sorted(self._members.items()) if found}
 
-    def union(self, parts: Iterable[Part]) -> str | None:
+    def union(self, parts: Sequence[Part]) -> str | None:
         """The group of everybody whom at least one part matches."""
-        return self._find(frozenset(parts), b"", None)
+        if len(parts) > 1:
+            return self._find(frozenset(parts), b"", None)
+        (part,) = parts
+        if part not in self._alone:
+            self._alone[part] = self._single(part)
+        return self._alone[part]
 
     def by_port(self, parts: Iterable[Part], port: NamedPort) -> list[tuple[int, str]]:
         """The union split by the number that each member gives to a named port; who lacks the name is in none."""
@@ -48,6 +57,16 @@ class Groups:
             if found is not None:
                 split.append((number, found))
         return split
+
+    def _single(self, part: Part) -> str | None:
+        """The group of one part; of one namespace's Pods without ever touching a mask of all classes."""
+        if not isinstance(part, PodSelector) or part.namespaces is not None:
+            return self._find(frozenset((part,)), b"", None)
+        name = digest(canonical(part), b"")
+        if name not in self._members:
+            start, mask = self._universe.pods(part.namespace, part.pods)
+            self._members[name] = self._keys(mask, start)
+        return name if self._members[name] else None
 
     def _find(self, parts: frozenset[Part], suffix: bytes, within: int | None) -> str | None:
         name = digest(*sorted(map(self._definition, parts)), suffix)
@@ -64,11 +83,14 @@ class Groups:
             written = self._written[part] = canonical(part)
         return written
 
-    def _keys(self, mask: int) -> tuple[str, ...]:
+    def _keys(self, mask: int, start: int = 0) -> tuple[str, ...]:
         """Equal groups get the same tuple: ten thousand policies may each mean everybody."""
-        key = tuple(positions_of(mask)) if mask.bit_count() <= FEW else mask
+        if mask.bit_count() <= FEW:
+            key: int | tuple[int, ...] = tuple([start + position for position in positions_of(mask)])
+        else:
+            key = mask << start
         if key not in self._shared:
-            self._shared[key] = self._universe.workloads(mask)
+            self._shared[key] = self._universe.workloads(mask, start)
         return self._shared[key]
 
 
@@ -99,13 +121,9 @@ def canonical(part: Part) -> bytes:
     )
 
 
-def digest(*pieces: bytes) -> str:
+def digest(*pieces: bytes | str) -> str:
     """A short name for content: 64 bits, so a hundred thousand of them stay distinct."""
-    state = blake2s(digest_size=8)
-    for piece in pieces:
-        state.update(len(piece).to_bytes(4, "little"))
-        state.update(piece)
-    return state.hexdigest()
+    return blake2s(_ENCODE(pieces), digest_size=8).hexdigest()
 
 
 def _sorted(selector: LabelSelector | None) -> LabelSelector | None:

@@ -30,6 +30,7 @@ from sdn.plan.state import (
     Route,
     Vxlan,
 )
+from sdn.plan.topology import link_local
 
 TABLES = 1000
 """The routing table of an Application is its mark plus this."""
@@ -201,7 +202,9 @@ class OverlayPlanner:
         vtep = ip_address(self.vteps[host])
         if vtep.version == family == 4:
             return str(vtep)
-        return str(IPv6Address((0xFE80 << 112) | (int(vtep) & 0xFFFFFFFFFFFFFFFF)))
+        if vtep.version == 6:  # Hosts of two racks differ in its upper half alone
+            return link_local(tunnel_mac(host))
+        return str(IPv6Address((0xFE80 << 112) | int(vtep)))
 
     def _routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
         key = (owner.name, segment.name)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace
 
-from sdn.model import Action, Direction, Flow, Placed, Verdict
+from sdn.model import ADMIN, BASELINE, Action, Direction, Flow, Group, Model, Placed, Rule, Verdict
 from sdn.plan.desired import desired_state
 from sdn.plan.state import Firewall, FirewallRule, Plan
 from sdn.plan.trace import Tracer
@@ -24,7 +24,7 @@ from sdn.policy.evaluate import Oracle
 from strategies import ASKED, neighbours
 from strategies_world import world
 
-SEEDS = range(60)
+SEEDS = range(200)
 FLOWS = 80
 
 
@@ -37,6 +37,7 @@ class World(NamedTuple):
 
 
 Mutant = Callable[[CompiledPolicy, Random], CompiledPolicy]
+ModelMutant = Callable[[Model], Model]
 PlanMutant = Callable[[Firewall], Firewall]
 
 
@@ -51,10 +52,10 @@ def worlds() -> list[World]:
     return found
 
 
-def some_flows(placed: Placed, random: Random) -> list[Flow]:
+def some_flows(placed: Placed, random: Random, count: int = FLOWS) -> list[Flow]:
     """Between workloads that a network joins, at the edges of what policies speak of."""
     pairs = [(end.workload, address) for end in placed.endpoints.values() for _, address in neighbours(placed, end)]
-    asked = ((random.choice(pairs), random.choice(ASKED)) for _ in range(FLOWS if pairs else 0))
+    asked = ((random.choice(pairs), random.choice(ASKED)) for _ in range(count if pairs else 0))
     return [Flow(source, address, protocol, port) for (source, address), (protocol, port) in asked]
 
 
@@ -177,6 +178,14 @@ MUTANTS: dict[str, Mutant] = {
     "excepts forgotten": rule_mutant(
         lambda line: replace(line, block=replace(line.block, excepts=())) if line.block else line
     ),
+    "excluded members forgotten": rule_mutant(lambda line: replace(line, not_group=None)),
+    "excluded members taken for the peers": rule_mutant(
+        lambda line: replace(line, group=line.not_group, not_group=None) if line.not_group else line
+    ),
+    "excluded addresses forgotten": rule_mutant(lambda line: replace(line, not_blocks=())),
+    "half of the excluded addresses": rule_mutant(lambda line: replace(line, not_blocks=line.not_blocks[1:])),
+    "family forgotten": rule_mutant(lambda line: replace(line, family=0)),
+    "the other family": rule_mutant(lambda line: replace(line, family=10 - line.family) if line.family else line),
     "a group that misses a member": missing_member,
     "a group with a stranger": member_too_many,
     "a workload with another's profile": anothers_profile,
@@ -202,6 +211,61 @@ def test_compiler_mutant_is_caught(name: str) -> None:
     assert any(True for case, mutant in changed for _ in disagreements(case, desired_state(case.placed, mutant)))
 
 
+def each_written(change: Callable[[Rule], Rule]) -> ModelMutant:
+    """A compiler that reads every rule of a tier otherwise than it is written."""
+
+    def mutate(model: Model) -> Model:
+        policies = [replace(policy, rules=tuple(map(change, policy.rules))) for policy in model.policies]
+        return replace(model, policies=tuple(policies))
+
+    return mutate
+
+
+def each_group(change: Callable[[Group], Group]) -> ModelMutant:
+    """A compiler that reads every Group otherwise than it is written."""
+    return lambda model: replace(model, groups=tuple(map(change, model.groups)))
+
+
+def baseline_as_admin(model: Model) -> Model:
+    """The last tier read as one before NetworkPolicy."""
+    return replace(
+        model, policies=tuple(replace(p, tier=ADMIN if p.tier == BASELINE else p.tier) for p in model.policies)
+    )
+
+
+MODEL_MUTANTS: dict[str, ModelMutant] = {
+    "the exclusion list forgotten": lambda model: replace(model, exclusions=()),
+    "own side forgotten": each_written(lambda rule: replace(rule, own=())),
+    "own side never turned round": each_written(lambda rule: replace(rule, own_excluded=False)),
+    "peers never turned round": each_written(lambda rule: replace(rule, peers_excluded=False)),
+    "applied-to of rules forgotten": each_written(lambda rule: replace(rule, applies_to=())),
+    "a rule for nothing is one for everything": each_written(lambda rule: replace(rule, nothing=False)),
+    "labels forgotten": each_written(lambda rule: replace(rule, label="")),
+    "groups without the groups within": each_group(lambda group: replace(group, within=())),
+    "groups without addresses": each_group(lambda group: replace(group, blocks=())),
+    "groups without members": each_group(lambda group: replace(group, members=None)),
+    "baseline before NetworkPolicy": baseline_as_admin,
+}
+
+
+@pytest.mark.parametrize("name", MODEL_MUTANTS)
+def test_misreading_compiler_is_caught(name: str) -> None:
+    misread = ((case, replace(case.placed, model=MODEL_MUTANTS[name](case.placed.model))) for case in worlds())
+    compiled = ((case, compile_policy(placed)) for case, placed in misread if placed != case.placed)
+    changed = [(case, mutant) for case, mutant in compiled if mutant != case.compiled]
+    assert changed, "no world has what this mutant misreads"
+    assert any(differs_somewhere(case, desired_state(case.placed, mutant)) for case, mutant in changed)
+
+
+def differs_somewhere(case: World, plan: Plan) -> bool:
+    """Whether the plan differs from the oracle; asked about more flows, for few worlds have what is misread."""
+    oracle, tracer = Oracle(case.placed), Tracer(plan)
+    return any(
+        tuple(trace.answer for trace in tracer.trace(flow)) != oracle.evaluate(flow)
+        for flow in some_flows(case.placed, Random(0), FLOWS * 20)
+    )
+
+
 def without_family(family: int) -> PlanMutant:
     def mutate(firewall: Firewall) -> Firewall:
         chains = [
@@ -221,10 +285,28 @@ def each_rule(change: Callable[[FirewallRule], FirewallRule]) -> PlanMutant:
     return mutate
 
 
+def without_plain_families(firewall: Firewall) -> Firewall:
+    """Everybody but members of the other family became nobody: lines that only ask for a family are gone."""
+    plain = [
+        replace(
+            chain,
+            rules=tuple(r for r in chain.rules if not r.family or r.set or r.block or r.not_set or r.not_blocks),
+        )
+        for chain in firewall.chains
+    ]
+    return replace(firewall, chains=tuple(plain))
+
+
 PLAN_MUTANTS: dict[str, PlanMutant] = {
     "IPv4 only": without_family(6),
     "IPv6 only": without_family(4),
     "a rule about nobody becomes one about anybody": each_rule(lambda rule: replace(rule, set="")),
+    "excluded members forgotten": each_rule(lambda rule: replace(rule, not_set="")),
+    "excluded members are the peers": each_rule(
+        lambda rule: replace(rule, set=rule.not_set, not_set="") if rule.not_set else rule
+    ),
+    "excluded addresses forgotten": each_rule(lambda rule: replace(rule, not_blocks=())),
+    "a negated match where a family has no members": without_plain_families,
     "sets of another zone": lambda f: replace(
         f, sets=tuple(replace(s, elements=tuple((zone + 1, a) for zone, a in s.elements)) for s in f.sets)
     ),

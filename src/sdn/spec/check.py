@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from sdn.errors import Problem
-from sdn.model import Application, Model, Policy, Selector
+from sdn.model import Application, Model, Policy, Rule, Selector
+from sdn.spec.groups import circles, references, selectors
 from sdn.spec.kubernetes.fields import dns_label, dns_subdomain
 from sdn.spec.mistakes import nearest
 from sdn.spec.parts import place_key
 
 Network = IPv4Network | IPv6Network
+SHOWN = 20
+"""How many names that exist a message lists."""
 Finding = tuple[str, str, str]
 """Kind and name of what is wrong, as in `place_key`, and a sentence that begins with it."""
 
@@ -20,7 +23,17 @@ Finding = tuple[str, str, str]
 def check(model: Model, places: Sequence[Mapping[str, str]]) -> list[Problem]:
     """Every such mistake; `places` are the `where` of each part that the model was merged from."""
     problems = []
-    for find in (_names, _twice, _nodes, _references, _fixed_addresses, _overlaps, _service_ranges):
+    for find in (
+        _names,
+        _twice,
+        _nodes,
+        _references,
+        _selections,
+        _groups,
+        _fixed_addresses,
+        _overlaps,
+        _service_ranges,
+    ):
         for kind, name, message in find(model):
             written = [where[place_key(kind, name)] for where in places if place_key(kind, name) in where]
             file, line = _split(written[-1]) if written else (model.name, 0)
@@ -63,6 +76,7 @@ def _twice(model: Model) -> Iterator[Finding]:
         ("workload", (one.key for one in model.workloads)),
         ("service", (one.key for one in model.services)),
         ("policy", (one.name for one in model.policies)),
+        ("group", (one.name for one in model.groups)),
         ("NetworkPolicy", (f"{one.namespace}/{one.name}" for one in model.network_policies)),
     ]
     for kind, names in kinds:
@@ -105,26 +119,63 @@ def _references(model: Model) -> Iterator[Finding]:
     for service in model.services:
         if service.application not in known:
             yield "service", service.key, f"is in {_unknown('application', service.application, known)}"
-    segments = {name for names in known.values() for name in names}
+
+
+def _selections(model: Model) -> Iterator[Finding]:
+    """Names in selectors that nothing has; a Selector that named nobody would select nobody, silently."""
+    known = {
+        "application": {one.name for one in model.applications},
+        "segment": {segment.name for one in model.applications for segment in one.segments},
+        "workload": {one.key for one in model.workloads},
+        "group": {one.name for one in model.groups},
+    }
+    every = [("policy", policy.name, one) for policy in model.policies for one in _selectors(policy)]
+    every += [("group", group.name, one) for group in model.groups for one in selectors(group)]
+    every += [("exclusion", "of workloads", one) for one in model.exclusions]
+    for kind, name, selector in every:
+        named = {
+            "application": selector.applications,
+            "segment": selector.segments,
+            "workload": selector.keys,
+            "group": selector.groups,
+        }
+        for what, names in named.items():
+            for missing in sorted(set(names) - known[what]):
+                yield kind, name, f"selects {_unknown(what, missing, known[what])}"
+
+
+def _groups(model: Model) -> Iterator[Finding]:
+    """Groups that peers name or that other groups are made of, and those that are made of themselves."""
+    known = {one.name for one in model.groups}
     for policy in model.policies:
-        for selector in _selectors(policy):
-            for name in set(selector.applications) - known.keys():
-                yield "policy", policy.name, f"selects {_unknown('application', name, known)}"
-            for name in set(selector.segments) - segments:
-                yield "policy", policy.name, f"selects {_unknown('segment', name, segments)}"
+        named = {peer.group for rule in policy.rules for peer in (*rule.peers, *rule.own) if peer.group}
+        for missing in sorted(named - known):
+            yield "policy", policy.name, f"names {_unknown('group', missing, known)}"
+    for group in model.groups:
+        inside = {name for one in selectors(group) for name in one.groups}
+        for missing in sorted(references(group) - known - inside):
+            yield "group", group.name, f"is made of {_unknown('group', missing, known)}"
+    for way in circles(model.groups):
+        yield "group", way[0], f"contains itself ({' → '.join(way)}); remove one of these steps"
 
 
 def _selectors(policy: Policy) -> Iterator[Selector]:
     yield from policy.applies_to
     for rule in policy.rules:
-        for peer in rule.peers:
-            if peer.selector is not None:
-                yield peer.selector
+        yield from rule.applies_to
+        yield from _peer_selectors(rule)
+
+
+def _peer_selectors(rule: Rule) -> Iterator[Selector]:
+    for peer in (*rule.peers, *rule.own):
+        if peer.selector is not None:
+            yield peer.selector
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    return f'{kind} "{name}", which is not defined (there are: {", ".join(names) or "none"}){nearest(name, names)}'
+    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return f'{kind} "{name}", which is not defined (there are: {shown or "none"}){nearest(name, names)}'
 
 
 def _fixed_addresses(model: Model) -> Iterator[Finding]:
@@ -207,3 +258,16 @@ def _both(one: Network, other: Network) -> bool:
     """Two networks of one family share an address."""
     low = max(int(one.network_address), int(other.network_address))
     return low <= min(int(one.broadcast_address), int(other.broadcast_address))
+
+
+FINDERS = (
+    _names,
+    _twice,
+    _nodes,
+    _references,
+    _selections,
+    _groups,
+    _fixed_addresses,
+    _overlaps,
+    _service_ranges,
+)

@@ -1,10 +1,10 @@
-"""Files and folders as one checked Model: a lab file of ours, Kubernetes manifests, or a lab with manifests in it."""
+"""Files and folders as one checked Model: a lab file of ours, Kubernetes manifests, or both together."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +38,20 @@ def load(paths: Sequence[Path]) -> Loaded:
         first = lab_documents[0]
         message = f"is a second lab beside {first.file}:{first.where(())[0]}; load one at a time"
         problems.append(other.problem(("lab",), message, key=True))
+    if lab_documents:
+        documents += _read(_further(lab_documents[0]), seen, problems)
     manifests = [document for document in documents if not is_lab(document)]
+    parts: list[LabParts] = []
     lab, lab_is_sound = None, True
     if lab_documents:
         before = len(problems)
-        lab = labfile.parse(lab_documents[0], problems)
+        groups = [group.name for part in parts for group in part.groups]
+        lab = labfile.parse(lab_documents[0], problems, groups)
         lab_is_sound = len(problems) == before
-        base = Path(lab_documents[0].file).parent
-        further = [base / name for name in (lab.manifests if lab is not None else ())]
-        manifests += [document for document in _read(further, seen, problems) if not is_lab(document)]
-    parts = [lab] if lab is not None else []
+    if lab is not None:
+        parts.insert(0, lab)
     if manifests:
-        parts.append(kubernetes.read(manifests, problems, lab))
+        parts.append(kubernetes.read(manifests, problems, _beside(lab, parts)))
     if not documents and not problems:
         problems.append(Problem(", ".join(map(str, paths)), 0, 0, "nothing to load; name a lab file or manifests"))
     if not parts:
@@ -67,6 +69,22 @@ def load(paths: Sequence[Path]) -> Loaded:
 def is_lab(document: Document) -> bool:
     """Whether a document is a lab file of ours rather than a Kubernetes object."""
     return isinstance(document.data, dict) and "lab" in document.data and "kind" not in document.data
+
+
+def _further(lab: Document) -> list[Path]:
+    """The files and folders that a lab names; what is wrong with the list is told when the lab is read."""
+    written = lab.data.get("manifests")
+    names = [name for name in written if isinstance(name, str) and name] if isinstance(written, list) else []
+    return [Path(lab.file).parent / name for name in names]
+
+
+def _beside(lab: LabParts | None, parts: Sequence[LabParts]) -> LabParts:
+    """What Kubernetes manifests share the lab with: they need Hosts for all, and names that nobody has."""
+    return replace(
+        lab or LabParts(),
+        workloads=[one for part in parts for one in part.workloads],
+        policies=[one for part in parts for one in part.policies],
+    )
 
 
 def name_of(paths: Sequence[Path]) -> str:

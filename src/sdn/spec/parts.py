@@ -26,8 +26,8 @@ class LabParts:
     """Pieces of a Model; None and empty mean "nothing was said", and `load` fills in what a Model needs.
 
     `where` says for everything named where it was written, `file:line`, under the keys that `place_key` makes.
-    `manifests` are Kubernetes files or folders to load too, relative to the lab file. Expectations that speak of
-    workloads and services from there cannot be read before: `expect` reads them once everything is known.
+    Expectations that speak of workloads and services of other files cannot be read before: `expect` reads them once
+    everything is known.
     """
 
     name: str = ""
@@ -45,7 +45,6 @@ class LabParts:
     service_prefixes: tuple[str, ...] = ()
     where: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    manifests: tuple[str, ...] = ()
     expect: Callable[[Sequence[Workload], Sequence[Service], list[Problem]], Sequence[Expectation]] | None = None
 
 

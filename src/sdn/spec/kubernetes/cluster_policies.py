@@ -228,7 +228,7 @@ class _Reader:
         """Which kinds an element is of: a mistake unless it is exactly one; one that is not enforced is reported."""
         kinds, known = _given(written), _names(written)
         for kind in kinds:
-            hint = "" if kind in known else nearest(kind, known)
+            hint = "" if kind in known else _meant(kind, known)
             if hint:
                 site.at(kind).report(f"this field is not known{hint}", key=True)
             elif kind not in known or kind in ("nodes", "domainNames"):
@@ -259,6 +259,12 @@ def _given(written: BaseModel) -> list[str]:
 
 def _names(written: BaseModel) -> set[str]:
     return {info.alias or name for name, info in type(written).model_fields.items()}
+
+
+def _meant(word: str, known: Collection[str]) -> str:
+    """`; did you mean "tcp"?`; in a short word, two letters that changed places are most of it."""
+    swapped = next((f'; did you mean "{name}"?' for name in known if sorted(name) == sorted(word)), "")
+    return swapped or nearest(word, known)
 
 
 def _exactly_one(kinds: Sequence[str], examples: Iterable[str]) -> str:

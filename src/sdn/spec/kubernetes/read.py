@@ -5,7 +5,7 @@ Namespaces with a primary network of their own are the exception: each such netw
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
 from msgspec.structs import replace
@@ -26,13 +26,10 @@ from sdn.spec.underlay import default_underlay
 METADATA_NAME = "kubernetes.io/metadata.name"
 
 
-def read(
-    documents: Sequence[Document], problems: list[Problem], lab: LabParts | None = None, taken: Collection[str] = ()
-) -> LabParts:
+def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts | None = None) -> LabParts:
     """What the manifests add to `lab`, or are by themselves; mistakes are appended to `problems`.
 
-    Without a lab that has an underlay, one is made that is large enough for everything. `taken` are the names of tier
-    policies from elsewhere.
+    Without a lab that has an underlay, one is made that is large enough for everything.
     """
     lab = lab or LabParts()
     objects = collect(documents, problems)
@@ -53,7 +50,7 @@ def read(
     parts.applications = [*([application] if application is not None else []), *own.applications]
     parts.workloads = with_targets(workloads, parts.services)
     parts.network_policies = [network_policy(item, parts.warnings) for item in objects.of("NetworkPolicy")]
-    tiers = cluster_policies(objects, {policy.name for policy in lab.policies} | set(taken))
+    tiers = cluster_policies(objects, {policy.name for policy in lab.policies})
     parts.policies = tiers.policies
     parts.warnings += [*own.warnings, *tiers.warnings]
     parts.where = {**pods.where, **own.where, **tiers.where}

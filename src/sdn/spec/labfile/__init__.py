@@ -6,12 +6,12 @@ exist, a subnet that is too small) by the builders, which skip what has no shape
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sdn.errors import Problem
 from sdn.model import Application, Expectation, Namespace, Options, Segment, Underlay
 from sdn.spec.expect import Directory, parse_line
-from sdn.spec.labfile import networks, policies, services, underlay, workloads
+from sdn.spec.labfile import networks, policies, selectors, services, underlay, workloads
 from sdn.spec.labfile.complaints import Complaints, suggest
 from sdn.spec.labfile.forms import LabForm, NodeForm, WorkloadForm
 from sdn.spec.labfile.workloads import Group
@@ -19,8 +19,11 @@ from sdn.spec.parts import LabParts, place_key
 from sdn.spec.source import Document
 
 
-def parse(document: Document, problems: list[Problem]) -> LabParts | None:
-    """The parts of the lab in a document; None if its mistakes, added to `problems`, leave nothing to go on with."""
+def parse(document: Document, problems: list[Problem], groups_elsewhere: Collection[str] = ()) -> LabParts | None:
+    """The parts of the lab in a document; None if its mistakes, added to `problems`, leave nothing to go on with.
+
+    `groups_elsewhere` are the names of groups that other files define, which the lab's policies may use.
+    """
     complaints = Complaints(document, problems)
     form = complaints.read(LabForm)
     if form is None:
@@ -30,6 +33,7 @@ def parse(document: Document, problems: list[Problem]) -> LabParts | None:
     prefixes = services.prefixes(form, complaints)
     groups = workloads.find(form, complaints)
     segments = networks.build(form.applications, workloads.members(groups), prefixes, complaints)
+    known = _known(form, groups, groups_elsewhere, complaints)
     inline = policies.inline(form, document, complaints, problems)
     parts = LabParts(
         name=form.lab,
@@ -39,12 +43,13 @@ def parse(document: Document, problems: list[Problem]) -> LabParts | None:
         namespaces=_namespaces(form),
         services=services.build(form, segments, prefixes, complaints),
         network_policies=inline.policies,
-        policies=policies.build(form, _known(form, complaints), complaints),
+        policies=policies.build(form, known, complaints),
+        groups=selectors.groups(form, known, complaints),
+        exclusions=selectors.exclusions(form, known, complaints),
         options=Options(form.options.ipblock_matches_pods),
         service_prefixes=prefixes,
         where=inline.where,
         warnings=inline.warnings,
-        manifests=tuple(form.manifests),
     )
     _check_hosts(groups, parts.underlay, complaints)
     parts.expect = lambda everything, virtual, found: _expectations(
@@ -63,7 +68,7 @@ def _applications(
             path = ("applications", name, "connects", index)
             if other == name:
                 complaints.at(path, f'"{name}" is connected to itself anyway; leave it out')
-            elif other not in known | policies.FLAT:
+            elif other not in known | selectors.FLAT:
                 complaints.at(path, f'application "{other}" is not defined{suggest(other, known - {name})}')
     return [
         Application(name, segments[name], tuple(sorted(set(one.connects))))
@@ -78,13 +83,20 @@ def _namespaces(form: LabForm) -> list[Namespace]:
     return [Namespace(name, own | {"kubernetes.io/metadata.name": name}) for name, own in sorted(labels.items())]
 
 
-def _known(form: LabForm, complaints: Complaints) -> policies.Known:
+def _known(
+    form: LabForm, groups: Sequence[Group], groups_elsewhere: Collection[str], complaints: Complaints
+) -> selectors.Known:
     """The names that were written, also those of things that are wrong otherwise."""
     written = complaints.names("applications")
-    segments = set(policies.FLAT)
+    segments = set(selectors.FLAT)
     for application, one in form.applications.items():
         segments |= complaints.names("applications", application, "segments") or networks.with_default(one).keys()
-    return policies.Known({*written, *policies.FLAT}, segments)
+    return selectors.Known(
+        applications={*written, *selectors.FLAT},
+        segments=segments,
+        groups=complaints.names("groups") | set(groups_elsewhere),
+        replicas={f"{group.namespace}/{group.name}": group.keys for group in groups},
+    )
 
 
 def _check_hosts(groups: Sequence[Group], underlay: Underlay | None, complaints: Complaints) -> None:
@@ -131,6 +143,8 @@ def _note_places(form: LabForm, groups: Sequence[Group], where: dict[str, str], 
         where[place_key("application", name)] = where[place_key("namespace", name)] = complaints.place(path)
         for service in one.services:
             where[place_key("service", f"{name}/{service}")] = complaints.place((*path, "services", service))
+    for name in form.groups:
+        where[place_key("group", name)] = complaints.place(("groups", name))
     for index, policy in enumerate(form.policies):
         where[place_key("policy", policy.name)] = complaints.place(("policies", index))
     if form.underlay is not None:

@@ -26,8 +26,15 @@ TEXT_OR_NUMBER: dict[str, Any] = {"type": ["string", "number"]}
 Name = Annotated[
     str, PlainValidator(text.name), WithJsonSchema(TEXT | {"pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"})
 ]
+RuleName = Annotated[str, PlainValidator(text.rule_name), WithJsonSchema(TEXT | {"examples": ["web to db"]})]
+WorkloadKey = Annotated[str, PlainValidator(text.workload_key), WithJsonSchema(TEXT | {"examples": ["shop/web"]})]
 LabelKey = Annotated[str, PlainValidator(text.label_key), WithJsonSchema(TEXT)]
 LabelValue = Annotated[str, PlainValidator(text.label_value), WithJsonSchema(TEXT)]
+LabelValues = Annotated[
+    list[LabelValue],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema({"anyOf": [TEXT, {"type": "array", "items": TEXT}]}),
+]
 Labels = Annotated[dict[LabelKey, LabelValue], AfterValidator(lambda labels: dict(sorted(labels.items())))]
 WorkloadPort = Annotated[
     Port,

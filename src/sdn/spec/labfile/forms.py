@@ -19,16 +19,19 @@ from sdn.spec.labfile.fields import (
     LabelKey,
     Labels,
     LabelValue,
+    LabelValues,
     Loss,
     Memory,
     Mtu,
     Name,
     NotEmpty,
     Replicas,
+    RuleName,
     RulePort,
     ServicePortText,
     Subnet,
     Switches,
+    WorkloadKey,
     WorkloadPort,
     by_kind,
 )
@@ -204,6 +207,10 @@ class ApplicationForm(Form):
     services: dict[Name, ServiceForm] = {}
 
 
+GroupName = Annotated[str, Field(min_length=1)]
+"""Also a name that only another file defines, which need not be a DNS label."""
+
+
 class PolicyForm(Form):
     """Base of everything in policies: a field without a value is a mistake there, never "anybody"."""
 
@@ -230,6 +237,44 @@ class SelectorForm(PolicyForm):
     kind: Annotated[Literal["pod", "vm"] | None, NotEmpty] = None
     name: Annotated[str | None, NotEmpty] = None
     """A shell pattern on the workload's name: web-*"""
+    sensitivity: Annotated[LabelValues | None, NotEmpty] = None
+    """Values of the label `sensitivity`."""
+    workloads: Annotated[list[WorkloadKey] | None, NotEmpty] = None
+    """Workloads by name, with their application: shop/web stands for all its replicas, shop/web-0 for one."""
+    groups: Annotated[list[GroupName] | None, NotEmpty] = None
+    """Members of at least one of these groups. A peer of this field alone means the groups' addresses, too."""
+
+
+class ExpressionForm(SelectorForm):
+    """Part of a group: every field that is given must match, so must each of `all` and at least one of `any`."""
+
+    any_of: Annotated[list[ExpressionForm] | None, NotEmpty] = Field(default=None, alias="any")
+    all_of: Annotated[list[ExpressionForm] | None, NotEmpty] = Field(default=None, alias="all")
+
+
+class AddressForm(PolicyForm):
+    """An address block without the blocks in `except`."""
+
+    address: Block
+    excepts: Annotated[list[Block] | None, NotEmpty] = Field(default=None, alias="except")
+
+
+class GroupForm(ExpressionForm):
+    """Whom policies may name together: the workloads that match, and besides those `addresses` and `include`."""
+
+    addresses: Annotated[
+        list[
+            Annotated[
+                Annotated[Block, Tag("text")] | Annotated[AddressForm, Tag("mapping")],
+                by_kind("expected an address, a network such as 203.0.113.0/24, or {address: ..., except: [...]}"),
+            ]
+        ]
+        | None,
+        NotEmpty,
+    ] = None
+    """Added to the group; as a peer, it matches also these."""
+    include: Annotated[list[GroupName] | None, NotEmpty] = None
+    """Groups that belong to this one as a whole, with their addresses."""
 
 
 class PeerForm(SelectorForm):
@@ -242,20 +287,34 @@ class PeerForm(SelectorForm):
 class RuleForm(PolicyForm):
     """No `from` or `to`: anybody. No `ports`: every port and protocol."""
 
+    name: RuleName | None = None
+    """Stands for the rule in verdicts and logs; its position if left out."""
     action: Literal["allow", "deny", "reject", "pass"]
     direction: Literal["ingress", "egress"]
     sources: Annotated[list[PeerForm] | None, NotEmpty] = Field(default=None, alias="from")
     """Of an ingress rule."""
     destinations: Annotated[list[PeerForm] | None, NotEmpty] = Field(default=None, alias="to")
     """Of an egress rule."""
+    not_from: Annotated[list[PeerForm] | None, NotEmpty] = None
+    """Of an ingress rule: everybody but these."""
+    not_to: Annotated[list[PeerForm] | None, NotEmpty] = None
+    """Of an egress rule: everybody but these."""
     ports: Annotated[list[RulePort] | None, NotEmpty] = None
+    only_for: Annotated[list[PeerForm] | None, NotEmpty] = None
+    """Of those that the policy applies to, only these; an `address` means who has it."""
+    not_for: Annotated[list[PeerForm] | None, NotEmpty] = None
+    """Of those that the policy applies to, all but these."""
+    applies_to: Annotated[list[SelectorForm] | None, NotEmpty] = None
+    """Whom this rule is for, in a policy that does not say it itself."""
+    log: bool = False
 
 
 class TierPolicyForm(PolicyForm):
     """An ordered list of rules in one tier; the first that matches decides."""
 
     name: Name
-    tier: Literal["emergency", "infrastructure", "environment", "application"] = "application"
+    tier: Literal["emergency", "infrastructure", "environment", "application", "admin", "baseline"] = "application"
+    """In the order in which they are asked; Kubernetes' NetworkPolicy comes between admin and baseline."""
     priority: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
     """Lower comes first."""
     applies_to: Annotated[list[SelectorForm] | None, NotEmpty] = None
@@ -283,7 +342,10 @@ class LabForm(Form):
     applications: dict[Name, ApplicationForm] = {}
     nodes: dict[Name, NodeForm] = {}
     """Kubernetes nodes: VMs that run the pods; without any, pods run on Hosts directly."""
+    groups: dict[Name, GroupForm] = {}
     policies: list[TierPolicyForm] = []
+    exclusions: list[SelectorForm] = []
+    """Workloads that the tiers emergency to application are not for; admin, NetworkPolicy and baseline still are."""
     network_policies: list[dict[str, Any]] = []
     """Kubernetes NetworkPolicy objects: metadata and spec."""
     manifests: list[Annotated[str, Field(min_length=1)]] = []

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from sdn.errors import Problem
-from sdn.model import (
-    Action,
-    Direction,
-    Kind,
-    LabelSelector,
-    NetworkPolicy,
-    Operator,
-    Peer,
-    Policy,
-    Requirement,
-    Rule,
-    Selector,
-)
+from sdn.model import Action, Direction, NetworkPolicy, Policy, Rule, Selector
 from sdn.spec.kubernetes import schema
 from sdn.spec.kubernetes.objects import Object
 from sdn.spec.kubernetes.policies import network_policy
-from sdn.spec.labfile.complaints import Complaints, Path, suggest
-from sdn.spec.labfile.forms import LabForm, PeerForm, RequirementForm, RuleForm, SelectorForm, TierPolicyForm
-from sdn.spec.labfile.text import ip_block
+from sdn.spec.labfile.complaints import Complaints, Path
+from sdn.spec.labfile.forms import LabForm, PeerForm, RuleForm, SelectorForm, TierPolicyForm
+from sdn.spec.labfile.selectors import Known, alternatives, peers, selector
 from sdn.spec.mistakes import Site, validate
 from sdn.spec.source import Document
-
-T = TypeVar("T")
-FLAT = frozenset({"cluster", "pods"})
-"""The application and the segment of Kubernetes manifests: legal names, for a lab may be loaded beside some."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What selectors may name; a misspelt name would select nobody, silently."""
-
-    applications: Collection[str]
-    segments: Collection[str]
 
 
 def build(form: LabForm, known: Known, complaints: Complaints) -> list[Policy]:
@@ -58,95 +34,73 @@ def build(form: LabForm, known: Known, complaints: Complaints) -> list[Policy]:
 
 
 def _policy(form: TierPolicyForm, path: Path, known: Known, complaints: Complaints) -> Policy:
+    _check_rule_names(form, path, complaints)
     return Policy(
         name=form.name,
         tier=form.tier,
-        rules=tuple(_rule(one, (*path, "rules", index), known, complaints) for index, one in enumerate(form.rules)),
-        applies_to=_alternatives(
-            _selector(one, (*path, "applies_to", index), known, complaints)
-            for index, one in enumerate(form.applies_to or ())
-        ),
+        rules=tuple(_rule(one, form, (*path, "rules", i), known, complaints) for i, one in enumerate(form.rules)),
+        applies_to=_subjects(form.applies_to, (*path, "applies_to"), known, complaints),
         priority=form.priority,
     )
 
 
-def _rule(form: RuleForm, path: Path, known: Known, complaints: Complaints) -> Rule:
+def _subjects(
+    forms: Sequence[SelectorForm] | None, path: Path, known: Known, complaints: Complaints
+) -> tuple[Selector, ...]:
+    return alternatives(selector(one, (*path, index), known, complaints) for index, one in enumerate(forms or ()))
+
+
+def _check_rule_names(form: TierPolicyForm, path: Path, complaints: Complaints) -> None:
+    """Two rules of one name could not be told apart in a verdict."""
+    seen: dict[tuple[str, str], int] = {}
+    for index, one in enumerate(form.rules):
+        if one.name is None:
+            continue
+        earlier = seen.setdefault((one.direction, one.name), index)
+        if earlier != index:
+            place = complaints.place((*path, "rules", earlier))
+            complaints.at((*path, "rules", index, "name"), f'rule "{one.name}" is also at {place}; rename one of them')
+
+
+def _rule(form: RuleForm, policy: TierPolicyForm, path: Path, known: Known, complaints: Complaints) -> Rule:
     ours, other = ("from", "to") if form.direction == "ingress" else ("to", "from")
-    written = {"from": form.sources, "to": form.destinations}
-    if written[other] is not None:
-        message = f"{form.direction} rules have `{ours}`, not `{other}`; rename it or change the direction"
-        complaints.at((*path, other), message, key=True)
+    for word in (other, f"not_{other}"):
+        if _side(form, word) is not None:
+            message = f"{form.direction} rules have `{ours}`, not `{other}`; rename it or change the direction"
+            complaints.at((*path, word), message, key=True)
+    if form.applies_to is not None and policy.applies_to is not None:
+        message = "does not count where the policy has an `applies_to` itself; remove one of them, or write `only_for`"
+        complaints.at((*path, "applies_to"), message, key=True)
+    side, own = (
+        _one_of(form, ours, f"not_{ours}", path, complaints),
+        _one_of(form, "only_for", "not_for", path, complaints),
+    )
     return Rule(
         action=Action(form.action),
         direction=Direction(form.direction),
-        peers=_alternatives(
-            _peer(one, (*path, ours, index), known, complaints) for index, one in enumerate(written[ours] or ())
-        ),
-        ports=_alternatives(form.ports or ()),
+        peers=peers(_side(form, side) or (), (*path, side), known, complaints),
+        ports=alternatives(form.ports or ()),
+        peers_excluded=side.startswith("not_"),
+        own=peers(_side(form, own) or (), (*path, own), known, complaints),
+        own_excluded=own == "not_for",
+        applies_to=_subjects(form.applies_to, (*path, "applies_to"), known, complaints),
+        label=form.name or "",
+        log=form.log,
     )
 
 
-def _alternatives(items: Iterable[T]) -> tuple[T, ...]:
-    """In one canonical order: how they were written means nothing and must not matter."""
-    return tuple(sorted(items, key=repr))
+def _side(form: RuleForm, word: str) -> list[PeerForm] | None:
+    found: list[PeerForm] | None = getattr(form, {"from": "sources", "to": "destinations"}.get(word, word))
+    return found
 
 
-def _peer(form: PeerForm, path: Path, known: Known, complaints: Complaints) -> Peer:
-    if form.address is None:
-        if form.excepts is not None:
-            complaints.at((*path, "except"), "needs an `address` to be excepted from; add one", key=True)
-            return Peer(selector=Selector())
-        return Peer(selector=_selector(form, path, known, complaints))
-    beside = [name for name in SelectorForm.model_fields if getattr(form, name) is not None]
-    if beside:
-        complaints.at(path, f"has `address` beside `{beside[0]}`; write two peers, for either may match")
-    try:
-        return Peer(ip_block=ip_block(form.address, form.excepts or []))
-    except ValueError as error:
-        complaints.at((*path, "except"), str(error))
-        return Peer(ip_block=ip_block(form.address, []))
-
-
-def _selector(form: SelectorForm, path: Path, known: Known, complaints: Complaints) -> Selector:
-    if all(getattr(form, name) is None for name in SelectorForm.model_fields):
-        fields = [*SelectorForm.model_fields] + (["address"] if isinstance(form, PeerForm) else [])
-        complaints.at(path, f"names nobody; give one of {', '.join(fields)}, or leave the list out for anybody")
-    for what, legal in (("applications", known.applications), ("segments", known.segments)):
-        for index, name in enumerate(getattr(form, what) or ()):
-            if name not in legal:
-                message = f'{what.removesuffix("s")} "{name}" is not defined{suggest(name, set(legal) - FLAT)}'
-                complaints.at((*path, what, index), message)
-    return Selector(
-        labels=_labels(form, path, complaints),
-        namespace_labels=None if form.namespace_labels is None else LabelSelector(_pairs(form.namespace_labels)),
-        namespaces=tuple(sorted(set(form.namespaces or ()))),
-        applications=tuple(sorted(set(form.applications or ()))),
-        segments=tuple(sorted(set(form.segments or ()))),
-        kind=None if form.kind is None else Kind(form.kind),
-        name=form.name or "",
-    )
-
-
-def _pairs(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(labels.items()))
-
-
-def _labels(form: SelectorForm, path: Path, complaints: Complaints) -> LabelSelector | None:
-    if form.labels is None and form.expressions is None:
-        return None
-    expressions = [
-        _requirement(one, (*path, "expressions", index), complaints) for index, one in enumerate(form.expressions or ())
-    ]
-    return LabelSelector(_pairs(form.labels or {}), _alternatives(expressions))
-
-
-def _requirement(form: RequirementForm, path: Path, complaints: Complaints) -> Requirement:
-    takes_values = form.operator in ("In", "NotIn")
-    if takes_values and not form.values:
-        complaints.at(path, f"{form.operator} needs values; add `values` or use Exists or DoesNotExist")
-    if not takes_values and form.values:
-        complaints.at((*path, "values"), f"{form.operator} takes no values; remove them or use In or NotIn")
-    return Requirement(form.key, Operator(form.operator), tuple(sorted(set(form.values))))
+def _one_of(form: RuleForm, word: str, negated: str, path: Path, complaints: Complaints) -> str:
+    """Which of two fields was written; both together could be read in two ways."""
+    if _side(form, negated) is None:
+        return word
+    if _side(form, word) is not None:
+        complaints.at((*path, negated), f"cannot stand beside `{word}`; write one of them, or two rules", key=True)
+    return negated
 
 
 @dataclass

@@ -42,6 +42,30 @@ def _text(value: Any, what: str) -> str:
     raise ValueError(f"{what} is text, not {kind(value)}")
 
 
+_RULE_NAME = re.compile(r"(?=.*[^0-9])[A-Za-z0-9][-\w .,:;/()+=@#*]{0,59}", re.ASCII)
+
+
+def rule_name(value: Any) -> str:
+    """Stands for the rule in verdicts, nft comments and logs, where a plain number is the rule's position."""
+    text = _text(value, "a rule's name")
+    if _RULE_NAME.fullmatch(text):
+        return text
+    raise ValueError(
+        f"{show(text)} is no name of a rule; use up to 60 letters, digits, blanks and -_.,:;/()+=@#*, not digits only"
+    )
+
+
+def workload_key(value: Any) -> str:
+    """`application/name`, or `namespace/name` of a Kubernetes manifest."""
+    text = _text(value, "a workload")
+    namespace, slash, own = text.partition("/")
+    if not slash:
+        raise ValueError(f"{show(text)} is not a workload; write application/name, such as shop/{text[:40] or 'web'}")
+    fields.dns_label(namespace)
+    fields.dns_subdomain(own)
+    return text
+
+
 def workload_port(value: Any) -> Port:
     """`80`, `80/tcp`, `http=8080/tcp`: what a workload listens on."""
     text = _port_text(value, "80/tcp or http=8080/tcp")

@@ -19,6 +19,8 @@ VERBS = {
     "status": "Say what a lab is, and whether the kernel still agrees.",
     "down": "Take a lab down; nothing of it remains.",
     "trace": "Say what would happen to a packet, hop by hop and by which rule.",
+    "reach": "Say everything that may talk to anything.",
+    "evaluate": "Give each of many flows its verdict.",
     "explain": "Say why, tier by tier, and what would have to change.",
     "probe": "Ask a running lab with a real packet.",
     "exec": "Run a command inside a workload.",

@@ -1,0 +1,75 @@
+"""What `reach`, `evaluate`, `diff` and `verify` share: files as a lab with addresses, though nothing is ever built."""
+
+# ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sdn.cli.options import EXISTING
+
+if TYPE_CHECKING:
+    from sdn.model import Placed
+    from sdn.policy.intervals import Services
+    from sdn.policy.reach import Families, Reach
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+LINES = 4096
+"""Lines that are written at once: a write for each would cost more than the answers."""
+
+
+def sources_argument() -> Callable[[Decorated], Decorated]:
+    """Lab files, manifests and exports, which need no kernel here."""
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=EXISTING)
+
+
+def ipblock_option() -> Callable[[Decorated], Decorated]:
+    """`--no-ipblock-pods`, for real systems differ."""
+    words = "NetworkPolicy's ipBlock matches no pod, only addresses outside."
+    return click.option("--no-ipblock-pods", "no_ipblock_pods", is_flag=True, help=words)
+
+
+def read(paths: Iterable[Path], no_ipblock_pods: bool = False) -> Placed:
+    """The lab that files describe, with an address for everybody, whether or not its Hosts have room."""
+    from msgspec.structs import replace
+
+    from sdn.model import Options
+    from sdn.plan.desired import placed_anyhow
+    from sdn.spec.load import load
+
+    model = load(list(paths)).model
+    if no_ipblock_pods:
+        model = replace(model, options=Options(ipblock_matches_pods=False))
+    return placed_anyhow(model)
+
+
+def families(placed: Placed, only: int | None = None) -> Families:
+    """The IP families that the lab speaks of; one alone where somebody asks for it."""
+    from sdn.policy.reach import families_of
+    from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, POD_RANGES
+
+    return (only,) if only else families_of(placed.model, {*POD_RANGES, *MANY_POD_RANGES})
+
+
+def reach(placed: Placed, only: int | None = None, services: Services | None = None) -> Reach:
+    """The lab, compiled and solved."""
+    from sdn.policy.compiler import compile_policy
+    from sdn.policy.reach import Reach
+
+    return Reach(placed, compile_policy(placed), families(placed, only), services)
+
+
+def write(lines: Iterable[str]) -> None:
+    """Lines to standard output, as they come."""
+    several: list[str] = []
+    for line in lines:
+        several.append(line)
+        if len(several) == LINES:
+            click.echo("\n".join(several))
+            several.clear()
+    if several:
+        click.echo("\n".join(several))

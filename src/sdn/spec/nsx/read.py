@@ -1,0 +1,77 @@
+"""An export of NSX as pieces of a Model: networks and VMs, groups, policies, exclusions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sdn.errors import Problem
+from sdn.model import Selector
+from sdn.spec.nsx.collect import Objects, collect, kind_of
+from sdn.spec.nsx.fields import Notes
+from sdn.spec.nsx.groups import Groups
+from sdn.spec.nsx.inventory import Inventory
+from sdn.spec.nsx.policies import Policies
+from sdn.spec.nsx.rules import Reader
+from sdn.spec.nsx.services import Services
+from sdn.spec.parts import LabParts, place_key
+from sdn.spec.source import Document
+
+_OTHERS = ("kind", "apiVersion", "lab")
+"""Keys of Kubernetes objects and of lab files of ours."""
+
+
+def is_nsx(document: Document) -> bool:
+    """Whether a document is an answer of NSX's APIs, or a collection of such answers."""
+    return _is_answer(document.data, 0)
+
+
+def _is_answer(data: Any, depth: int) -> bool:
+    if isinstance(data, list):
+        return bool(data) and all(_is_answer(one, depth) for one in data)
+    if not isinstance(data, dict) or not data or any(key in data for key in _OTHERS):
+        return False
+    if kind_of(data) or isinstance(data.get("results"), list):
+        return True
+    return depth < 2 and all(
+        isinstance(one, list | dict) and _is_answer(one, depth + 1) for one in data.values() if one
+    )
+
+
+def read(documents: Sequence[Document], problems: list[Problem]) -> LabParts:
+    """What the export is; every mistake in it is appended to `problems`."""
+    objects = collect(documents, problems)
+    inventory = Inventory(objects)
+    groups = Groups(objects, inventory)
+    policies = Policies(objects, Reader(groups, Services(objects), inventory, objects.notes))
+    parts = LabParts(
+        applications=inventory.applications,
+        workloads=inventory.workloads,
+        policies=policies.policies,
+        groups=groups.groups,
+        exclusions=_exclusions(objects, groups, inventory, objects.notes),
+        where={**inventory.where, **policies.where},
+    )
+    parts.where |= {
+        place_key("group", groups.names[path]): item.site.line for path, item in objects.of("Group").items()
+    }
+    parts.warnings = objects.notes.texts
+    return parts
+
+
+def _exclusions(objects: Objects, groups: Groups, inventory: Inventory, notes: Notes) -> list[Selector]:
+    """Whom the distributed firewall leaves alone."""
+    result = []
+    for item in objects.of("PolicyExcludeList").values():
+        for index, path in enumerate(item.content.members):
+            site = item.site.at("members", index)
+            if "/groups/" in path:
+                name = groups.name(path, site)
+                result.append(Selector(groups=(name,)))
+            elif (selector := inventory.segment(path)) is not None:
+                result.append(selector)
+            elif keys := inventory.by_port.get(path):
+                result.append(Selector(keys=tuple(sorted(keys))))
+            else:
+                notes.once(site, f"{path} is not in the export; it excludes nobody")
+    return sorted(result, key=repr)

@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 
 @st.composite
-def placed_and_flow(draw: DrawFn, every_language: bool = False) -> tuple[Placed, Flow]:
+def placed_and_flow(draw: DrawFn) -> tuple[Placed, Flow]:
     """One world and one flow in it."""
-    placed = draw(worlds(every_language))
+    placed = draw(worlds())
     return placed, draw(flows(placed))
 
 
@@ -47,9 +47,9 @@ def placed_and_flows(draw: DrawFn, most: int = 20) -> tuple[Placed, list[Flow]]:
 
 
 @st.composite
-def worlds(draw: DrawFn, every_language: bool = False) -> Placed:
+def worlds(draw: DrawFn) -> Placed:
     """A lab with addresses, policies and services."""
-    placed = world(draw(st.integers(0, 2**24 - 1)), every_language)
+    placed = world(draw(st.integers(0, 2**24 - 1)))
     return thinned(placed, Mask(draw(masks(20))), Mask(draw(masks(60))))
 
 

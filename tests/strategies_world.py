@@ -12,8 +12,6 @@ from itertools import combinations
 from msgspec.structs import replace
 
 from sdn.model import (
-    TIERS,
-    Action,
     Application,
     Direction,
     Kind,
@@ -23,14 +21,10 @@ from sdn.model import (
     NetworkPolicyPeer,
     NetworkPolicyRule,
     Options,
-    Peer,
     Placed,
     Placement,
-    Policy,
-    Rule,
     Segment,
     SegmentKind,
-    Selector,
     Service,
     ServicePort,
     Workload,
@@ -42,7 +36,6 @@ from strategies_words import (
     PORTS,
     SCTP,
     TCP,
-    TIER_PORTS,
     UDP,
     VALUES,
     Dice,
@@ -78,24 +71,20 @@ SUBNETS = {
 }
 
 
-def world(seed: int, every_language: bool = False) -> Placed:
+def world(seed: int) -> Placed:
     """The world of a seed: the same one on every machine."""
     dice = Dice(seed)
     bare = bare_world(dice)
     addresses = sorted({address for endpoint in bare.endpoints.values() for address in endpoint.addresses})
     policies = dice.up_to(6, lambda: network_policy(dice, addresses), least=1)
-    tiers = dice.up_to(4, lambda: tier_policy(dice, addresses))
     names = [application.name for application in bare.model.applications]
     model = replace(
         bare.model,
         services=tuple(sorted((service(dice, n, names) for n in range(dice.randint(0, 3))), key=lambda s: s.key)),
         network_policies=tuple(only for _, only in sorted({(p.namespace, p.name): p for p in policies}.items())),
-        policies=tuple(replace(policy, name=f"t{number}") for number, policy in enumerate(tiers)),
         options=Options(ipblock_matches_pods=not dice.one_in(3)),
     )
-    if every_language:
-        model = Writer(dice, model, addresses).write(model)
-    return replace(bare, model=model)
+    return replace(bare, model=Writer(dice, model, addresses).write(model))
 
 
 def bare_world(dice: Dice) -> Placed:
@@ -186,41 +175,6 @@ def network_policy(dice: Dice, addresses: list[str]) -> NetworkPolicy:
         dice.up_to(2, rule),
         dice.up_to(2, rule),
     )
-
-
-def selector(dice: Dice) -> Selector:
-    """With none, one or two of its fields set."""
-    chosen = set(dice.up_to(2, lambda: dice.pick(FIELDS)))
-    return Selector(
-        label_selector(dice) if "labels" in chosen else None,
-        label_selector(dice) if "namespace_labels" in chosen else None,
-        dice.pick((("n1",), ("n2", "n3"))) if "namespaces" in chosen else (),
-        dice.pick((("a",), ("b",), ("a", "c"))) if "applications" in chosen else (),
-        dice.pick((("s0",), ("s1",))) if "segments" in chosen else (),
-        dice.pick(list(Kind)) if "kind" in chosen else None,
-        dice.pick(("w*", "w0", "w[0-2]", "?3", "nobody")) if "name" in chosen else "",
-    )
-
-
-FIELDS = ("labels", "labels", "namespace_labels", "namespaces", "applications", "segments", "kind", "name")
-
-
-def tier_policy(dice: Dice, addresses: list[str]) -> Policy:
-    """A policy of any tier, whose name is given later."""
-
-    def peer() -> Peer:
-        return Peer(ip_block=block(dice, addresses)) if dice.one_in(3) else Peer(selector(dice))
-
-    def rule() -> Rule:
-        return Rule(
-            dice.pick(list(Action)),
-            dice.pick(list(Direction)),
-            dice.up_to(2, peer),
-            dice.up_to(2, lambda: dice.pick(TIER_PORTS)),
-        )
-
-    applies_to = dice.up_to(2, lambda: selector(dice))
-    return Policy("", dice.pick(TIERS), dice.up_to(4, rule, least=1), applies_to, dice.pick((0, 1000, 1000)))
 
 
 def service(dice: Dice, number: int, applications: list[str]) -> Service:

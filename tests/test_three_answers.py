@@ -54,6 +54,8 @@ def test_the_order_of_input_never_matters(world: tuple[Placed, list[Flow]]) -> N
         model,
         workloads=model.workloads[::-1],
         policies=model.policies[::-1],
+        groups=model.groups[::-1],
+        exclusions=model.exclusions[::-1],
         network_policies=model.network_policies[::-1],
         services=model.services[::-1],
         applications=model.applications[::-1],

@@ -6,9 +6,13 @@ from worlds_kubernetes import NETWORK_POLICY_CASES
 from worlds_nsx import NSX_CASES
 from worlds_tiers import PATH_CASES, SERVICE_CASES, TIER_CASES
 
-CASES: list[Case] = [*NETWORK_POLICY_CASES, *TIER_CASES, *PATH_CASES, *SERVICE_CASES]
+CASES: list[Case] = [
+    *NETWORK_POLICY_CASES,
+    *ADMIN_CASES,
+    *NSX_CASES,
+    *TIER_CASES,
+    *PATH_CASES,
+    *SERVICE_CASES,
+]
 
-NEW_CASES: list[Case] = [*ADMIN_CASES, *NSX_CASES]
-"""What only the oracle is asked so far."""
-
-__all__ = ["CASES", "NEW_CASES", "Case"]
+__all__ = ["CASES", "Case"]

@@ -19,14 +19,14 @@ from sdn.model import (
     Verdict,
 )
 from sdn.policy.evaluate import Oracle, evaluate
-from worlds import CASES, NEW_CASES, Case
+from worlds import CASES, Case
 from worlds_base import ALL, DB, LAN, NUMBERED, SITE, kube, lan, service
 from worlds_build import EGRESS, act, block, build, model, netpol, pods, rule, spaces, tcp, tier, workload
 
 
 def line(number: str) -> pytest.MarkDecorator:
     """All cases of one line, by name."""
-    chosen = [case for case in [*CASES, *NEW_CASES] if case.line == number]
+    chosen = [case for case in CASES if case.line == number]
     return pytest.mark.parametrize("case", chosen, ids=[case.name for case in chosen])
 
 
@@ -203,11 +203,11 @@ def test_services(case: Case) -> None:
 
 def test_every_case_belongs_to_a_test() -> None:
     asked = {f"{number:02}" for number in (*range(1, 17), *range(19, 33))} | {"tier", "path", "service"}
-    assert {case.line for case in [*CASES, *NEW_CASES]} == asked
+    assert {case.line for case in CASES} == asked
 
 
 def test_names_of_cases_are_unique() -> None:
-    names = [f"{case.name} {case.backend}" for case in [*CASES, *NEW_CASES]]
+    names = [f"{case.name} {case.backend}" for case in CASES]
     assert len(set(names)) == len(names)
 
 

@@ -50,7 +50,7 @@ def origins(model: Model) -> set[str]:
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_every_verdict_names_a_rule_or_a_default(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     for answer in evaluate(placed, flow):
@@ -64,7 +64,7 @@ def test_every_verdict_names_a_rule_or_a_default(world: tuple[Placed, Flow]) -> 
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_the_order_of_the_input_never_matters(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     model = placed.model
@@ -84,7 +84,7 @@ def test_the_order_of_the_input_never_matters(world: tuple[Placed, Flow]) -> Non
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_without_policies_a_path_is_enough(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     free = replace(placed, model=replace(placed.model, network_policies=(), policies=()))
@@ -94,7 +94,7 @@ def test_without_policies_a_path_is_enough(world: tuple[Placed, Flow]) -> None:
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_a_further_network_policy_rule_never_takes_anything_away(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     anything = NetworkPolicyRule()
@@ -109,7 +109,7 @@ def test_a_further_network_policy_rule_never_takes_anything_away(world: tuple[Pl
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_whoever_is_on_the_exclusion_list_meets_kubernetes_policies_alone(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     kubernetes = tuple(policy for policy in placed.model.policies if policy.tier in {ADMIN, BASELINE})
@@ -119,7 +119,7 @@ def test_whoever_is_on_the_exclusion_list_meets_kubernetes_policies_alone(world:
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_a_last_baseline_rule_takes_the_place_of_the_default_and_of_nothing_else(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     last = Policy("zz", BASELINE, (Rule(Action.REJECT, Direction.EGRESS), Rule(Action.REJECT, Direction.INGRESS)))
@@ -143,7 +143,7 @@ def without_pass(policy: Policy) -> Policy:
 
 
 @FEW
-@given(placed_and_flow(every_language=True))
+@given(placed_and_flow())
 def test_the_scope_of_a_policy_beats_those_of_its_rules(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     scoped = tuple(

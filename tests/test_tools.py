@@ -12,7 +12,7 @@ import pytest
 from plugins.ci_skips import ALLOWED, read_patterns
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = ("tools/setup", "tools/goldens", "tools/demo", "tools/test", ".ci/run")
+SCRIPTS = ("tools/setup", "tools/goldens", "tools/demo", "tools/fuzz", "tools/test", ".ci/run")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

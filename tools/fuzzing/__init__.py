@@ -1,0 +1,1 @@
+"""Random (world, flow) pairs, answered by the oracle and by the plan."""

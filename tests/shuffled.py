@@ -8,7 +8,22 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from sdn.model import LabelSelector, NetworkPolicyPeer, NetworkPolicyRule, Placed, Rule, Selector
+from sdn.model import (
+    AllOf,
+    AnyOf,
+    Expression,
+    Group,
+    InGroup,
+    IPBlock,
+    LabelSelector,
+    NetworkPolicyPeer,
+    NetworkPolicyRule,
+    Peer,
+    Placed,
+    Rule,
+    Selector,
+    Where,
+)
 
 T = TypeVar("T")
 
@@ -44,6 +59,8 @@ class Shuffler:
                 )
                 for p in model.policies
             ),
+            groups=self._mixed(map(self._group, model.groups)),
+            exclusions=self._mixed(map(self._selector, model.exclusions)),
         )
         return replace(world, model=changed, endpoints=dict(self._mixed(world.endpoints.items())))
 
@@ -64,12 +81,46 @@ class Shuffler:
             peer,
             pods=self._labels(peer.pods) if peer.pods else None,
             namespaces=self._labels(peer.namespaces) if peer.namespaces else None,
-            ip_block=replace(peer.ip_block, excepts=self._mixed(peer.ip_block.excepts)) if peer.ip_block else None,
+            ip_block=self._block(peer.ip_block) if peer.ip_block else None,
         )
 
+    def _block(self, block: IPBlock) -> IPBlock:
+        return replace(block, excepts=self._mixed(block.excepts))
+
+    def _group(self, group: Group) -> Group:
+        return replace(
+            group,
+            members=self._expression(group.members) if group.members else None,
+            blocks=self._mixed(map(self._block, group.blocks)),
+            within=self._mixed(group.within),
+        )
+
+    def _expression(self, expression: Expression) -> Expression:
+        match expression:
+            case Where(selector):
+                return Where(self._selector(selector))
+            case InGroup():
+                return expression
+            case AllOf(parts):
+                return AllOf(self._mixed(map(self._expression, parts)))
+            case AnyOf(parts):
+                return AnyOf(self._mixed(map(self._expression, parts)))
+
     def _rule(self, rule: Rule) -> Rule:
-        peers = (replace(p, selector=self._selector(p.selector) if p.selector else None) for p in rule.peers)
-        return replace(rule, peers=self._mixed(peers), ports=self._mixed(rule.ports))
+        return replace(
+            rule,
+            peers=self._mixed(map(self._peer, rule.peers)),
+            ports=self._mixed(rule.ports),
+            own=self._mixed(map(self._peer, rule.own)),
+            applies_to=self._mixed(map(self._selector, rule.applies_to)),
+        )
+
+    def _peer(self, peer: Peer) -> Peer:
+        return replace(
+            peer,
+            selector=self._selector(peer.selector) if peer.selector else None,
+            ip_block=self._block(peer.ip_block) if peer.ip_block else None,
+        )
 
     def _selector(self, selector: Selector) -> Selector:
         return replace(
@@ -77,4 +128,7 @@ class Shuffler:
             labels=self._labels(selector.labels) if selector.labels else None,
             namespaces=self._mixed(selector.namespaces),
             applications=self._mixed(selector.applications),
+            segments=self._mixed(selector.segments),
+            keys=self._mixed(selector.keys),
+            groups=self._mixed(selector.groups),
         )

@@ -42,24 +42,28 @@ def usable(network: Network, text: str) -> bool:
     return address not in (first, first + 1) and not (address.version == 4 and address == network.broadcast_address)
 
 
-def fitting(texts: Iterable[str], taken: Sequence[Network]) -> list[Network]:
-    """For each family, the smallest sensible prefix around the addresses that meets no other; none if there is none."""
+def fitting(texts: Iterable[str], members: int, taken: Sequence[Network]) -> list[Network]:
+    """For each family, the smallest sensible prefix around the addresses that meets no other; none if there is none.
+
+    It has room for `members` interfaces, also for those of which no address is known.
+    """
     listed = sorted(set(texts))
     result: list[Network] = []
     for version in (4, 6):
         own = [text for text in listed if ip_address(text).version == version]
-        found = _around(own, version, taken) if own else None
+        found = _around(own, members, taken) if own else None
         if found is not None:
             result.append(found)
     return result
 
 
-def _around(texts: Sequence[str], version: int, taken: Sequence[Network]) -> Network | None:
+def _around(texts: Sequence[str], members: int, taken: Sequence[Network]) -> Network | None:
+    version = ip_address(texts[0]).version
     for length in range(NARROWEST[version], WIDEST[version] - 1, -1):
         network: Network = ip_network(f"{texts[0]}/{length}", strict=False)
         if any(meet(network, other) for other in taken):
             return None
-        if all(usable(network, text) for text in texts):
+        if network.num_addresses >= members + 3 and all(usable(network, text) for text in texts):
             return network
     return None
 

@@ -100,16 +100,17 @@ class Names:
     """Legal, unique names from what people typed; who asks in a fixed order gets the same names every time."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
+        self._taken: dict[str, int] = {}  # name → the last number that was tried after it
 
     def take(self, text: str, fallback: str) -> str:
         """A DNS label made of `text`; the second of equal ones ends in -2."""
         stem = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:55].strip("-") or fallback
-        name, number = stem, 1
+        name, number = stem, self._taken.get(stem, 1)
         while name in self._taken:
             number += 1
             name = f"{stem}-{number}"
-        self._taken.add(name)
+        self._taken[stem] = number
+        self._taken.setdefault(name, 1)
         return name
 
 

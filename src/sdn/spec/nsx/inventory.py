@@ -6,7 +6,7 @@ its address is of; else on a network of its own that is connected with all other
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -72,8 +72,8 @@ class Inventory:
         cards = _cards(objects, self._networks)
         addresses: dict[str, list[str]] = defaultdict(list)
         for card in cards:
-            addresses[card.net] += card.addresses or [""]
-        self._networks.complete({path: [text for text in texts if text] for path, texts in addresses.items()})
+            addresses[card.net] += card.addresses
+        self._networks.complete(addresses, Counter(card.net for card in cards))
         self.applications: list[Application] = self._networks.applications()
         self._place(cards)
         self.families = {network.version for network in self._networks.known}

@@ -8,9 +8,9 @@ is a network of its own; one with VLANs is routed by the physical network, as fa
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 
 from sdn.model import Application, Segment
 from sdn.spec.nsx.addresses import fitting, generated, overlaps
@@ -36,7 +36,7 @@ class Net:
     def place(self, addresses: Iterable[str]) -> int:
         """Which of its Segments an interface with these addresses is on."""
         for text in addresses:
-            address = ip_interface(text).ip
+            address = ip_address(text)
             for index, networks in enumerate(self.subnets):
                 if any(network.version == address.version and address in network for network in networks):
                     return index
@@ -54,6 +54,12 @@ class Networks:
         self._applications: dict[str, str] = {}  # gateway or segment path → Application
         self._domains: dict[str, str] = {}  # Application → what routes for it; empty for nobody
         self.nets: dict[str, Net] = {path: self._net(path, item) for path, item in self._segments.items()}
+        self._prefixes: dict[tuple[int, int, int], set[str]] = defaultdict(set)
+        for path, net in self.nets.items():
+            for network in (network for group in net.subnets for network in group):
+                base = int(network.network_address) >> network.max_prefixlen - network.prefixlen
+                self._prefixes[network.version, network.prefixlen, base].add(path)
+        self._lengths = {(version, length) for version, length, _ in self._prefixes}
 
     @property
     def known(self) -> list[Network]:
@@ -62,15 +68,14 @@ class Networks:
 
     def by_address(self, address: str) -> str:
         """The path of the only segment that an address can be of; empty where there is none, or several."""
-        value = ip_interface(address).ip
-        found = {
-            path
-            for path, net in self.nets.items()
-            for group in net.subnets
-            for network in group
-            if network.version == value.version and value in network
-        }
-        return found.pop() if len(found) == 1 else ""
+        value = ip_address(address)
+        number = int(value)
+        found: set[str] = set()
+        for version, length in self._lengths:
+            if version == value.version:
+                shift = value.max_prefixlen - length
+                found |= self._prefixes.get((version, length, number >> shift), set())
+        return next(iter(found)) if len(found) == 1 else ""
 
     def stray(self, label: str) -> str:
         """The path of a network for interfaces whose segment nobody names."""
@@ -82,14 +87,14 @@ class Networks:
             self.nets[path] = Net(self._applications["unknown"], label, [])
         return path
 
-    def complete(self, addresses: dict[str, list[str]]) -> None:
-        """Give a prefix to every network that has none, so that it holds the addresses of those on it."""
+    def complete(self, addresses: Mapping[str, Sequence[str]], cards: Mapping[str, int]) -> None:
+        """Give a prefix to every network that has none: around the addresses on it, with room for all its cards."""
         pool = generated([*self.known])
         for path, net in sorted(self.nets.items()):
             if not net.subnets:
-                own = fitting(addresses.get(path, []), self.known)
+                own = fitting(addresses.get(path, ()), cards.get(path, 0), self.known)
                 if not any(network.version == 4 for network in own):
-                    own.insert(0, pool(len(addresses.get(path, []))))
+                    own.insert(0, pool(cards.get(path, 0)))
                 net.subnets = [own]
 
     def applications(self) -> list[Application]:

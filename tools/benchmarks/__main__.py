@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import click
 
-from benchmarks import boot
+from benchmarks import boot, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 
@@ -42,11 +43,22 @@ def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, re
     _print(boot.run(boot.Options(pods, shapes, repeat, repeat_large), _note), form)
 
 
+@main.command("policy")
+@click.option("--namespaces", type=click.IntRange(1), default=25_000, show_default=True, help="With 4 pods each.")
+@click.option("--everybody", type=click.IntRange(1), default=10_000, show_default=True, help="Policies and their pods.")
+@click.option("--pods", type=click.IntRange(1), default=16, show_default=True, help="Reached from outside.")
+@click.option("--blocks", type=click.IntRange(1, 40_000), default=250, show_default=True, help="Of outside addresses.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def policy_command(namespaces: int, everybody: int, pods: int, blocks: int, form: str) -> None:
+    """From policies to profiles and groups, and everything that may talk to anything, for large clusters."""
+    _print(policy.run(policy.Options(namespaces, everybody, pods, blocks), _note), form)
+
+
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    _print(boot.run(boot.Options(), _note), form)
+    _print(chain(boot.run(boot.Options(), _note), policy.run(policy.Options(), _note)), form)
 
 
 if __name__ == "__main__":

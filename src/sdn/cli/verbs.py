@@ -21,6 +21,7 @@ VERBS = {
     "trace": "Say what would happen to a packet, hop by hop and by which rule.",
     "reach": "Say everything that may talk to anything.",
     "evaluate": "Give each of many flows its verdict.",
+    "lint": "Find rules that do nothing, cost much, or leave something open.",
     "explain": "Say why, tier by tier, and what would have to change.",
     "probe": "Ask a running lab with a real packet.",
     "exec": "Run a command inside a workload.",

@@ -7,13 +7,15 @@ count as reachable wherever policy permits.
 
 from __future__ import annotations
 
+import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import NamedTuple
 
 from sdn.model import Application, Direction, Model, Placed
-from sdn.policy.compiled import CompiledPolicy
+from sdn.policy.compiled import CompiledPolicy, Profile
 from sdn.policy.intervals import Services, rules_of
 from sdn.policy.reach_judge import Allowed, Decision, Judge
 from sdn.policy.reach_peers import Addresses, Classes, Outside, Range, blocks_of
@@ -49,6 +51,10 @@ class Reach:
     def __init__(
         self, placed: Placed, compiled: CompiledPolicy, families: Families = (4, 6), services: Services | None = None
     ) -> None:
+        with _without_gc():
+            self._solve(placed, compiled, families, services)
+
+    def _solve(self, placed: Placed, compiled: CompiledPolicy, families: Families, services: Services | None) -> None:
         self.placed = placed
         self.compiled = compiled
         self.families = families
@@ -116,6 +122,10 @@ class Reach:
         joined = receiver.application in self._near[sender.application]
         return joined and family in sender.families and family in receiver.families
 
+    def profiles(self, family: int) -> Iterator[Profile]:
+        """The profiles of workloads that have this family, by id."""
+        return (self.compiled.profiles[profile] for profile in sorted(self._used(family)))
+
     def _used(self, family: int) -> Iterable[str]:
         """The profiles of workloads that have this family."""
         return {p for one in self.classes.all if family in one.families for p in (one.egress, one.ingress)}
@@ -179,6 +189,18 @@ class Reach:
             previous = colour
         for colour, found in ranges.items():
             yield OutsidePart(family, first[colour], tuple(found))
+
+
+@contextmanager
+def _without_gc() -> Iterator[None]:
+    """A hundred thousand answers are made and none is a circle, so the collector would only go through them again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Takers(NamedTuple):

@@ -1,0 +1,178 @@
+"""All that `sdn lint` says of a lab's policies: what does nothing, what never decides, what it costs, what is open.
+
+Findings, never errors: each of them is legal, and each has surprised somebody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from sdn.model import (
+    ADMIN,
+    BASELINE,
+    NETWORK_POLICY,
+    TIERS,
+    Direction,
+    NetworkPolicy,
+    NetworkPolicyRule,
+    Placed,
+    Policy,
+    Workload,
+)
+from sdn.policy.compiled import CompiledPolicy
+from sdn.policy.lint import warnings
+from sdn.policy.lint_rules import Use, useless_rules
+from sdn.policy.oracle_match import policy_selects
+from sdn.policy.reach import Reach, families_of
+
+SENSITIVITY = "sensitivity"
+"""The label that says how far a workload must be kept from others; any value counts as sensitive."""
+
+MANY = 50
+"""From so many endpoints on, a policy for everybody is worth its figures."""
+
+_ORIGIN = re.compile(r"(?P<direction>\S+) (?P<tier>\S+) (?P<policy>.+)\[(?P<rule>[^\]]*)\]$")
+_PLACE = re.compile(r"^(?P<place>\S+:\d+(?::\d+)?): (?P<text>.*)$")
+
+_SENTENCES = {
+    Use.CONTRADICTED: "never decides: whatever it matches is decided otherwise by {by}",
+    Use.SHADOWED: "never decides: whatever it matches is decided already by {by}",
+    Use.REDUNDANT: "changes nothing: without it the same would be decided",
+}
+
+
+class Finding(Struct, frozen=True, order=True):
+    """`check` is the kind, for filters; `at` is file:line where that is known; `text` names the object first."""
+
+    check: str
+    at: str
+    text: str
+
+
+def lint(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> list[Finding]:
+    """All findings, by place and then by text."""
+    found = [
+        *_nothing(placed, where),
+        *_rules(placed, compiled, where),
+        *_equal_priorities(placed, where),
+        *_everywhere(placed, compiled, where),
+        *_isolating_nothing(placed, where),
+        *_nobody_listens(placed, where),
+        *_exposed(placed, compiled),
+    ]
+    return sorted(set(found), key=lambda finding: (finding.at == "", finding.at, finding.text))
+
+
+def _nothing(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
+    for sentence in warnings(placed.model, dict(where)):
+        match = _PLACE.match(sentence)
+        yield Finding("nobody", match["place"] if match else "", match["text"] if match else sentence)
+
+
+def _rules(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> Iterator[Finding]:
+    if not compiled.profiles:
+        return
+    reach = Reach(placed, compiled, families_of(placed.model))
+    for finding in useless_rules(reach):
+        match = _ORIGIN.match(finding.origin)
+        if match is None:
+            continue
+        use = Use.REDUNDANT if match["tier"] == NETWORK_POLICY else finding.use
+        by = ", ".join(finding.by[:3]) + (f" and {len(finding.by) - 3} more" if len(finding.by) > 3 else "")
+        text = f"{finding.origin} {_SENTENCES[use].format(by=by)}"
+        yield Finding(use, _at(match["tier"], match["policy"], where), text)
+
+
+def _at(tier: str, policy: str, where: Mapping[str, str]) -> str:
+    return where.get(f"NetworkPolicy {policy}" if tier == NETWORK_POLICY else f"policy {policy}", "")
+
+
+def _equal_priorities(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
+    """Kubernetes leaves the order of two such objects undefined; ours is by name."""
+    same: dict[tuple[str, int], list[Policy]] = defaultdict(list)
+    for policy in placed.model.policies:
+        if policy.tier in (ADMIN, BASELINE):
+            same[policy.tier, policy.priority].append(policy)
+    for (tier, priority), policies in same.items():
+        first, *others = sorted(policies, key=lambda policy: policy.name)
+        for other in others:
+            text = f"policy {other.name} has priority {priority} in tier {tier}, like {first.name}: no order is defined"
+            yield Finding("equal-priority", where.get(f"policy {other.name}", ""), text)
+
+
+def _everywhere(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> Iterator[Finding]:
+    """Applied-to left open: each of its rules sits on every endpoint of every Host."""
+    endpoints = len(placed.endpoints)
+    if endpoints < MANY:
+        return
+    users = Counter([*compiled.egress.values(), *compiled.ingress.values()])
+    hosts = len({endpoint.host for endpoint in placed.endpoints.values()})
+    for policy in placed.model.policies:
+        open_rules = [r for r in policy.rules if not (policy.applies_to or r.applies_to or r.own)]
+        if policy.tier not in TIERS[:-1] or not open_rules:
+            continue
+        lines = sum(
+            users[profile.id] * sum(_of(policy, line.origin) for tier in profile.tiers for line in tier.rules)
+            for profile in compiled.profiles.values()
+        )
+        text = (
+            f"policy {policy.name} is for everybody: {lines:,} rules on {endpoints:,} endpoints, "
+            f"about {lines // hosts:,} per Host; `applies_to` would put them where they matter"
+        )
+        yield Finding("applies-to-everybody", where.get(f"policy {policy.name}", ""), text)
+
+
+def _of(policy: Policy, origin: str) -> bool:
+    return f" {policy.tier} {policy.name}[" in origin
+
+
+def _isolating_nothing(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
+    for policy in placed.model.network_policies:
+        for direction in policy.directions:
+            rules = policy.ingress if direction is Direction.INGRESS else policy.egress
+            if NetworkPolicyRule() in rules:
+                key = f"{policy.namespace}/{policy.name}"
+                text = f"NetworkPolicy {key} leaves {direction} open: it allows everybody on every port"
+                yield Finding("isolates-nothing", where.get(f"NetworkPolicy {key}", ""), text)
+
+
+def _nobody_listens(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
+    """Numbered ports of NetworkPolicy ingress on which none of the selected Pods listens; names are another finding."""
+    pods = [workload for workload in placed.model.workloads if workload.key in placed.endpoints]
+    for policy in placed.model.network_policies:
+        selected = [pod for pod in pods if pod.namespace == policy.namespace and policy_selects(policy, pod)]
+        if selected and Direction.INGRESS in policy.directions:
+            yield from _silent_ports(policy, selected, where)
+
+
+def _silent_ports(policy: NetworkPolicy, selected: list[Workload], where: Mapping[str, str]) -> Iterator[Finding]:
+    key = f"{policy.namespace}/{policy.name}"
+    listening = {(port.protocol, port.number) for pod in selected for port in pod.ports}
+    for index, rule in enumerate(policy.ingress):
+        for port in rule.ports:
+            if not isinstance(port.port, int):
+                continue
+            last = port.end or port.port
+            if not any(protocol is port.protocol and port.port <= n <= last for protocol, n in listening):
+                ports = f"{port.port}-{last}" if last != port.port else f"{port.port}"
+                text = f"ingress NetworkPolicy {key}[{index}] allows {ports}/{port.protocol}, where nobody listens"
+                yield Finding("nobody-listens", where.get(f"NetworkPolicy {key}", ""), text)
+
+
+def _exposed(placed: Placed, compiled: CompiledPolicy) -> Iterator[Finding]:
+    """Sensitive workloads that policy lets the outside reach, by owner."""
+    levels = {w.key: w.labels[SENSITIVITY] for w in placed.model.workloads if SENSITIVITY in w.labels}
+    if not any(key in placed.endpoints for key in levels):
+        return
+    reach = Reach(placed, compiled, families_of(placed.model))
+    for key, level in sorted(levels.items()):
+        if key in placed.endpoints and _open(reach, reach.classes.of(key)):
+            yield Finding("sensitive-exposed", "", f"workload {key} (sensitivity {level}) may be reached from outside")
+
+
+def _open(reach: Reach, workload: int) -> bool:
+    return any(reach.inwards(part, workload) for part in reach.outside)

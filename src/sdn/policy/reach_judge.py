@@ -6,11 +6,10 @@ usually speaks of few, so sets of them are finite or everything but finitely man
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import NamedTuple
 
 from sdn.model import Action, IPBlock, default_origin
-from sdn.policy.compiled import CompiledRule, Profile
+from sdn.policy.compiled import CompiledRule, Profile, TierRules
 from sdn.policy.intervals import Services
 from sdn.policy.reach_peers import Classes, Outside, family_of
 
@@ -128,40 +127,47 @@ class _Asked:
 
     def __init__(self, profile: Profile, judge: Judge) -> None:
         self._sets: dict[PeerSet, int] = {}
-        self._tiers = []
-        for tier in profile.tiers:
-            rules: dict[int, list[tuple[int, Action, int]]] = defaultdict(list)
-            for order, rule in enumerate(tier.rules):
-                bit = self._sets.setdefault(judge.peers(rule), 1 << len(self._sets))
-                rules[bit].append((order, rule.action, judge.mask(rule)))
-            default = None if tier.default is None else tier.default.action
-            self._tiers.append(_Tier(rules, sum(rules), default))
+        self._tiers = [self._tier(tier, judge) for tier in profile.tiers]
 
     def answer(self, everything: int) -> Allowed:
         """The services allowed to each peer."""
         base = 0
-        differs: dict[int, int] = defaultdict(int)
+        differs: dict[int, int] = {}
         for (but, positions), bit in self._sets.items():
-            base |= bit if but else 0
+            if but:
+                base |= bit
             for position in positions:
-                differs[position] |= bit
+                differs[position] = differs.get(position, 0) | bit
         others = self._decide(base, everything)
         known = {base: others}
         to = {}
         for position, bits in differs.items():
             signature = base ^ bits
-            if signature not in known:
-                known[signature] = self._decide(signature, everything)
-            if known[signature] != others:
-                to[position] = known[signature]
+            services = known.get(signature)
+            if services is None:
+                services = known[signature] = self._decide(signature, everything)
+            if services != others:
+                to[position] = services
         return Allowed(others, to)
+
+    def _tier(self, tier: TierRules, judge: Judge) -> _Tier:
+        rules: dict[int, list[tuple[int, Action, int]]] = {}
+        sets, bits = self._sets, 0
+        for order, rule in enumerate(tier.rules):
+            peers = judge.peers(rule)
+            bit = sets.get(peers)
+            if bit is None:
+                bit = sets[peers] = 1 << len(sets)
+            rules.setdefault(bit, []).append((order, rule.action, judge.mask(rule)))
+            bits |= bit
+        return _Tier(rules, bits, None if tier.default is None else tier.default.action)
 
     def _decide(self, signature: int, everything: int) -> int:
         """The services that get through all tiers: first match in each, `pass` goes on."""
         left, allowed = everything, 0
         for tier in self._tiers:
             passed = 0
-            for _, action, mask in self._matching(tier, signature):
+            for _, action, mask in _matching(tier, signature & tier.bits):
                 hit = left & mask
                 left ^= hit
                 if action is Action.ALLOW:
@@ -177,12 +183,13 @@ class _Asked:
             left = passed if tier.default is not None else left | passed
         return allowed | left
 
-    def _matching(self, tier: _Tier, signature: int) -> list[tuple[int, Action, int]]:
-        found = []
-        bits = signature & tier.bits
-        while bits:
-            bit = bits & -bits
-            bits ^= bit
-            found += tier.rules[bit]
-        found.sort()
-        return found
+
+def _matching(tier: _Tier, bits: int) -> list[tuple[int, Action, int]]:
+    """The rules for any of these bits, in their order."""
+    found: list[tuple[int, Action, int]] = []
+    while bits:
+        bit = bits & -bits
+        bits ^= bit
+        found += tier.rules[bit]
+    found.sort()
+    return found

@@ -23,7 +23,7 @@ Range = tuple[int, int]
 """Addresses as numbers, both inclusive."""
 
 
-class WorkloadClass(Struct, frozen=True):
+class WorkloadClass(Struct, frozen=True, gc=False):
     """Workloads that no rule tells apart. `members` are their keys, sorted; `families` those that each of them has."""
 
     members: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Files and folders as one checked Model: a lab file of ours, Kubernetes manifests, or both together."""
+"""Files and folders as one checked Model: a lab file of ours, Kubernetes manifests, exports of NSX, or all together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from sdn.errors import Problem, SpecError
 from sdn.model import Expectation, Model, Namespace, Options
-from sdn.spec import kubernetes, labfile
+from sdn.spec import kubernetes, labfile, nsx
 from sdn.spec.check import check
 from sdn.spec.files import files
 from sdn.spec.kubernetes.read import METADATA_NAME
@@ -40,13 +40,14 @@ def load(paths: Sequence[Path]) -> Loaded:
         problems.append(other.problem(("lab",), message, key=True))
     if lab_documents:
         documents += _read(_further(lab_documents[0]), seen, problems)
-    manifests = [document for document in documents if not is_lab(document)]
-    parts: list[LabParts] = []
+    others = [document for document in documents if not is_lab(document)]
+    exports = [document for document in others if nsx.is_nsx(document)]
+    manifests = [document for document in others if not nsx.is_nsx(document)]
+    parts = [nsx.read(exports, problems)] if exports else []
     lab, lab_is_sound = None, True
     if lab_documents:
         before = len(problems)
-        groups = [group.name for part in parts for group in part.groups]
-        lab = labfile.parse(lab_documents[0], problems, groups)
+        lab = labfile.parse(lab_documents[0], problems, parts)
         lab_is_sound = len(problems) == before
     if lab is not None:
         parts.insert(0, lab)

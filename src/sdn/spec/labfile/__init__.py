@@ -6,7 +6,7 @@ exist, a subnet that is too small) by the builders, which skip what has no shape
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sdn.errors import Problem
 from sdn.model import Application, Expectation, Namespace, Options, Segment, Underlay
@@ -19,10 +19,10 @@ from sdn.spec.parts import LabParts, place_key
 from sdn.spec.source import Document
 
 
-def parse(document: Document, problems: list[Problem], groups_elsewhere: Collection[str] = ()) -> LabParts | None:
+def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts] = ()) -> LabParts | None:
     """The parts of the lab in a document; None if its mistakes, added to `problems`, leave nothing to go on with.
 
-    `groups_elsewhere` are the names of groups that other files define, which the lab's policies may use.
+    `beside` is what other files define, which the lab may name: applications, segments, groups.
     """
     complaints = Complaints(document, problems)
     form = complaints.read(LabForm)
@@ -32,13 +32,14 @@ def parse(document: Document, problems: list[Problem], groups_elsewhere: Collect
         complaints.at((), 'field "lab" is missing; add the lab\'s name')
     prefixes = services.prefixes(form, complaints)
     groups = workloads.find(form, complaints)
-    segments = networks.build(form.applications, workloads.members(groups), prefixes, complaints)
-    known = _known(form, groups, groups_elsewhere, complaints)
+    taken = [subnet for part in beside for one in part.applications for s in one.segments for subnet in s.subnets]
+    segments = networks.build(form.applications, workloads.members(groups), [*prefixes, *taken], complaints)
+    known = _known(form, groups, beside, complaints)
     inline = policies.inline(form, document, complaints, problems)
     parts = LabParts(
         name=form.lab,
         underlay=underlay.build(form.underlay, complaints) if form.underlay else None,
-        applications=_applications(form, segments, complaints),
+        applications=_applications(form, segments, known, complaints),
         workloads=[one for group in groups for one in workloads.make(group, segments, complaints)],
         namespaces=_namespaces(form),
         services=services.build(form, segments, prefixes, complaints),
@@ -60,16 +61,16 @@ def parse(document: Document, problems: list[Problem], groups_elsewhere: Collect
 
 
 def _applications(
-    form: LabForm, segments: Mapping[str, tuple[Segment, ...]], complaints: Complaints
+    form: LabForm, segments: Mapping[str, tuple[Segment, ...]], known: selectors.Known, complaints: Complaints
 ) -> list[Application]:
-    known = complaints.names("applications")
     for name, one in form.applications.items():
         for index, other in enumerate(one.connects):
             path = ("applications", name, "connects", index)
             if other == name:
                 complaints.at(path, f'"{name}" is connected to itself anyway; leave it out')
-            elif other not in known | selectors.FLAT:
-                complaints.at(path, f'application "{other}" is not defined{suggest(other, known - {name})}')
+            elif other not in known.applications:
+                others = set(known.applications) - selectors.FLAT - {name}
+                complaints.at(path, f'application "{other}" is not defined{suggest(other, others)}')
     return [
         Application(name, segments[name], tuple(sorted(set(one.connects))))
         for name, one in sorted(form.applications.items())
@@ -84,17 +85,18 @@ def _namespaces(form: LabForm) -> list[Namespace]:
 
 
 def _known(
-    form: LabForm, groups: Sequence[Group], groups_elsewhere: Collection[str], complaints: Complaints
+    form: LabForm, groups: Sequence[Group], beside: Sequence[LabParts], complaints: Complaints
 ) -> selectors.Known:
     """The names that were written, also those of things that are wrong otherwise."""
     written = complaints.names("applications")
-    segments = set(selectors.FLAT)
+    others = [one for part in beside for one in part.applications]
+    segments = selectors.FLAT | {segment.name for one in others for segment in one.segments}
     for application, one in form.applications.items():
         segments |= complaints.names("applications", application, "segments") or networks.with_default(one).keys()
     return selectors.Known(
-        applications={*written, *selectors.FLAT},
+        applications={*written, *selectors.FLAT, *(one.name for one in others)},
         segments=segments,
-        groups=complaints.names("groups") | set(groups_elsewhere),
+        groups=complaints.names("groups") | {one.name for part in beside for one in part.groups},
         replicas={f"{group.namespace}/{group.name}": group.keys for group in groups},
     )
 

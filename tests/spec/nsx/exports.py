@@ -54,6 +54,7 @@ def warned(found: LabParts) -> str:
 
 def model(found: LabParts) -> Model:
     """The parts as a Model."""
+    further: dict[str, Any] = {"service_prefixes": found.service_prefixes} if found.service_prefixes else {}
     return Model(
         name="nsx",
         underlay=default_underlay(found.workloads),
@@ -62,6 +63,7 @@ def model(found: LabParts) -> Model:
         policies=tuple(sorted(found.policies, key=lambda one: one.name)),
         groups=tuple(sorted(found.groups, key=lambda one: one.name)),
         exclusions=tuple(found.exclusions),
+        **further,
     )
 
 

@@ -30,6 +30,7 @@ from exports import (
 
 from sdn.model import Kind
 from sdn.spec import nsx
+from sdn.spec.check import check
 from sdn.spec.parts import LabParts
 from sdn.spec.source import Document
 
@@ -392,3 +393,10 @@ def test_mistakes_of_an_export(answer: Object, message: str) -> None:
 )
 def test_what_is_an_export(data: Any, is_one: bool) -> None:
     assert nsx.is_nsx(Document("x.json", 0, data)) is is_one
+
+
+def test_a_segment_in_the_usual_range_of_services() -> None:
+    found = good(listed(t1("shop"), segment("a", "10.96.3.1/24", t1="shop")))
+    assert found.service_prefixes == ("100.64.0.0/17", "fd00:10:96::/112")
+    assert check(model(found), [found.where]) == []
+    assert good(listed(t1("shop"), segment("a", "10.97.3.1/24", t1="shop"))).service_prefixes == ()

@@ -9,7 +9,9 @@ Sources: Condition in the Policy API's schema.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any
 
 from sdn.model import AnyOf, Expression, LabelSelector, Operator, Requirement, Selector, Where
 from sdn.spec.mistakes import Site, nearest
@@ -53,7 +55,12 @@ UNKNOWN_MEMBERS = frozenset(
 )
 """Member types of NSX that nothing in an export that we read can be."""
 
-Test = Callable[[str], bool]
+TEXTS = {"Name": "name", "OSName": "os", "ComputerName": "computer", "Tag": "name"}
+"""Key → the attribute that its text is in; a condition on tags looks at no text."""
+
+Part = schema.VirtualMachine | schema.Segment | schema.SegmentPort
+Test = Callable[[Sequence[schema.Tag], str], bool]
+Comparison = Callable[[str], bool]
 
 
 def holders(condition: schema.Condition, inventory: Inventory, site: Site, notes: Notes) -> Expression:
@@ -73,7 +80,7 @@ def holders(condition: schema.Condition, inventory: Inventory, site: Site, notes
         scope, _, name = condition.value.partition("|")
         key = tag_key(schema.Tag(scope=scope, tag=name))
         return Where(Selector(labels=LabelSelector(expressions=(Requirement(key, Operator.EXISTS),))))
-    return of_keys(subject.key for subject in inventory.subjects if _holds(condition, subject, test))
+    return of_keys(_keys(condition, inventory, test))
 
 
 def of_keys(keys: Iterable[str]) -> Expression:
@@ -103,7 +110,7 @@ def _is_one_tag(condition: schema.Condition) -> bool:
     )
 
 
-def tester(condition: schema.Condition, site: Site) -> Callable[[Sequence[schema.Tag], str], bool] | None:
+def tester(condition: schema.Condition, site: Site) -> Test | None:
     """Whether a condition holds for an object's tags and its text; None, and a report, where it is no condition."""
     if condition.operator not in OPERATORS or condition.scope_operator not in ("EQUALS", "NOTEQUALS"):
         name = "operator" if condition.operator not in OPERATORS else "scope_operator"
@@ -134,7 +141,7 @@ def tester(condition: schema.Condition, site: Site) -> Callable[[Sequence[schema
     return test
 
 
-def _comparison(operator: str, value: str, site: Site) -> Test | None:
+def _comparison(operator: str, value: str, site: Site) -> Comparison | None:
     wanted = value.casefold()
     if operator == "MATCHES":
         try:
@@ -143,7 +150,7 @@ def _comparison(operator: str, value: str, site: Site) -> Test | None:
             site.at("value").report(f'"{value[:60]}" is no regular expression ({error}); correct it')
             return None
         return lambda text: pattern.fullmatch(text) is not None
-    tests: dict[str, Test] = {
+    tests: dict[str, Comparison] = {
         "EQUALS": lambda text: text.casefold() == wanted,
         "CONTAINS": lambda text: wanted in text.casefold(),
         "STARTSWITH": lambda text: text.casefold().startswith(wanted),
@@ -153,13 +160,21 @@ def _comparison(operator: str, value: str, site: Site) -> Test | None:
     return tests[operator]
 
 
-def _holds(condition: schema.Condition, subject: Subject, test: Callable[[Sequence[schema.Tag], str], bool]) -> bool:
+def _part(condition: schema.Condition) -> Callable[[Subject], Part | None]:
+    """What a condition is asked of: the VM, its segment, its port."""
     match condition.member_type:
         case "VirtualMachine":
-            vm = subject.vm
-            texts = {"Name": vm.name, "OSName": vm.os, "ComputerName": vm.computer, "Tag": ""}
-            return test(vm.tags, texts[condition.key])
+            return lambda subject: subject.vm
         case "Segment" | "LogicalSwitch":
-            return subject.segment is not None and test(subject.segment.tags, subject.segment.name)
+            return lambda subject: subject.segment
         case _:
-            return subject.port is not None and test(subject.port.tags, subject.port.name)
+            return lambda subject: subject.port
+
+
+def _keys(condition: schema.Condition, inventory: Inventory, test: Test) -> Iterator[str]:
+    part = _part(condition)
+    text: Callable[[Any], str] = attrgetter(TEXTS[condition.key])
+    for subject in inventory.subjects:
+        found = part(subject)
+        if found is not None and test(found.tags, text(found)):
+            yield subject.key

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any
 
 from sdn.errors import Problem
 from sdn.model import Selector
+from sdn.spec.kubernetes.ranges import SERVICE_RANGES
+from sdn.spec.nsx.addresses import generated, meet
 from sdn.spec.nsx.collect import Objects, collect, kind_of
 from sdn.spec.nsx.fields import Notes
 from sdn.spec.nsx.groups import Groups
@@ -55,8 +58,19 @@ def read(documents: Sequence[Document], problems: list[Problem]) -> LabParts:
     parts.where |= {
         place_key("group", groups.names[path]): item.site.line for path, item in objects.of("Group").items()
     }
+    parts.service_prefixes = _service_prefixes(inventory)
     parts.warnings = objects.notes.texts
     return parts
+
+
+def _service_prefixes(inventory: Inventory) -> tuple[str, ...]:
+    """NSX has no range for Services; where a segment lies in the usual one, another is set aside."""
+    networks = [ip_network(text) for one in inventory.applications for s in one.segments for text in s.subnets]
+    usual = [ip_network(text) for text in SERVICE_RANGES]
+    if not any(meet(network, taken) for network in networks for taken in usual):
+        return ()
+    chosen = generated(networks)(2**14)
+    return (str(chosen), *(str(one) for one in usual if one.version == 6 and not any(meet(n, one) for n in networks)))
 
 
 def _exclusions(objects: Objects, groups: Groups, inventory: Inventory, notes: Notes) -> list[Selector]:

@@ -63,10 +63,10 @@ def three_answers(model: Model, flows: Sequence[Flow] | None = None) -> list[Res
         return ask_all(lab) if flows is None else ask_flows(lab, lab.placed(), flows)
 
 
-def ask_all(lab: client.Lab) -> list[Result]:
-    """What `sdn test` asks, in a lab that is up."""
+def ask_all(lab: client.Lab, say: client.Say = lambda _: None) -> list[Result]:
+    """What `sdn test` asks, in a lab that is up; `say` hears that the lab has begun to ask."""
     answers = Answers(plan_placed(lab.placed()))
-    observed = lab.ask(answers.questions, answers.evaluated)
+    observed = lab.ask(answers.questions, answers.evaluated, say)
     answers.work()
     return list(answers.results(observed))
 

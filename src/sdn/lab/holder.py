@@ -47,7 +47,7 @@ from sdn.probe.engine import Engine
 
 Say = Callable[[str], None]
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 """Seconds until a holder that nobody has asked to build anything ends; its client asks at once."""
 
 _FOREIGN = "this lab was started by another version of sdn and does not know the request; end it and start it again"

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+from sdn.kernel.driver import settle
 from sdn.kernel.namespaces import create, enter
 from sdn.model import (
     Application,
@@ -75,11 +77,19 @@ def shell(*command: str, text: str = "") -> None:
     subprocess.run(command, input=text, text=True, check=True)
 
 
+def in_thread(work: Callable[[], None]) -> None:
+    """The main thread never moves between namespaces."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
 def build() -> None:
     """Namespaces, cables and the firewall."""
-    worker = threading.Thread(target=create, args=(NAMES.values(),))
-    worker.start()
-    worker.join()
+    in_thread(lambda: create(NAMES.values()))
+    for name in NAMES.values():
+        # A router whose link-local address is still being checked for duplicates cannot ask for its neighbours.
+        checks = ["net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0"]
+        shell("ip", "netns", "exec", name, "sysctl", "-qw", *checks)
     lines = []
     for n, (key, (v4, v6)) in enumerate(ADDRESSES.items()):
         name = NAMES[key]
@@ -95,6 +105,14 @@ def build() -> None:
     for knob in ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.icmp_ratemask=0"):
         shell("ip", "netns", "exec", "host-1", "sysctl", "-qw", knob)
     shell("ip", "netns", "exec", "host-1", "sysctl", "-qw", "net.ipv6.icmp.ratelimit=0")
+    in_thread(running)
+
+
+def running() -> None:
+    """Until a new link really runs, IPv6 has no route over it."""
+    settle([NAMES[key] for key in ADDRESSES], "eth0")
+    for key in ADDRESSES:
+        settle(["host-1"], f"to-{NAMES[key]}")
 
 
 def placed() -> Placed:
@@ -173,9 +191,7 @@ def occupy() -> socket.socket:
         sock.bind(("::", 7001))
         kept.append(sock)
 
-    worker = threading.Thread(target=bind)
-    worker.start()
-    worker.join()
+    in_thread(bind)
     return kept[0]
 
 
@@ -188,10 +204,12 @@ def main() -> None:
     try:
         seen = engine.ask(list(asked.values()), [answers(name, question) for name, question in asked.items()])
         again = engine.ask([asked["tcp connected 4"]] * 3)
+        lossy = engine.ask([asked["tcp lossy 4"], asked["tcp lossy 6"]] * 30)
     finally:
         engine.close()
         taken.close()
-    shown = dict(zip(asked, seen, strict=True)) | {"again": tuple(one for several in again for one in several)}
+    shown = dict(zip(asked, seen, strict=True))
+    shown |= {"again": tuple(one for (one,) in again), "lossy": tuple(one for (one,) in lossy)}
     print(json.dumps({k: [[o.outcome, o.responder, o.port, o.rules] for o in v] for k, v in shown.items()}))
 
 

@@ -79,11 +79,18 @@ def test_a_service_is_asked_until_every_backend_was_met(seen: Any, name: str) ->
 
 
 def test_a_service_of_which_one_backend_is_denied(seen: Any) -> None:
-    met = {(outcome, responder) for outcome, responder, _, _ in seen["service half 4"]}
-    assert ("connected", "lab/c") in met
-    assert met <= {("connected", "lab/c"), ("timeout", "")}
+    """Each try shows one Backend, and the rules of that one only."""
+    allowed, denied = ["connected", "lab/c", 89, ALLOWED], ["timeout", *NOBODY, [ALLOWED[0], "ingress test deny[1]"]]
+    assert allowed in seen["service half 4"]
+    assert denied in seen["service half 4"]  # absent once in 4,096 runs, as a coin that shows one side twelve times
+    assert all(one in (allowed, denied) for one in seen["service half 4"])
 
 
 def test_a_question_asked_again_is_judged_again(seen: Any) -> None:
     """A source port that a firewall remembers would be waved through as established, without a rule."""
     assert seen["again"] == [["connected", "lab/b", 80, ALLOWED]] * 3
+
+
+def test_no_loss_is_read_as_silence_however_often_one_asks(seen: Any) -> None:
+    """Three packets of ten are lost in each direction, and each connection needs half a dozen."""
+    assert seen["lossy"] == [["connected", "lab/b", 8000, ALLOWED]] * 60

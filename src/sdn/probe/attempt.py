@@ -58,18 +58,22 @@ class Attempt:
         self.logs: list[tuple[int, str]] = []
 
     def number_it(self, source: str, numbers: Numbers, nonce: bytes) -> None:
-        """Make the packet, under a number that no other attempt from this address has."""
-        flow, self.source = self.flow, source
-        self.number, self.nonce = numbers.take(source, flow.protocol, self.connects), nonce
-        self.packed = packed(flow.destination)
+        """Give it a number that no other attempt from this address has, and make the packet."""
+        self.source, self.nonce, self.packed = source, nonce, packed(self.flow.destination)
+        self.renumber(numbers)
+
+    def renumber(self, numbers: Numbers) -> None:
+        """Another number, and the packet with it."""
+        flow = self.flow
+        self.number = numbers.take(self.source, flow.protocol, self.connects)
         if self.connects:
             return
-        ports = self.number, flow.port
+        ports, nonce = (self.number, flow.port), self.nonce
         match flow.protocol:
             case Protocol.TCP:
-                self.packet = wire.tcp_syn(packed(source), self.packed, ports, int.from_bytes(nonce, "big"))
+                self.packet = wire.tcp_syn(packed(self.source), self.packed, ports, int.from_bytes(nonce, "big"))
             case Protocol.UDP:
-                self.packet = wire.udp_datagram(packed(source), self.packed, ports, b"ask " + nonce)
+                self.packet = wire.udp_datagram(packed(self.source), self.packed, ports, b"ask " + nonce)
             case Protocol.SCTP:
                 self.packet = wire.sctp_init(ports, int.from_bytes(nonce, "big"))
             case Protocol.ICMP:

@@ -40,13 +40,16 @@ class Connector:
         self._inside = ""
 
     def send(self, attempt: Attempt, namespace: str) -> None:
-        """Connect from a workload's namespace and address; again, from the same port, if that got no answer."""
+        """Connect from a workload's namespace and address; again, from another port, if that got no answer.
+
+        A listener that answered the first SYN, and whose answer was lost, would not understand another from that port.
+        """
         attempt.sent += 1
-        if self.is_established(attempt):
-            if attempt.sent % _NUDGES:
-                self._nudge(attempt)
-                return
-            attempt.number = self._take(attempt)
+        if self.is_established(attempt) and attempt.sent % _NUDGES:
+            self._nudge(attempt)
+            return
+        if attempt.sent > 1:
+            attempt.renumber(self._numbers)
         self.drop(attempt)
         if self._inside != namespace:
             enter(namespace)
@@ -69,7 +72,7 @@ class Connector:
         flow = attempt.flow
         try:
             while not _bound(sock, (attempt.source, attempt.number)):
-                attempt.number = self._take(attempt)
+                attempt.renumber(self._numbers)
             return sock.connect_ex((flow.destination, flow.port))
         except OSError as error:
             return error.errno or errno.EINVAL
@@ -78,9 +81,6 @@ class Connector:
         """Send a byte: if the end of the handshake was lost, TCP repeats it with the byte, and five times sooner."""
         with contextlib.suppress(OSError):
             self._open[self._fd[attempt]][0].send(b"\n")
-
-    def _take(self, attempt: Attempt) -> int:
-        return self._numbers.take(attempt.source, attempt.flow.protocol, connects=True)
 
     def is_established(self, attempt: Attempt) -> bool:
         """Whether somebody took the connection, who has said nothing so far."""

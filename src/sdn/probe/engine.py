@@ -23,7 +23,7 @@ from sdn.probe.questions import listening, visible_applications
 from sdn.probe.sockets import raise_descriptor_limit
 
 _SPARE = 512  # descriptors for everything else in this process
-_CONNECTIONS = 4000  # at a time
+_CONNECTIONS = 3000  # at a time; each is a descriptor of the asker and one of the listener
 _LOG_RETRIES = 2
 _NUMBERS = Numbers()  # of all engines of this process: firewalls remember what an earlier one asked
 
@@ -77,7 +77,7 @@ class Engine:
         ports: dict[str, list[tuple[Protocol, int]]] = defaultdict(list)
         for workload, protocol, number in sorted(self._listens):
             ports[workload].append((protocol, number))
-        needed = len(self._listens) + len(self._hosts) + _SPARE + _CONNECTIONS
+        needed = len(self._listens) + len(self._hosts) + _SPARE + 2 * _CONNECTIONS
         if needed > limit:
             raise ProbeError(
                 f"probing needs {needed} open files and this process may have {limit}; raise it with `ulimit -n`"
@@ -127,7 +127,7 @@ class Engine:
         by_source: dict[str, list[Asked]] = defaultdict(list)
         for one in asked:
             by_source[one.question.flow.source].append(one)
-        room = raise_descriptor_limit() - self._listeners.count() - len(self._hosts) - _SPARE - _CONNECTIONS
+        room = raise_descriptor_limit() - self._listeners.count() - len(self._hosts) - _SPARE - 2 * _CONNECTIONS
         wave: list[Asked] = []
         used = 0
         for several in by_source.values():

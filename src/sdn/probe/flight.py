@@ -127,6 +127,10 @@ class Flight:
         else:
             scout = self._scouts[flow.source, flow.protocol, flow.family]
             assert scout is not None  # `_prepare` left it out otherwise
+            if attempt.sent and flow.protocol is Protocol.TCP:
+                # A listener answers the same SYN again only twice a second; one from another port at once.
+                attempt.renumber(self._numbers)
+                self._know(attempt)
             scout.send(attempt)
 
     def _note(self, attempt: Attempt) -> None:

@@ -12,7 +12,9 @@ import os
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from time import monotonic
 
 from sdn.errors import ProbeError
 from sdn.kernel.namespaces import enter
@@ -21,6 +23,7 @@ from sdn.probe.sockets import answer_everything, attach_filter
 from sdn.probe.wire import INIT, MAGIC, NUMBERS, read_sctp, sctp_abort, sctp_init_ack, token
 
 _BACKLOG = 4096
+_LINGER = 5.0  # seconds that a connection may stay after its listener has spoken
 _ONLY_INIT = {4: [(0xB1, 0, 0, 0), (0x50, 0, 0, 12)], 6: [(0x30, 0, 0, 12)]}  # the first chunk's type
 
 
@@ -30,6 +33,7 @@ class Listeners:
     def __init__(self) -> None:
         self.foreign: set[tuple[str, Protocol, int]] = set()
         self._serve: dict[int, tuple[socket.socket, Callable[[socket.socket], None]]] = {}
+        self._lingering: deque[tuple[float, socket.socket]] = deque()
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake, select.EPOLLIN)
@@ -47,7 +51,7 @@ class Listeners:
         said = token(workload, number)
         try:
             if protocol is Protocol.TCP:
-                self._add(_bound(socket.SOCK_STREAM, number), _accepting(said))
+                self._add(_bound(socket.SOCK_STREAM, number), self._accepting(said))
             else:
                 self._add(_bound(socket.SOCK_DGRAM, number), _echoing(said))
         except OSError as error:
@@ -72,6 +76,39 @@ class Listeners:
         self._serve[sock.fileno()] = sock, serve
         self._epoll.register(sock, select.EPOLLIN)
 
+    def _accepting(self, said: bytes) -> Callable[[socket.socket], None]:
+        def serve(sock: socket.socket) -> None:
+            self._hang_up_on_the_slow()
+            for _ in range(64):
+                connection, _ = sock.accept()
+                connection.send(said)
+                connection.shutdown(socket.SHUT_WR)
+                # Kept until the other side is done: what arrives at a closed socket is answered with a reset, which
+                # would destroy words that were lost and are to be sent again.
+                self._lingering.append((monotonic(), connection))
+                self._add(connection, self._listen_on)
+
+        return serve
+
+    def _listen_on(self, connection: socket.socket) -> None:
+        try:
+            if connection.recv(512, socket.MSG_DONTWAIT):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self._hang_up(connection)
+
+    def _hang_up(self, connection: socket.socket) -> None:
+        self._serve.pop(connection.fileno(), None)
+        connection.close()
+
+    def _hang_up_on_the_slow(self) -> None:
+        until = monotonic() - _LINGER
+        while self._lingering and (self._lingering[0][0] < until or self._lingering[0][1].fileno() < 0):
+            self._hang_up(self._lingering.popleft()[1])
+
     def count(self) -> int:
         """Descriptors in use."""
         return len(self._serve) + 2
@@ -86,7 +123,10 @@ class Listeners:
             for fd, _ in self._epoll.poll():
                 if fd == self._wake:
                     return
-                sock, serve = self._serve[fd]
+                found = self._serve.get(fd)
+                if found is None:
+                    continue  # hung up on a moment ago
+                sock, serve = found
                 with contextlib.suppress(OSError):  # whoever asked has gone; the next one is served all the same
                     serve(sock)
 
@@ -95,7 +135,7 @@ class Listeners:
         os.eventfd_write(self._wake, 1)
         if self._thread is not None:
             self._thread.join()
-        for sock, _ in self._serve.values():
+        for sock, _ in list(self._serve.values()):
             sock.close()
         self._epoll.close()
         os.close(self._wake)
@@ -120,17 +160,6 @@ def _bound(kind: socket.SocketKind, number: int) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _accepting(said: bytes) -> Callable[[socket.socket], None]:
-    def serve(sock: socket.socket) -> None:
-        for _ in range(64):
-            connection, _ = sock.accept()
-            with contextlib.closing(connection), contextlib.suppress(OSError):
-                connection.send(said)
-                connection.recv(512, socket.MSG_DONTWAIT)  # closing with something unread would be a reset
-
-    return serve
 
 
 def _echoing(said: bytes) -> Callable[[socket.socket], None]:

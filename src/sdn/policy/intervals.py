@@ -29,9 +29,11 @@ class Services:
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
         cuts = {protocol: {FIRST_PORT} for protocol in ORDER}
-        for protocol, ports in {(rule.protocol, rule.ports) for rule in rules if rule.ports}:
-            for first, last in ports:
-                cuts[protocol or Protocol.TCP].update((first, last + 1))
+        # By identity, for an enumeration hashes by calling Python.
+        told_apart = {(id(rule.protocol), rule.ports) for rule in rules if rule.ports}
+        for protocol in ORDER:
+            for ports in (ports for number, ports in told_apart if number == id(protocol)):
+                cuts[protocol].update(cut for first, last in ports for cut in (first, last + 1))
         self._starts = {p: sorted(cut for cut in cuts[p] if FIRST_PORT <= cut <= LAST_PORT) for p in ORDER[:-1]}
         self.stretches: list[Stretch] = []  # bit i is stretches[i]
         self._offset: dict[Protocol, int] = {}
@@ -42,14 +44,16 @@ class Services:
         self._offset[Protocol.ICMP] = len(self.stretches)
         self.stretches.append((Protocol.ICMP, 0, 0))
         self.all = (1 << len(self.stretches)) - 1
-        self._masks: dict[tuple[Protocol | None, Spans], int] = {}
+        self._masks: dict[tuple[int, Spans], int] = {}
 
     def mask(self, protocol: Protocol | None, ports: Spans = ()) -> int:
         """The set of a rule: None is every protocol, no ports are all of them."""
-        key = (protocol, ports)
-        if key not in self._masks:
-            self._masks[key] = self._mask(*key)
-        return self._masks[key]
+        # By identity: an enumeration hashes by calling Python, and this is asked for every rule.
+        key = (id(protocol), ports)
+        found = self._masks.get(key)
+        if found is None:
+            found = self._masks[key] = self._mask(protocol, ports)
+        return found
 
     def at(self, protocol: Protocol, port: int) -> int:
         """The set that holds one flow's service, and all that no rule tells apart from it."""

@@ -58,8 +58,9 @@ class Reach:
         self.placed = placed
         self.compiled = compiled
         self.families = families
-        self.services = services or Services(rules_of(compiled.profiles.values()))
-        blocks = blocks_of(rules_of(compiled.profiles.values()))
+        rules = list(rules_of(compiled.profiles.values()))
+        self.services = services or Services(rules)
+        blocks = blocks_of(rules)
         owned = {family: Addresses(placed, family) for family in families}
         inside = {block: owned[family].inside(block) for family in families for block in blocks[family]}
         self.classes = Classes(placed, compiled, inside)

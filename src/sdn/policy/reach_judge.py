@@ -57,7 +57,7 @@ class Judge:
         self._classes = classes
         self._services = services
         self._universe = frozenset(range(self.first_outside + len(outside.stretches)))
-        self._sets: dict[Matcher, PeerSet] = {}
+        self._sets: dict[Matcher | str | None, PeerSet] = {}
         self._inside: dict[IPBlock, frozenset[int]] = {}
 
     def allowed(self, profile: Profile) -> Allowed:
@@ -78,7 +78,9 @@ class Judge:
 
     def peers(self, rule: CompiledRule) -> PeerSet:
         """Whom of this family a rule means."""
-        key = (rule.group, rule.block, rule.not_group, rule.not_blocks, rule.family)
+        key: Matcher | str | None = rule.group
+        if rule.block is not None or rule.not_group is not None or rule.not_blocks or rule.family:
+            key = (rule.group, rule.block, rule.not_group, rule.not_blocks, rule.family)
         found = self._sets.get(key)
         if found is None:
             found = self._sets[key] = self._small(self._peers(rule))

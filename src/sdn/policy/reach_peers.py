@@ -105,10 +105,10 @@ class Classes:
         """What is known without looking at any rule."""
         numbers: dict[tuple[object, ...], int] = {}
         colours = []
+        egress, ingress, endpoints = compiled.egress, compiled.ingress, placed.endpoints
         for key in self._position:
-            endpoint = placed.endpoints[key]
-            families = tuple(":" in text for text in endpoint.addresses)
-            kind = (compiled.egress[key], compiled.ingress[key], endpoint.application, families)
+            endpoint = endpoints[key]
+            kind = (egress[key], ingress[key], endpoint.application, *[":" in text for text in endpoint.addresses])
             colours.append(numbers.setdefault(kind, len(numbers)))
         self._fresh = len(numbers)
         return colours
@@ -132,7 +132,7 @@ class Classes:
         found = []
         for keys in members:
             first = placed.endpoints[keys[0]]
-            families = tuple(sorted({6 if ":" in text else 4 for text in first.addresses}))
+            families = tuple(sorted({family_of(text) for text in first.addresses}))
             profiles = compiled.egress[keys[0]], compiled.ingress[keys[0]]
             found.append(WorkloadClass(tuple(keys), first.application, *profiles, families))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import chain
 
@@ -10,6 +11,7 @@ import click
 from benchmarks import boot, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
+from sdn.errors import SdnError
 
 FORMAT = click.Choice(["text", "json"])
 
@@ -20,11 +22,15 @@ def _note(sentence: str) -> None:
 
 def _print(rows: Iterator[Row], form: str) -> None:
     """Text as it comes, for a benchmark takes minutes; JSON at the end."""
-    if form == "json":
-        click.echo(as_json(rows))
-        return
-    for row in rows:
-        click.echo(as_text(row))
+    try:
+        if form == "json":
+            click.echo(as_json(rows))
+            return
+        for row in rows:
+            click.echo(as_text(row))
+    except SdnError as error:
+        click.echo(f"bench: {error}", err=True)
+        sys.exit(2)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

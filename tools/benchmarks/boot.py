@@ -21,6 +21,7 @@ from benchmarks.floor import Floor
 from benchmarks.gone import seconds_until_gone
 from benchmarks.labs import SHAPES, Size
 from benchmarks.rows import Row, best_and_median, compared, plain
+from sdn.errors import LabError
 from sdn.lab import client
 from sdn.policy import lint
 from sdn.report import words
@@ -146,7 +147,9 @@ def _by_command(path: Path, name: str, found: Times) -> None:
 
 
 def _sdn(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "sdn.cli", *arguments], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-m", "sdn.cli", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"`sdn {' '.join(arguments)}` failed: {done.stderr.strip()}")
 
 
 def _warm_up(folder: Path) -> None:

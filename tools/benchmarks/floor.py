@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from benchmarks.labs import LEAVES, SPINES, Size
 from benchmarks.machine import kernel_memory
+from sdn.errors import KernelError
 from sdn.kernel import links, routing, sandbox
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import RUN, NamespaceWorker, open_namespace
@@ -40,7 +41,7 @@ def measure(size: Size) -> Floor:
     """Build the floor in throw-away namespaces; KernelError if the kernel refuses."""
     done = sandbox.run([sys.executable, "-m", __name__, str(size.pods)], timeout=TIMEOUT)
     if done.status:
-        raise RuntimeError(f"the floor failed:\n{done.stderr}")
+        raise KernelError(f"the floor could not be built: {done.stderr.strip()}")
     return msgspec.json.decode(done.stdout, type=Floor)
 
 

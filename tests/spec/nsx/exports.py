@@ -8,6 +8,8 @@ from typing import Any
 from sdn.errors import Problem
 from sdn.model import Answer, Flow, Group, Model, Placement, Protocol, Workload
 from sdn.plan.allocate import allocate
+from sdn.plan.desired import plan_placed
+from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
 from sdn.policy.oracle_members import Members
 from sdn.spec import nsx
@@ -68,7 +70,7 @@ def model(found: LabParts) -> Model:
 
 
 class World:
-    """Flows between VMs by their names, answered by the oracle."""
+    """Flows between VMs by their names, answered by the oracle and, the same, by the planned state."""
 
     def __init__(self, *answers: Any) -> None:
         self.parts = good(*answers)
@@ -76,6 +78,7 @@ class World:
         host = made.underlay.hosts[0].name
         self.placed = allocate(made, Placement({workload.key: host for workload in made.workloads}))
         self.oracle = Oracle(self.placed)
+        self.tracer = Tracer(plan_placed(self.placed).plan)
         self.keys = {workload.name: workload.key for workload in made.workloads}
 
     def ask(self, text: str, family: int = 4) -> str:
@@ -91,7 +94,9 @@ class World:
             assert found is not None
             address = found
         flow = Flow(self.keys[source], address, Protocol(protocol or "tcp"), int(number))
-        return said(self.oracle.evaluate(flow)[0])
+        answers = self.oracle.evaluate(flow)
+        assert tuple(trace.answer for trace in self.tracer.trace(flow)) == answers
+        return said(answers[0])
 
 
 def said(answer: Answer) -> str:

@@ -195,6 +195,11 @@ def test_overlapping_networks_keep_the_unknown_apart() -> None:
     assert "addresses could not be told apart" in warned(found)
 
 
+def test_vlans_with_the_same_addresses_are_not_joined() -> None:
+    vlans = (segment("a", "10.1.0.1/24", vlan_ids=["1"]), segment("b", "10.1.0.1/24", vlan_ids=["2"]))
+    assert connected(good(listed(*vlans))) == set()
+
+
 def test_stopped_cards_and_second_addresses() -> None:
     """A card that is not plugged in is no vNIC; of two addresses of a family the first counts, and that is said."""
     unplugged = vif("x", "10.1.0.9", number=1) | {"lport_attachment_id": ""}

@@ -229,4 +229,4 @@ def _path(kind: str, data: dict[str, Any], parent: str) -> str:
     above = data.get("parent_path") if isinstance(data.get("parent_path"), str) else parent
     if not parent and not data.get("parent_path"):
         above = PARENTS.get(kind, "/infra")
-    return f"{above}/{FOLDERS.get(kind, kind)}/{data.get('id') or ''}"
+    return f"{above}/{FOLDERS.get(kind, kind)}/{data.get('id') or data.get('display_name') or ''}"

@@ -160,7 +160,10 @@ class Networks:
                 other
                 for other in names[position + 1 :]
                 if own
-                and (self._domains[other] == own or (everywhere and EVERYWHERE in (own, self._domains[other])))
+                and (
+                    self._domains[other] == own != EVERYWHERE
+                    or (everywhere and EVERYWHERE in (own, self._domains[other]))
+                )
                 and self._domains[other]
             ]
         return result

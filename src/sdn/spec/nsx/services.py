@@ -42,6 +42,17 @@ DELIVERED: dict[str, tuple[tuple[Protocol, int], ...]] = {
     "RDP": ((Protocol.TCP, 3389),),
     "SMTP": ((Protocol.TCP, 25),),
     "MySQL": ((Protocol.TCP, 3306),),
+    "LDAP": ((Protocol.TCP, 389),),
+    "LDAP-over-SSL": ((Protocol.TCP, 636),),
+    "IMAP": ((Protocol.TCP, 143),),
+    "POP3": ((Protocol.TCP, 110),),
+    "SMB": ((Protocol.TCP, 445),),
+    "FTP": ((Protocol.TCP, 21),),
+    "TFTP": ((Protocol.UDP, 69),),
+    "DHCP-Server": ((Protocol.UDP, 67),),
+    "DHCP-Client": ((Protocol.UDP, 68),),
+    "CIM-HTTP": ((Protocol.TCP, 5988),),
+    "CIM-HTTPS": ((Protocol.TCP, 5989),),
 }
 """Services that NSX comes with and that exports of one's own objects leave out: `/infra/services/HTTPS`."""
 

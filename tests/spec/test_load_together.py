@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sdn.errors import SpecError
-from sdn.model import Flow, Kind, Peer, Placed
+from sdn.model import Flow, Kind, Model, Peer, Placed, Rule, Selector
 from sdn.plan.allocate import allocate
 from sdn.policy.evaluate import Oracle
 from sdn.scheduler import place
@@ -122,6 +122,27 @@ def verdict(oracle: Oracle, placed: Placed, source: str, target: str) -> str:
     address = placed.endpoints[keys[target]].addresses[0]
     (answer,) = oracle.evaluate(Flow(keys[source], address, port=80))
     return "allow" if answer.verdict.allowed else answer.verdict.rule
+
+
+def test_a_rule_of_nsx_for_everybody_is_for_its_own_machines(tmp_path: Path) -> None:
+    """A default that allows would else decide before any policy of Kubernetes is asked."""
+    path = put(tmp_path)
+    rule = {"resource_type": "Rule", "id": "last", "display_name": "last", "action": "ALLOW", "is_default": True}
+    rule |= {"source_groups": ["ANY"], "destination_groups": ["ANY"], "services": ["ANY"], "scope": ["ANY"]}
+    policy = {"resource_type": "SecurityPolicy", "id": "default", "display_name": "default", "is_default": True}
+    policy |= {"category": "Application", "scope": ["ANY"], "rules": [rule]}
+    policy |= {"path": "/infra/domains/default/security-policies/default"}
+    made = export()
+    made["results"].append(policy)
+    (tmp_path / "nsx.json").write_text(json.dumps(made))
+    together, alone = load([path]).model, load([tmp_path / "nsx.json"]).model
+    own = Selector(applications=("legacy",))
+    assert {one.applies_to for one in scopes(together)} == {(own,)}
+    assert {one.applies_to for one in scopes(alone)} == {()}
+
+
+def scopes(model: Model) -> list[Rule]:
+    return [rule for policy in model.policies if policy.name == "default" for rule in policy.rules]
 
 
 def test_an_export_alone_is_a_lab(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from sdn.errors import Problem, SpecError
-from sdn.model import Expectation, Model, Namespace, Options
+from sdn.model import Expectation, Model, Namespace, Options, Policy, Selector
 from sdn.spec import kubernetes, labfile, nsx
 from sdn.spec.check import check
 from sdn.spec.files import files
@@ -43,7 +45,7 @@ def load(paths: Sequence[Path]) -> Loaded:
     others = [document for document in documents if not is_lab(document)]
     exports = [document for document in others if nsx.is_nsx(document)]
     manifests = [document for document in others if not nsx.is_nsx(document)]
-    parts = [nsx.read(exports, problems)] if exports else []
+    parts = [_export(exports, bool(lab_documents or manifests), problems)] if exports else []
     lab, lab_is_sound = None, True
     if lab_documents:
         before = len(problems)
@@ -77,6 +79,22 @@ def _further(lab: Document) -> list[Path]:
     written = lab.data.get("manifests")
     names = [name for name in written if isinstance(name, str) and name] if isinstance(written, list) else []
     return [Path(lab.file).parent / name for name in names]
+
+
+def _export(documents: Sequence[Document], has_neighbours: bool, problems: list[Problem]) -> LabParts:
+    """An export of NSX. Its firewall sits on the cards of its VMs, so a rule for everybody is none for neighbours."""
+    export = nsx.read(documents, problems)
+    names = tuple(sorted(one.name for one in export.applications))
+    if has_neighbours and names:
+        export.policies = [_narrowed(policy, Selector(applications=names)) for policy in export.policies]
+    return export
+
+
+def _narrowed(policy: Policy, own: Selector) -> Policy:
+    if policy.applies_to:
+        return policy
+    rules = [structs.replace(rule, applies_to=rule.applies_to or (own,)) for rule in policy.rules]
+    return structs.replace(policy, rules=tuple(rules))
 
 
 def _beside(lab: LabParts | None, parts: Sequence[LabParts]) -> LabParts:

@@ -394,6 +394,7 @@ def test_mistakes_of_an_export(answer: Object, message: str) -> None:
         ({}, False),
         ([], False),
         ({"a": {"b": 1}}, False),
+        ({"rules": [], "groups": []}, False),
     ],
 )
 def test_what_is_an_export(data: Any, is_one: bool) -> None:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from typing import Any, TypeVar
 
 from sdn.model import IPBlock
-from sdn.spec.mistakes import Site, validate
+from sdn.spec.mistakes import Site, describe, validate
 from sdn.spec.nsx import schema
 
 M = TypeVar("M", bound=schema.Loose)
@@ -62,6 +62,12 @@ def read_strictly(model: type[M], data: Mapping[str, Any], site: Site, notes: No
             notes.once(site, f'field "{key}" of {kind} is not known and not used here')
     content = validate(model, data, site)
     return content if len(site.problems) == before else None
+
+
+def piece(element: Mapping[str, Any]) -> str:
+    """What an element of a group or a service says that it is."""
+    kind = element.get("resource_type")
+    return kind if isinstance(kind, str) else describe(kind)
 
 
 def blocks(text: str) -> list[IPBlock]:

@@ -16,7 +16,7 @@ from sdn.spec.mistakes import Site, nearest
 from sdn.spec.nsx import schema
 from sdn.spec.nsx.collect import Item, Objects
 from sdn.spec.nsx.conditions import NOBODY, holders, of_keys, tester
-from sdn.spec.nsx.fields import Notes, blocks, labelled, read_strictly
+from sdn.spec.nsx.fields import Notes, blocks, labelled, piece, read_strictly
 from sdn.spec.nsx.inventory import Inventory
 
 MOST_CONDITIONS = 5
@@ -91,7 +91,7 @@ class Groups:
         if elements and len(elements) % 2 == 0:
             site.report("has an even number of elements; join each two by one ConjunctionOperator")
             return
-        conditions = sum(1 for one in elements if one.get("resource_type") in DYNAMIC)
+        conditions = sum(1 for one in elements if piece(one) in DYNAMIC)
         if conditions > MOST_CONDITIONS:
             site.report(f"has {conditions} conditions, NSX takes {MOST_CONDITIONS}; nest groups")
         operator = "OR"
@@ -105,8 +105,8 @@ class Groups:
                 self._element(element, operator, item.path, here, draft)
 
     def _conjunction(self, element: Mapping[str, Any], site: Site) -> str:
-        if element.get("resource_type") != "ConjunctionOperator":
-            site.report(f'"{element.get("resource_type")}" stands where a ConjunctionOperator must; join by AND or OR')
+        if piece(element) != "ConjunctionOperator":
+            site.report(f'"{piece(element)}" stands where a ConjunctionOperator must; join by AND or OR')
             return "OR"
         found = read_strictly(schema.Conjunction, element, site, self._notes)
         if found is not None and found.conjunction_operator not in ("AND", "OR"):
@@ -114,7 +114,7 @@ class Groups:
         return found.conjunction_operator if found is not None else "OR"
 
     def _element(self, element: Mapping[str, Any], operator: str, path: str, site: Site, draft: _Draft) -> None:
-        kind = element.get("resource_type")
+        kind = piece(element)
         if kind in DYNAMIC:
             held = (
                 self._nested(element, site)
@@ -141,7 +141,7 @@ class Groups:
             site.report("is a ConjunctionOperator where a condition must be; write what it joins on both sides")
         else:
             known = [*sorted(DYNAMIC), "PathExpression", "IPAddressExpression", "ExternalIDExpression", *NOT_KNOWN]
-            site.report(f'"{kind}" is no expression (there are: {", ".join(known)}){nearest(str(kind), known)}')
+            site.report(f'"{kind}" is no expression (there are: {", ".join(known)}){nearest(kind, known)}')
 
     def _condition(self, element: Mapping[str, Any], path: str, site: Site, draft: _Draft) -> Expression | None:
         found = read_strictly(schema.Condition, element, site, self._notes)
@@ -169,7 +169,7 @@ class Groups:
             if index % 2:
                 if self._conjunction(one, here) != "AND":
                     here.report("is no AND; a nested expression joins conditions by AND alone")
-            elif one.get("resource_type") != "Condition":
+            elif piece(one) != "Condition":
                 here.report("is no Condition; a nested expression holds nothing else")
             elif condition := read_strictly(schema.Condition, one, here, self._notes):
                 types.add(condition.member_type)
@@ -250,7 +250,7 @@ class Groups:
 
 def _check_and(one: Mapping[str, Any], other: Mapping[str, Any], site: Site) -> None:
     """NSX joins by AND only conditions of the same member type."""
-    kinds = [element.get("resource_type") for element in (one, other)]
+    kinds = [piece(element) for element in (one, other)]
     if not DYNAMIC.issuperset(kinds):
         site.report("joins by AND what is no condition; NSX joins addresses, paths and ids by OR alone")
     elif kinds == ["Condition", "Condition"] and one.get("member_type") != other.get("member_type"):

@@ -10,7 +10,7 @@ from sdn.errors import Problem
 from sdn.model import Selector
 from sdn.spec.kubernetes.ranges import SERVICE_RANGES
 from sdn.spec.nsx.addresses import generated, meet
-from sdn.spec.nsx.collect import Objects, collect, kind_of
+from sdn.spec.nsx.collect import Objects, collect
 from sdn.spec.nsx.fields import Notes
 from sdn.spec.nsx.groups import Groups
 from sdn.spec.nsx.inventory import Inventory
@@ -34,11 +34,10 @@ def _is_answer(data: Any, depth: int) -> bool:
         return bool(data) and all(_is_answer(one, depth) for one in data)
     if not isinstance(data, dict) or not data or any(key in data for key in _OTHERS):
         return False
-    if kind_of(data) or isinstance(data.get("results"), list):
+    if isinstance(data.get("resource_type"), str) or isinstance(data.get("results"), list):
         return True
-    return depth < 2 and all(
-        isinstance(one, list | dict) and _is_answer(one, depth + 1) for one in data.values() if one
-    )
+    values = [one for one in data.values() if one]
+    return depth < 2 and bool(values) and all(_is_answer(one, depth + 1) for one in values)
 
 
 def read(documents: Sequence[Document], problems: list[Problem]) -> LabParts:

@@ -14,7 +14,7 @@ from sdn.model import PortRange, Protocol
 from sdn.spec.mistakes import Site, nearest
 from sdn.spec.nsx import schema
 from sdn.spec.nsx.collect import Item, Objects
-from sdn.spec.nsx.fields import ANY, Notes, read_strictly
+from sdn.spec.nsx.fields import ANY, Notes, piece, read_strictly
 
 MOST_PORTS = 15
 """Of one entry and side; a range counts as two (Policy API, L4PortSetServiceEntry)."""
@@ -124,7 +124,7 @@ class Services:
             )
 
     def _entry(self, entry: Mapping[str, Any], site: Site) -> list[Match]:
-        kind = entry.get("resource_type")
+        kind = piece(entry)
         match kind:
             case "L4PortSetServiceEntry":
                 return _ports(read_strictly(schema.PortSet, entry, site, self._notes), site)

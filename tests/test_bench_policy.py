@@ -15,7 +15,13 @@ def test_policy_as_json() -> None:
     assert by_case["policy namespaces: what"]["value"].startswith("20 namespaces, 80 pods, 60 policies; 80 profiles")
     assert by_case["policy everybody: what"]["value"].startswith("1 namespaces, 30 pods, 30 policies")
     assert "lines with one range each" in by_case["policy outside: what"]["value"]
-    for case in ("namespaces: compile", "namespaces: full reach", "everybody: compile", "outside: reach, listed"):
+    for case in (
+        "namespaces: compile",
+        "namespaces: full reach",
+        "namespaces: one label to its set deltas",
+        "everybody: compile",
+        "outside: reach, listed",
+    ):
         row = by_case[f"policy {case}"]
         assert row["unit"] == "s" and row["peer"] == "floor" and row["value"] > 0 and row["peer_value"] > 0
         assert by_case[f"policy {case}, own time"]["unit"] == "s"

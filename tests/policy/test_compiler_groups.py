@@ -29,7 +29,7 @@ from sdn.model import (
 )
 from sdn.policy.compiled import CompiledPolicy, CompiledRule
 from sdn.policy.compiler import compile_policy
-from sdn.policy.compiler_classes import Universe
+from sdn.policy.compiler_classes import universe_of
 from worlds_build import EGRESS, INGRESS, act, build, labelled, model, netpol, rule, segment, tcp, tier, workload
 
 CLUSTER = Application("c", (segment("lan", "10.1.0.0/24", "fd00:1::/64"), segment("old", "10.2.0.0/24")))
@@ -101,14 +101,14 @@ class TestExpressions:
         ],
     )
     def test_members(self, expression: Expression | None, expected: tuple[str, ...]) -> None:
-        universe = Universe(
+        universe = universe_of(
             lab(tier("application/p", deny(INGRESS, group("g"))), groups=(*GROUPS, Group("g", expression)))
         )
         assert universe.workloads(universe.group("g")) == expected
 
     def test_groups_that_no_policy_reaches_split_no_class(self) -> None:
-        assert len(Universe(lab()).classes) == 2
-        assert len(Universe(lab(tier("application/p", deny(INGRESS, group("front"))))).classes) == 4
+        assert len(universe_of(lab()).classes) == 2
+        assert len(universe_of(lab(tier("application/p", deny(INGRESS, group("front"))))).classes) == 4
 
     def test_a_member_more_moves_no_rule(self) -> None:
         policy = tier("application/p", deny(INGRESS, group("webs")))

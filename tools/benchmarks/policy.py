@@ -20,8 +20,10 @@ from msgspec import Struct
 from benchmarks import machine, policy_worlds
 from benchmarks.rows import Row, compared, plain
 from sdn.model import Placed
+from sdn.plan.set_moves import SetMoves, set_moves
 from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.compiler import compile_policy
+from sdn.policy.compiler_relabel import Relabeller
 from sdn.policy.reach import Reach, families_of
 from sdn.policy.reach_list import Connection, Listing
 
@@ -141,6 +143,20 @@ def _pairs(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]:
     return [f"{pairs:,} pairs of classes that may talk, {parts:,} parts of the outside"]
 
 
+def _pairs_and_label(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]:
+    """Reach, and one Pod that changes from one app to the other."""
+    what = _pairs(placed, compiled, watch)
+    relabeller, key = Relabeller(placed), placed.model.workloads[0].key
+
+    def change() -> SetMoves | None:
+        moves = relabeller.relabel(key, {"app": "app-2"})
+        return set_moves(placed, moves) if moves else None
+
+    moves = watch.time("one label to its set deltas", change)
+    assert moves is not None
+    return [*what, f"a label moves {len(moves.add) + len(moves.remove)} set elements"]
+
+
 def _listed(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]:
     """The connections as `sdn reach` lists them; a line is one range of one connection."""
 
@@ -157,7 +173,7 @@ WORLDS: dict[str, Callable[..., Placed]] = {
     "everybody": policy_worlds.everybody,
     "outside": policy_worlds.outside,
 }
-REACH = {"namespaces": _pairs, "outside": _listed}
+REACH = {"namespaces": _pairs_and_label, "outside": _listed}
 
 
 if __name__ == "__main__":

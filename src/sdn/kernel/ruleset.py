@@ -40,6 +40,7 @@ CHUNK = 500
 """Elements of one command."""
 
 
+_PICK = "numgen random mod 2"  # stands for any number in the type of a map
 # Sets and maps exist before and after every element, so a change of the lab is a change of elements.
 _BRIDGE_TABLE = f"""
 table bridge {TABLE} {{
@@ -88,12 +89,12 @@ table inet {TABLE} {{
   map services6 {{ type mark . ipv6_addr . inet_proto . inet_service : verdict; }}
   set nobody4 {{ type mark . ipv4_addr . inet_proto . inet_service; }}
   set nobody6 {{ type mark . ipv6_addr . inet_proto . inet_service; }}
-  map backends4_tcp {{ typeof numgen random mod 2 : ip daddr . tcp dport; }}
-  map backends4_udp {{ typeof numgen random mod 2 : ip daddr . udp dport; }}
-  map backends4_sctp {{ typeof numgen random mod 2 : ip daddr . sctp dport; }}
-  map backends6_tcp {{ typeof numgen random mod 2 : ip6 daddr . tcp dport; }}
-  map backends6_udp {{ typeof numgen random mod 2 : ip6 daddr . udp dport; }}
-  map backends6_sctp {{ typeof numgen random mod 2 : ip6 daddr . sctp dport; }}
+  map backends4_tcp {{ typeof meta mark . ip daddr . tcp dport . {_PICK} : ip daddr . tcp dport; }}
+  map backends4_udp {{ typeof meta mark . ip daddr . udp dport . {_PICK} : ip daddr . udp dport; }}
+  map backends4_sctp {{ typeof meta mark . ip daddr . sctp dport . {_PICK} : ip daddr . sctp dport; }}
+  map backends6_tcp {{ typeof meta mark . ip6 daddr . tcp dport . {_PICK} : ip6 daddr . tcp dport; }}
+  map backends6_udp {{ typeof meta mark . ip6 daddr . udp dport . {_PICK} : ip6 daddr . udp dport; }}
+  map backends6_sctp {{ typeof meta mark . ip6 daddr . sctp dport . {_PICK} : ip6 daddr . sctp dport; }}
   map hairpin4 {{ typeof ct zone . ip saddr . ip daddr : ip saddr; }}
   map hairpin6 {{ typeof ct zone . ip6 saddr . ip6 daddr : ip6 saddr; }}
   chain c_underlay {{
@@ -325,14 +326,15 @@ def _services(state: NodeState) -> Iterator[str]:
         yield from elements(f"nobody{family}", (_client_key(v) for v in mine if not v.backends))
         virtuals = [v for v in mine if v.backends]
         for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
-            backends = {
-                v.first + index: f"{b.address} . {b.port}"
-                for v in virtuals
-                if v.protocol is protocol
-                for index, b in enumerate(v.backends)
-            }
-            values = (f"{index} : {backends[index]}" for index in sorted(backends))
-            yield from elements(f"backends{family}_{protocol}", values)
+            yield from elements(
+                f"backends{family}_{protocol}",
+                (
+                    f"{v.mark | LOCAL:#x} . {v.address} . {v.port} . {index} : {backend.address} . {backend.port}"
+                    for v in virtuals
+                    if v.protocol is protocol
+                    for index, backend in enumerate(v.backends)
+                ),
+            )
         yield from _balancers(virtuals, family)
         yield from elements(
             f"hairpin{family}",
@@ -341,17 +343,19 @@ def _services(state: NodeState) -> Iterator[str]:
 
 
 def _balancers(virtuals: list[Virtual], family: int) -> Iterator[str]:
-    """One chain for each distinct run of backends; the map of Services chooses the chain."""
+    """One chain for each number of backends, not for each Service: few rules, and all else is elements of maps."""
     ip = "ip" if family == 4 else "ip6"
-    for first, count, protocol in sorted({(v.first, len(v.backends), v.protocol) for v in virtuals}):
-        chain = _balancer(family, first, count, protocol)
+    for protocol, count in sorted({(v.protocol, len(v.backends)) for v in virtuals}):
+        chain = _balancer(family, protocol, count)
         yield f"add chain inet {TABLE} {chain}"
         yield f"flush chain inet {TABLE} {chain}"
-        choose = f"numgen random mod {count} offset {first} map @backends{family}_{protocol}"
+        choose = (
+            f"meta mark . {ip} daddr . {protocol} dport . numgen random mod {count} map @backends{family}_{protocol}"
+        )
         yield f"add rule inet {TABLE} {chain} meta l4proto {protocol} dnat {ip} to {choose}"
     yield from elements(
         f"services{family}",
-        (f"{_client_key(v)} : goto {_balancer(family, v.first, len(v.backends), v.protocol)}" for v in virtuals),
+        (f"{_client_key(v)} : goto {_balancer(family, v.protocol, len(v.backends))}" for v in virtuals),
     )
 
 
@@ -360,8 +364,8 @@ def _client_key(virtual: Virtual) -> str:
     return f"{virtual.mark | LOCAL:#x} . {virtual.address} . {virtual.protocol} . {virtual.port}"
 
 
-def _balancer(family: int, first: int, count: int, protocol: Protocol) -> str:
-    return f"b{family}_{protocol}_{first}_{count}"
+def _balancer(family: int, protocol: Protocol, count: int) -> str:
+    return f"b{family}_{protocol}_{count}"
 
 
 def elements(name: str, values: Iterable[str], family: str = "inet") -> Iterator[str]:

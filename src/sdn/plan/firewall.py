@@ -39,7 +39,7 @@ class FirewallPlanner:
             self._endpoints[endpoint.host].append(endpoint)
         # By identity: profiles share TierRules objects, and hashing ten thousand rules is what this cache avoids.
         self._chains: dict[tuple[int, Zones], Chain | None] = {}
-        self._set_names: dict[str, set[tuple[str, int]]] = {}  # of a chain: (set, family)
+        self.set_names: dict[str, set[tuple[str, int]]] = {}  # of a chain: (set, family)
         self._group_names: dict[int, tuple[str, ...]] = {}
 
     def host(self, name: str) -> Firewall:
@@ -99,23 +99,23 @@ class FirewallPlanner:
             rule.origin,
             rule.action,
             family,
-            set=_set_name(rule.group, family),
+            set=set_name(rule.group, family),
             block=block.cidr,
             excepts=block.excepts,
             protocol=rule.protocol,
             ports=rule.ports,
-            not_set=_set_name(spared, family),
+            not_set=set_name(spared, family),
             not_blocks=blocks,
         )
 
     def _sets(self, chains: Iterable[Chain], zones: Zones) -> tuple[AddressSet, ...]:
         named: set[tuple[str, int]] = set()
         for chain in chains:
-            if chain.name not in self._set_names:
-                self._set_names[chain.name] = {
+            if chain.name not in self.set_names:
+                self.set_names[chain.name] = {
                     (name, rule.family) for rule in chain.rules for name in (rule.set, rule.not_set) if name
                 }
-            named |= self._set_names[chain.name]
+            named |= self.set_names[chain.name]
         return tuple(self._groups.address_set(name, family, zones) for name, family in sorted(named))
 
     def _dispatch(self, endpoints: Iterable[Endpoint], profiles: dict[str, str]) -> tuple[Dispatch, ...]:
@@ -129,7 +129,8 @@ class FirewallPlanner:
         )
 
 
-def _set_name(group: str | None, family: int) -> str:
+def set_name(group: str | None, family: int) -> str:
+    """The nft set of a group's addresses of one family; empty for no group."""
     return f"g_{group}{family}" if group is not None else ""
 
 
@@ -172,7 +173,7 @@ class _GroupAddresses:
         return not zones.isdisjoint(self._of(group).elements[family])
 
     def address_set(self, name: str, family: int, zones: Zones) -> AddressSet:
-        """The set of this name, see `_set_name`, with the group's elements in these zones."""
+        """The set of this name, see `set_name`, with the group's elements in these zones."""
         if (name, zones) not in self._sets:
             self._sets[name, zones] = AddressSet(name, family, self._within(name[2:-1], family, zones))
         return self._sets[name, zones]

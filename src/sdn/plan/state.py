@@ -216,10 +216,7 @@ class Backend(Struct, frozen=True, order=True):
 
 
 class Virtual(Struct, frozen=True):
-    """One Service address and port as the clients of one Application see it; without backends it is refused.
-
-    `first` is the index of its first backend in the Host's map of backends of that family.
-    """
+    """One Service address and port as the clients of one Application see it; without backends it is refused."""
 
     mark: int
     address: str
@@ -227,7 +224,6 @@ class Virtual(Struct, frozen=True):
     port: int
     service: str
     backends: tuple[Backend, ...]
-    first: int = 0
 
 
 class LoadBalancer(Struct, frozen=True):

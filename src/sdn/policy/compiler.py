@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import Struct
 from sdn.model import Action, Direction, Placed, PortRange, Protocol, isolation_origin
 from sdn.policy.compiled import CompiledPolicy, CompiledRule, Profile, TierRules
 from sdn.policy.compiler_blocks import Blocks
-from sdn.policy.compiler_classes import Universe
+from sdn.policy.compiler_classes import Universe, universe_of
 from sdn.policy.compiler_rules import compile_rule
 from sdn.policy.compiler_vocabulary import NamedPort, WorkloadClass
 from sdn.policy.compiler_written import Layer, Scope, WrittenPolicy, layers
@@ -31,12 +31,12 @@ OwnPorts = tuple[tuple[Protocol, str, int], ...]
 
 def compile_policy(placed: Placed) -> CompiledPolicy:
     """All profiles and groups that the placed model's policies come to."""
-    with _without_gc():
-        return _compile(placed)
+    with without_gc():
+        return Compiler(placed).compile()
 
 
 @contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
     """The compiler makes a million objects and no circles: the collector would only walk them, for half of the time."""
     enabled = gc.isenabled()
     gc.disable()
@@ -47,27 +47,41 @@ def _without_gc() -> Iterator[None]:
             gc.enable()
 
 
-def _compile(placed: Placed) -> CompiledPolicy:
-    universe = Universe(placed)
-    groups = Groups(universe)
-    written = layers(placed.model, universe, Blocks(a for e in placed.endpoints.values() for a in e.addresses))
-    profiles: dict[str, Profile] = {}
-    chosen: dict[Direction, dict[str, str]] = {}
-    for direction in Direction:
+class Compiler:
+    """One compilation; what it keeps lets `compiler_relabel` ask for one more class of workloads."""
+
+    def __init__(self, placed: Placed) -> None:
+        self.universe = universe_of(placed)
+        self.groups = Groups(self.universe)
+        self.blocks = Blocks(a for e in placed.endpoints.values() for a in e.addresses)
+        self.profiles: dict[str, Profile] = {}
+        self.by_class: dict[Direction, list[str]] = {}
+        self._model = placed.model
+
+    def compile(self) -> CompiledPolicy:
+        """Everything."""
+        written = layers(self._model, self.universe, self.blocks)
+        chosen: dict[Direction, dict[str, str]] = {}
+        for direction in Direction:
+            by_class = self.by_class[direction] = self.choose(self.universe, written, direction)
+            found = zip(by_class, self.universe.members, strict=True)
+            keys = {key: name for name, members in found for key in members}
+            chosen[direction] = {key: keys[key] for key in sorted(keys)}
+        return CompiledPolicy(
+            groups=self.groups.members,
+            profiles={name: self.profiles[name] for name in sorted(self.profiles)},
+            egress=chosen[Direction.EGRESS],
+            ingress=chosen[Direction.INGRESS],
+        )
+
+    def choose(self, universe: Universe, written: Iterable[Layer], direction: Direction) -> list[str]:
+        """The profile of every class of a universe, whose positions the layers' scopes speak of."""
         tiers = [
-            TierCompiler(layer, direction, groups, universe.has_named_ports)
+            TierCompiler(layer, direction, self.groups, universe.has_named_ports)
             for layer in written
             if layer.speaks_of(direction)
         ]
-        by_class = _profiles(universe, tiers, direction, profiles)
-        keys = {key: name for name, members in zip(by_class, universe.members, strict=True) for key in members}
-        chosen[direction] = {key: keys[key] for key in sorted(keys)}
-    return CompiledPolicy(
-        groups=groups.members,
-        profiles={name: profiles[name] for name in sorted(profiles)},
-        egress=chosen[Direction.EGRESS],
-        ingress=chosen[Direction.INGRESS],
-    )
+        return _profiles(universe, tiers, direction, self.profiles)
 
 
 class _Named(Struct, frozen=True, gc=False):
@@ -78,13 +92,13 @@ class _Named(Struct, frozen=True, gc=False):
 
 
 class _Lines(Struct, frozen=True, gc=False):
-    """What one policy comes to for workloads with the same named ports."""
+    """What one policy comes to for workloads with the same named ports. A digest per rule: policies may be cut."""
 
-    digest: str
+    digests: tuple[str, ...]
     rules: tuple[CompiledRule, ...]
 
 
-_NO_LINES = _Lines("", ())
+_NO_LINES = _Lines((), ())
 
 
 class TierCompiler:
@@ -131,8 +145,8 @@ class TierCompiler:
         lines = tuple([line for part in parts for line in part.rules])
         if not lines and default is None:
             return None
-        pieces = [part.digest for part in parts if part.rules] + [default.origin if default else ""]
-        name = digest(self._tier, *pieces)
+        pieces = [piece for part in parts for piece in part.digests]
+        name = digest(self._tier, *pieces, default.origin if default else "")
         return _Named(name, TierRules(self._tier, lines, default))
 
     def _lines_of(self, policy: int, ports: OwnPorts) -> _Lines:
@@ -146,8 +160,9 @@ class TierCompiler:
             numbers: dict[NamedPort, list[int]] = {}
             for protocol, name, number in own:
                 numbers.setdefault((protocol, name), []).append(number)
-            lines = [line for rule in written for line in compile_rule(rule, self._groups, numbers)]
-            found = self._lines[key] = _Lines(digest(_ENCODE(lines)), tuple(lines)) if lines else _NO_LINES
+            by_rule = [lines for rule in written if (lines := compile_rule(rule, self._groups, numbers))]
+            digests = tuple([digest(_ENCODE(lines)) for lines in by_rule])
+            found = self._lines[key] = _Lines(digests, tuple([line for lines in by_rule for line in lines]))
         return found
 
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from msgspec import Struct
 
-from sdn.model import AllOf, AnyOf, Expression, InGroup, IPBlock, Kind, LabelSelector, Peer, Placed, Selector, Where
+from sdn.model import (
+    AllOf,
+    AnyOf,
+    Expression,
+    InGroup,
+    IPBlock,
+    Kind,
+    LabelSelector,
+    Model,
+    Peer,
+    Placed,
+    Selector,
+    Where,
+)
 from sdn.policy.compiler_vocabulary import GroupBook, NamedPort, Vocabulary, WorkloadClass
 from sdn.policy.selector import LabelIndex, mask_of, positions_of
 
@@ -36,27 +49,25 @@ Part = Selector | PodSelector | MembersOf
 class Universe:
     """All workloads with an endpoint, by class. Masks are over `classes`; bit i is `classes[i]`."""
 
-    def __init__(self, placed: Placed) -> None:
-        self.book = GroupBook(placed.model.groups)
-        self._vocabulary = Vocabulary(placed.model, self.book)
-        found: dict[WorkloadClass, list[str]] = {}
-        for workload in placed.model.workloads:
-            key = workload.key
-            endpoint = placed.endpoints.get(key)
-            if endpoint is not None:
-                found.setdefault(self._vocabulary.classify(workload, endpoint), []).append(key)
-        self.classes = sorted(found)
-        self.members = [sorted(found[one]) for one in self.classes]
+    def __init__(self, model: Model, vocabulary: Vocabulary, members: Mapping[WorkloadClass, Iterable[str]]) -> None:
+        self.vocabulary = vocabulary
+        self.book = vocabulary.book
+        self.classes = sorted(members)
+        self.members = [sorted(members[one]) for one in self.classes]
         self.all = (1 << len(self.classes)) - 1
-        self.has_named_ports = bool(self._vocabulary.ports)
-        self._namespaces = placed.model.namespaces
+        self.has_named_ports = bool(vocabulary.ports)
+        self._model = model
         self._ranges = self._namespace_ranges()
         self._own: dict[str, tuple[LabelIndex, int]] = {}
         self._by_number: dict[NamedPort, dict[int, int]] = {}
         self._groups: dict[str, int] = {}
         self._selected: dict[Selector, int] = {}
         self._subjects: dict[tuple[tuple[Peer, ...], bool], tuple[int, int]] = {}
-        self.excluded = self.select_any(placed.model.exclusions)
+        self.excluded = self.select_any(model.exclusions)
+
+    def beside(self, classes: Iterable[WorkloadClass]) -> Universe:
+        """Other classes under the same policies, without members."""
+        return Universe(self._model, self.vocabulary, dict.fromkeys(classes, ()))
 
     def select(self, part: Part) -> int:
         """The classes that a selector of ours, a Group or a NetworkPolicy's peer holds."""
@@ -168,13 +179,13 @@ class Universe:
             ("segment", selector.segments),
             ("kind", (selector.kind.value,) if selector.kind else ()),
             (f"name {selector.name}", ("",) if selector.name else ()),
-            (f"list {self._vocabulary.lists.get(selector.keys)}", ("",) if selector.keys else ()),
+            (f"list {self.vocabulary.lists.get(selector.keys)}", ("",) if selector.keys else ()),
         ]
         return [(key, values) for key, values in asked if values]
 
     def _within(self, block: IPBlock) -> tuple[int, int]:
         """(family, classes) of the workloads whose own address of that family is in the block."""
-        family, places = self._vocabulary.places.inside(block)
+        family, places = self.vocabulary.places.inside(block)
         masks = self._places[family]
         found = 0
         for place in places & masks.keys():
@@ -202,7 +213,7 @@ class Universe:
 
     @cached_property
     def _spaces(self) -> LabelIndex:
-        labels = {space.name: {NAME_LABEL: space.name, **space.labels} for space in self._namespaces}
+        labels = {space.name: {NAME_LABEL: space.name, **space.labels} for space in self._model.namespaces}
         return LabelIndex([labels.get(c.namespace, {NAME_LABEL: c.namespace}) for c in self.classes])
 
     @cached_property
@@ -225,6 +236,18 @@ class Universe:
             for family, place in zip((4, 6), one.places, strict=True):
                 found[family][place].append(position)
         return {family: {place: mask_of(p) for place, p in places.items()} for family, places in found.items()}
+
+
+def universe_of(placed: Placed) -> Universe:
+    """The workloads of a lab."""
+    vocabulary = Vocabulary(placed.model, GroupBook(placed.model.groups))
+    members: dict[WorkloadClass, list[str]] = {}
+    for workload in placed.model.workloads:
+        key = workload.key
+        endpoint = placed.endpoints.get(key)
+        if endpoint is not None:
+            members.setdefault(vocabulary.classify(workload, endpoint), []).append(key)
+    return Universe(placed.model, vocabulary, members)
 
 
 def _facts(found: WorkloadClass) -> dict[str, str]:

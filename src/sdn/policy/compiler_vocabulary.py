@@ -90,7 +90,7 @@ class Vocabulary:
         self.patterns: set[str] = set()
         self.ports: set[NamedPort] = set()
         self.lists: dict[tuple[str, ...], int] = {}
-        self._book = book
+        self.book = book
         self._own: set[IPBlock] = set()
         self._seen: set[str] = set()
         self._read(model)
@@ -138,7 +138,7 @@ class Vocabulary:
         for policy in model.policies:
             for rule in policy.rules:
                 self._ports(rule.ports)
-                self._own.update(self._book.of_peers(rule.own))
+                self._own.update(self.book.of_peers(rule.own))
                 for peer in (*rule.peers, *rule.own):
                     self._peer(peer)
                 for selector in rule.applies_to:
@@ -165,7 +165,7 @@ class Vocabulary:
         if name in self._seen:
             return
         self._seen.add(name)
-        group = self._book.get(name)
+        group = self.book.get(name)
         if group.members is not None:
             self._expression(group.members)
         for inner in group.within:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2s
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,6 +25,21 @@ _ENCODE = msgspec.msgpack.Encoder().encode
 T = TypeVar("T", str, tuple[str, str])
 
 
+class Definition(NamedTuple):
+    """Whom a group holds: everybody in one of the parts who, if there is a port, gives its name the number."""
+
+    parts: tuple[Part, ...]
+    port: NamedPort | None = None
+    number: int = 0
+
+    def within(self, universe: Universe) -> int:
+        """The classes of any universe that the group holds."""
+        mask = 0
+        for part in self.parts:
+            mask |= universe.select(part)
+        return mask if self.port is None else mask & universe.numbers(self.port).get(self.number, 0)
+
+
 class Groups:
     """The groups that compiled rules name. An empty group has no id: a rule about nobody must not become "anybody"."""
 
@@ -32,6 +47,7 @@ class Groups:
         self._universe = universe
         self._members: dict[str, tuple[str, ...]] = {}  # empty ones too, so that each is looked up once
         self._shared: dict[int | tuple[int, ...], tuple[str, ...]] = {}
+        self.definitions: dict[str, Definition] = {}
         self._written: dict[Part, bytes] = {}
         self._alone: dict[Part, str | None] = {}
 
@@ -40,10 +56,18 @@ class Groups:
         """id → sorted workload keys of every group that was asked for and has members, sorted by id."""
         return {name: found for name, found in sorted(self._members.items()) if found}
 
+    def members_of(self, name: str) -> tuple[str, ...]:
+        """The members of a group that was asked for."""
+        return self._members[name]
+
+    def is_empty(self, name: str) -> bool:
+        """Whether nobody was in it, and the rules about it were left out."""
+        return not self._members[name]
+
     def union(self, parts: Sequence[Part]) -> str | None:
         """The group of everybody whom at least one part matches."""
         if len(parts) > 1:
-            return self._find(frozenset(parts), b"", None)
+            return self._find(Definition(tuple(set(parts))), b"")
         (part,) = parts
         if part not in self._alone:
             self._alone[part] = self._single(part)
@@ -52,29 +76,30 @@ class Groups:
     def by_port(self, parts: Iterable[Part], port: NamedPort) -> list[tuple[int, str]]:
         """The union split by the number that each member gives to a named port; who lacks the name is in none."""
         split = []
-        for number, mask in self._universe.numbers(port).items():
-            found = self._find(frozenset(parts), f"{port[0]} {port[1]} {number}".encode(), mask)
+        for number in self._universe.numbers(port):
+            definition = Definition(tuple(set(parts)), port, number)
+            found = self._find(definition, f"{port[0]} {port[1]} {number}".encode())
             if found is not None:
                 split.append((number, found))
         return split
 
     def _single(self, part: Part) -> str | None:
         """The group of one part; of one namespace's Pods without ever touching a mask of all classes."""
+        definition = Definition((part,))
         if not isinstance(part, PodSelector) or part.namespaces is not None:
-            return self._find(frozenset((part,)), b"", None)
+            return self._find(definition, b"")
         name = digest(canonical(part), b"")
         if name not in self._members:
             start, mask = self._universe.pods(part.namespace, part.pods)
+            self.definitions[name] = definition
             self._members[name] = self._keys(mask, start)
         return name if self._members[name] else None
 
-    def _find(self, parts: frozenset[Part], suffix: bytes, within: int | None) -> str | None:
-        name = digest(*sorted(map(self._definition, parts)), suffix)
+    def _find(self, definition: Definition, suffix: bytes) -> str | None:
+        name = digest(*sorted(map(self._definition, definition.parts)), suffix)
         if name not in self._members:
-            mask = 0
-            for part in parts:
-                mask |= self._universe.select(part)
-            self._members[name] = self._keys(mask if within is None else mask & within)
+            self.definitions[name] = definition
+            self._members[name] = self._keys(definition.within(self._universe))
         return name if self._members[name] else None
 
     def _definition(self, part: Part) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 from textwrap import dedent
 from typing import Any
 
@@ -405,9 +406,11 @@ def reversed_everywhere(data: Any, key: str = "") -> Any:
     return data
 
 
-@pytest.mark.parametrize("name", ["two-hosts", "three-tier", "online-boutique"])
+@pytest.mark.parametrize("name", ["two-hosts", "three-tier", "online-boutique", "policy-languages"])
 def test_the_order_of_the_file_never_matters(name: str, tmp_path: Path) -> None:
     written = TOPOLOGIES / f"{name}.yaml"
+    if (TOPOLOGIES / name).is_dir():
+        copytree(TOPOLOGIES / name, tmp_path / name)
     backwards = tmp_path / "backwards.yaml"
     backwards.write_text(yaml.safe_dump(reversed_everywhere(yaml.safe_load(written.read_text())), sort_keys=False))
     assert values(load([written]).model) == values(load([backwards]).model)

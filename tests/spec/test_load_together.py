@@ -141,6 +141,16 @@ def test_a_rule_of_nsx_for_everybody_is_for_its_own_machines(tmp_path: Path) -> 
     assert {one.applies_to for one in scopes(alone)} == {()}
 
 
+def test_a_lab_may_connect_to_a_network_of_a_manifest(tmp_path: Path) -> None:
+    network = "{topology: Layer2, layer2: {role: Primary, subnets: [10.9.0.0/16]}}"
+    head = "apiVersion: k8s.ovn.org/v1\nkind: UserDefinedNetwork\nmetadata: {name: net, namespace: blue}\nspec: "
+    path = put(tmp_path, LAB.replace("connects: [legacy,", "connects: [blue-net, legacy,"))
+    with pytest.raises(SpecError, match='application "blue-net" is not defined'):
+        load([path])
+    (tmp_path / "k8s.yaml").write_text(f"{K8S}---\n{head}{network}\n")
+    assert {one.name for one in load([path]).model.applications} == {"blue-net", "cluster", "legacy", "shop"}
+
+
 def scopes(model: Model) -> list[Rule]:
     return [rule for policy in model.policies if policy.name == "default" for rule in policy.rules]
 

@@ -49,7 +49,8 @@ def load(paths: Sequence[Path]) -> Loaded:
     lab, lab_is_sound = None, True
     if lab_documents:
         before = len(problems)
-        lab = labfile.parse(lab_documents[0], problems, parts)
+        tenants = LabParts(applications=kubernetes.applications(manifests))
+        lab = labfile.parse(lab_documents[0], problems, [*parts, tenants])
         lab_is_sound = len(problems) == before
     if lab is not None:
         parts.insert(0, lab)

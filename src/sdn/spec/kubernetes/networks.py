@@ -19,6 +19,7 @@ from sdn.spec.kubernetes.policies import label_selector, network
 from sdn.spec.mistakes import Site, nearest
 from sdn.spec.parts import place_key
 
+KINDS = ("UserDefinedNetwork", "ClusterUserDefinedNetwork")
 LABEL = "k8s.ovn.org/primary-user-defined-network"
 _TOPOLOGIES = {"Layer2": SegmentKind.L2, "Layer3": SegmentKind.ROUTED}
 _ROLES = ("Primary", "Secondary")
@@ -39,7 +40,7 @@ def networks(objects: Objects, labels: Mapping[str, Mapping[str, str]]) -> Netwo
     """Every primary network; `labels` are those of all namespaces."""
     result = Networks()
     claims: dict[str, list[Object]] = defaultdict(list)
-    for item in objects.of("UserDefinedNetwork", "ClusterUserDefinedNetwork"):
+    for item in objects.of(*KINDS):
         written, site = _written(item)
         application = _application(item, written, site, result.warnings)
         if application is None:

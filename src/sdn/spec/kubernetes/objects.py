@@ -94,7 +94,7 @@ def collect(documents: Sequence[Document], problems: list[Problem]) -> Objects:
     objects = Objects()
     unused: Counter[str] = Counter()
     for document in documents:
-        for path, data in _unrolled(document, (), document.data):
+        for path, data in unrolled(document):
             item = _read(document, path, data, problems, unused)
             if item is not None:
                 objects.add(item)
@@ -104,8 +104,12 @@ def collect(documents: Sequence[Document], problems: list[Problem]) -> Objects:
     return objects
 
 
-def _unrolled(document: Document, path: Path, data: Any) -> Iterator[tuple[Path, Any]]:
-    """The object itself, or the items of a List; those of a PodList need no kind of their own."""
+def unrolled(document: Document) -> Iterator[tuple[Path, Any]]:
+    """The object itself with its place, or the items of a List; those of a PodList need no kind of their own."""
+    return _unrolled((), document.data)
+
+
+def _unrolled(path: Path, data: Any) -> Iterator[tuple[Path, Any]]:
     kind = data.get("kind") if isinstance(data, dict) else None
     if not (isinstance(kind, str) and kind.endswith("List") and isinstance(data.get("items"), list)):
         yield path, data
@@ -115,7 +119,7 @@ def _unrolled(document: Document, path: Path, data: Any) -> Iterator[tuple[Path,
         if isinstance(item, dict) and "kind" not in item and default["kind"]:
             yield (*path, "items", position), {**default, **item}
         else:
-            yield from _unrolled(document, (*path, "items", position), item)
+            yield from _unrolled((*path, "items", position), item)
 
 
 def _read(document: Document, path: Path, data: Any, problems: list[Problem], unused: Counter[str]) -> Object | None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from msgspec.structs import replace
 
 from sdn.errors import Problem
 from sdn.model import Application, Namespace, Segment, SegmentKind, Underlay, Workload
 from sdn.spec.kubernetes.cluster_policies import cluster_policies
-from sdn.spec.kubernetes.networks import Networks, networks
-from sdn.spec.kubernetes.objects import IN_NO_NAMESPACE, Objects, collect
+from sdn.spec.kubernetes.networks import KINDS, Networks, networks
+from sdn.spec.kubernetes.objects import IN_NO_NAMESPACE, Objects, collect, unrolled
 from sdn.spec.kubernetes.pods import APPLICATION, SEGMENT, Crew, Node, add_daemons, crew
 from sdn.spec.kubernetes.policies import network_policy
 from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, MANY_PODS, POD_RANGES, ranges
@@ -58,6 +59,16 @@ def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts |
         kind = "NetworkPolicy" if item.kind == "NetworkPolicy" else item.kind.lower()
         parts.where[place_key(kind, "/".join(filter(None, (item.namespace, item.name))))] = item.site.line
     return parts
+
+
+def applications(documents: Sequence[Document]) -> list[Application]:
+    """The Applications that `read` will make of networks in the manifests; a lab may name them before that."""
+    telling = [document for document in documents if any(_is_network(data) for _, data in unrolled(document))]
+    return networks(collect(telling, []), {}).applications if telling else []
+
+
+def _is_network(data: Any) -> bool:
+    return isinstance(data, dict) and data.get("kind") in KINDS
 
 
 def _settle(pods: Crew, underlay: Underlay, lab: LabParts) -> None:

@@ -99,7 +99,6 @@ balancers = st.builds(
             SMALL,
             NAMES,
             st.lists(st.builds(Backend, ADDRESSES, SMALL, NAMES), max_size=2).map(tuple),
-            SMALL,
         ),
     ),
     hairpin=st.dictionaries(st.tuples(SMALL, ADDRESSES), ADDRESSES, max_size=3).map(

@@ -104,21 +104,12 @@ class TestBackends:
         assert (v4.service, v4.protocol, v4.address) == ("shop/db", Protocol.TCP, "10.96.0.5")
 
 
-class TestNumbering:
+class TestOrder:
     SERVICES = (
         service("db", SQL, ServicePort(5001, "sql"), ServicePort(5002, 80), app="db"),
         service("twin", SQL, at=6, app="db"),
         service("none", SQL, at=7),
     )
-
-    @pytest.mark.parametrize("family", [4, 6])
-    def test_ranges_are_contiguous_and_shared_by_equals(self, family: int) -> None:
-        found = [v for v in balancer(2, *self.SERVICES).virtuals if (":" in v.address) == (family == 6)]
-        ranges = {v.backends: v.first for v in found if v.backends}
-        assert all(v.first == ranges.get(v.backends, 0) for v in found)
-        used = [index for backends, first in ranges.items() for index in range(first, first + len(backends))]
-        assert sorted(used) == list(range(len(used)))
-        assert len(ranges) == 2
 
     def test_sorted_and_unique(self) -> None:
         keys = [(v.mark, v.address, v.protocol, v.port) for v in balancer(2, *self.SERVICES).virtuals]

@@ -9,8 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from ipaddress import ip_network
 
-import msgspec
-
 from sdn.model import Application, Endpoint, LabelSelector, Placed, Service, ServicePort, Workload
 from sdn.plan.state import Backend, LoadBalancer, Virtual
 from sdn.policy.selector import LabelIndex, positions_of
@@ -37,7 +35,7 @@ class LoadBalancerPlanner:
             if service.addresses:
                 self._services[service.application].append(service)
         self._virtuals: dict[str, list[Virtual]] = {}
-        self._numbered: dict[tuple[str, ...], tuple[Virtual, ...]] = {}
+        self._seen: dict[tuple[str, ...], tuple[Virtual, ...]] = {}
         self._behind: dict[str, set[tuple[str, str]]] = {}
 
     def host(self, name: str) -> LoadBalancer:
@@ -48,10 +46,10 @@ class LoadBalancerPlanner:
 
     def _seen_from(self, applications: tuple[str, ...]) -> tuple[Virtual, ...]:
         """What a Host with endpoints of these Applications needs; most Hosts share one answer."""
-        if applications not in self._numbered:
+        if applications not in self._seen:
             seen = [virtual for application in applications for virtual in self._seen_by(application)]
-            self._numbered[applications] = _numbered(sorted(seen, key=_key))
-        return self._numbered[applications]
+            self._seen[applications] = tuple(sorted(seen, key=_key))
+        return self._seen[applications]
 
     def _seen_by(self, application: str) -> list[Virtual]:
         """The Services of an Application and of those directly connected to it, with its mark."""
@@ -152,21 +150,6 @@ def _gateways(applications: Iterable[Application]) -> dict[tuple[str, str, int],
         for segment in application.segments
         for network in map(ip_network, segment.subnets)
     }
-
-
-def _numbered(virtuals: Iterable[Virtual]) -> tuple[Virtual, ...]:
-    """Give each distinct list of backends its range in the Host's map of that family; equal lists share one."""
-    ranges: dict[tuple[Backend, ...], int] = {}
-    used = {4: 0, 6: 0}
-    numbered = []
-    for virtual in virtuals:
-        if virtual.backends and virtual.backends not in ranges:
-            family = _family(virtual.address)
-            ranges[virtual.backends] = used[family]
-            used[family] += len(virtual.backends)
-        first = ranges.get(virtual.backends, 0)
-        numbered.append(msgspec.structs.replace(virtual, first=first))
-    return tuple(numbered)
 
 
 def _key(virtual: Virtual) -> tuple[int, str, str, int]:

@@ -56,13 +56,33 @@ def warnings(model: Model, where: dict[str, str]) -> tuple[str, ...]:
     return tuple(f"{where[who]}: {who}: {text}" if who in where else f"{who}: {text}" for who, text in placed)
 
 
+def _distinct(model: Model) -> list[Workload]:
+    """One workload for all that no policy and no Service tells apart: replicas would only be asked again."""
+    selectors = (s for policy in model.policies for s in _selectors(policy))
+    by_name = bool(model.groups) or any(selector.name or selector.keys for selector in selectors)
+    kinds: dict[tuple[object, ...], Workload] = {}
+    for workload in model.workloads:
+        if not workload.host_network:
+            labels = tuple(sorted(workload.labels.items()))
+            place = (workload.namespace, workload.application, workload.segment, workload.kind)
+            kinds.setdefault((place, labels, workload.ports, workload.key if by_name else ""), workload)
+    return list(kinds.values())
+
+
+def _selectors(policy: Policy) -> Iterator[Selector]:
+    yield from policy.applies_to
+    for rule in policy.rules:
+        yield from rule.applies_to
+        yield from (peer.selector for peer in (*rule.peers, *rule.own) if peer.selector is not None)
+
+
 class _Lint:
     """The workloads of a model as policies see them."""
 
     def __init__(self, model: Model) -> None:
         self._namespaces = namespace_labels(model)
         self._members = Members(model)
-        self._workloads = [workload for workload in model.workloads if not workload.host_network]
+        self._workloads = _distinct(model)
         self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
 
     def network(self, policy: NetworkPolicy) -> Iterator[str]:

@@ -22,6 +22,7 @@ VERBS = {
     "reach": "Say everything that may talk to anything.",
     "evaluate": "Give each of many flows its verdict.",
     "lint": "Find rules that do nothing, cost much, or leave something open.",
+    "diff": "Say what a change would do.",
     "explain": "Say why, tier by tier, and what would have to change.",
     "probe": "Ask a running lab with a real packet.",
     "exec": "Run a command inside a workload.",

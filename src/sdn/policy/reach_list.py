@@ -103,7 +103,7 @@ class Listing:
     def __init__(self, reach: Reach, apart: Iterable[Party] = ()) -> None:
         """Of owners in `apart` each Pod is listed by itself in any case."""
         self.reach = reach
-        self._words = Words(reach.services)
+        self.words = Words(reach.services)
         self._rows: dict[int, dict[int, ByFamily]] = defaultdict(dict)
         self._columns: dict[int, dict[int, ByFamily]] = defaultdict(dict)
         for pair in reach.pairs():
@@ -114,10 +114,8 @@ class Listing:
 
     def connections(self) -> Iterator[Connection]:
         """All of them, by source and then destination; workloads before the outside."""
-        at: dict[int, list[Unit]] = defaultdict(list)
-        for unit in self.units:
-            at[unit.number].append(unit)
-        of = self._words.of
+        at = self._by_class()
+        of = self.words.of
         for unit in self.units:
             row = self._rows.get(unit.number, {})
             found = [(other.party, allowed) for number, allowed in row.items() for other in at[number] if other != unit]
@@ -130,6 +128,23 @@ class Listing:
             for unit in self.units:
                 if services := self.reach.inwards(part, unit.number):
                     yield Connection(party, unit.party, of(((part.family, services),)))
+
+    def between(self, source: Unit, destination: Unit) -> ByFamily:
+        """What one unit may send to another; empty if nothing."""
+        return self._rows.get(source.number, {}).get(destination.number, ())
+
+    def pairs(self) -> Iterator[tuple[Unit, Unit]]:
+        """Every two units of which one may talk to the other."""
+        at = self._by_class()
+        for unit in self.units:
+            for number in self._rows.get(unit.number, ()):
+                yield from ((unit, other) for other in at[number] if other != unit)
+
+    def _by_class(self) -> dict[int, list[Unit]]:
+        at: dict[int, list[Unit]] = defaultdict(list)
+        for unit in self.units:
+            at[unit.number].append(unit)
+        return at
 
     def _units(self, apart: frozenset[Party]) -> Iterator[Unit]:
         workloads = {workload.key: workload for workload in self.reach.placed.model.workloads}
@@ -155,7 +170,7 @@ class Listing:
 
     def _view(self, number: int, own: set[int]) -> tuple[object, ...]:
         """All that a class may do and have done to it, but for what its owner's other Pods do."""
-        of = self._words.of
+        of = self.words.of
         sides = (self._rows.get(number, {}), self._columns.get(number, {}))
         inside = tuple(frozenset((other, of(f)) for other, f in side.items() if other not in own) for side in sides)
         parts = self.reach.outside

@@ -59,6 +59,8 @@ class Asked:
         missing = self._wanted - {(attempt.responder, attempt.port) for attempt in self._attempts}
         if not missing or len(self._attempts) >= tries * max(1, len(self._answers)):
             return []
+        if self._hopeful and any(attempt.outcome is Outcome.TIMEOUT for attempt in self._attempts):
+            return []  # that silence is certain, and wrong already
         return self._several(self._round())
 
     def _round(self) -> int:

@@ -262,6 +262,10 @@ class TestScopes:
         found = compile_policy(lab(tier("application/p", deny(INGRESS, label="no-ssh"))))
         assert [line.origin for line in lines(found, "n/db")] == ["ingress application p[no-ssh]"]
 
+    def test_no_label_ends_the_comment_that_it_stands_in(self) -> None:
+        found = compile_policy(lab(tier("application/p", deny(INGRESS, label='a" accept\n\tä'))))
+        assert [line.origin for line in lines(found, "n/db")] == ["ingress application p[a' accept  ä]"]
+
     def test_the_exclusion_list_frees_of_our_tiers_only(self) -> None:
         policies = [tier(f"{name}/{name}", deny(INGRESS)) for name in ("emergency", "application", "admin", "baseline")]
         found = compile_policy(lab(*policies, exclusions=(WEB,)))

@@ -219,7 +219,12 @@ class Policy(Struct, frozen=True):
 
 
 def bounded(origin: str) -> str:
-    """An origin that fits an nft comment: the end of a longer one is replaced by a digest of the whole."""
+    """An origin that fits an nft comment: the end of a longer one is replaced by a digest of the whole.
+
+    nft's strings have no escapes, so what would end one early is replaced: names come from other systems' exports.
+    """
+    if '"' in origin or not origin.isprintable():
+        origin = "".join(c if c.isprintable() and c != '"' else "'" if c == '"' else " " for c in origin)
     raw = origin.encode()
     if len(raw) <= ORIGIN_LIMIT:
         return origin

@@ -331,6 +331,11 @@ def test_there_is_one_baseline_admin_policy() -> None:
     ]
 
 
+def test_the_baseline_admin_policy_passes_nothing_on() -> None:
+    (line,) = errors(text(BANP, ALL + "ingress: [{action: Pass, from: [{namespaces: {}}]}]"))
+    assert line.endswith('spec.ingress[0].action: "Pass" is no action (there are: Allow, Deny)')
+
+
 def test_all_mistakes_of_an_object_are_told_at_once() -> None:
     found = errors(text(CNP, "tier: X\npriority: 1\nsubject: {}\ningress: [{action: Y, from: [{}]}]"))
     assert len(found) == 4

@@ -36,11 +36,12 @@ from sdn.spec.kubernetes.schema import LabelSelector
 from sdn.spec.mistakes import Site, nearest
 from sdn.spec.parts import place_key
 
-KINDS = ("AdminNetworkPolicy", "BaselineAdminNetworkPolicy", "ClusterNetworkPolicy")
 LAST = 1001
 """BaselineAdminNetworkPolicy has no priority; it comes after every ClusterNetworkPolicy of its tier."""
 
 _TIERS = {"Admin": ADMIN, "Baseline": BASELINE}
+_NETWORKS = 25
+"""The most of one peer, in every API."""
 _NAMED = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 _NAMELESS = ("networks", "nodes", "domainNames")
 
@@ -54,12 +55,19 @@ class _Dialect:
     matches: str
     needs_namespaces: bool
 
+    passes: bool = True
+
     def actions(self) -> dict[str, Action]:
-        return {self.allow: Action.ALLOW, "Deny": Action.DENY, "Pass": Action.PASS}
+        """The words for what a rule does."""
+        actions = {self.allow: Action.ALLOW, "Deny": Action.DENY}
+        return actions | {"Pass": Action.PASS} if self.passes else actions
 
 
-_CLUSTER = _Dialect("Accept", 25, "protocols", needs_namespaces=False)
-_ADMIN = _Dialect("Allow", 100, "ports", needs_namespaces=True)
+_DIALECTS = {
+    "ClusterNetworkPolicy": _Dialect("Accept", 25, "protocols", needs_namespaces=False),
+    "AdminNetworkPolicy": _Dialect("Allow", 100, "ports", needs_namespaces=True),
+    "BaselineAdminNetworkPolicy": _Dialect("Allow", 100, "ports", needs_namespaces=True, passes=False),
+}
 
 
 @dataclass
@@ -73,7 +81,7 @@ class ClusterPolicies:
 
 def cluster_policies(objects: Objects, taken: Collection[str]) -> ClusterPolicies:
     """All of them; one whose name another kind has too, or that is `taken`, is called `Kind/name`."""
-    items = objects.of(*KINDS)
+    items = objects.of(*_DIALECTS)
     times = Counter(item.name for item in items)
     result = ClusterPolicies()
     for item in items:
@@ -102,7 +110,7 @@ class _Reader:
 
     def __init__(self, item: Object, warnings: list[str]) -> None:
         self._item, self._warnings = item, warnings
-        self._dialect = _CLUSTER if item.kind == "ClusterNetworkPolicy" else _ADMIN
+        self._dialect = _DIALECTS[item.kind]
         self._reported: set[str] = set()
 
     def policy(self, name: str) -> Policy:
@@ -195,7 +203,7 @@ class _Reader:
             return [Peer(selector=self._selector(peer, site))]
         if "networks" in kinds and isinstance(peer, schema.EgressPeer):
             here = site.at("networks")
-            _at_most(self._dialect.limit, peer.networks or (), "networks", here)
+            _at_most(_NETWORKS, peer.networks or (), "networks", here)
             return [Peer(ip_block=block) for block in _blocks(peer.networks or [], here)]
         return None
 

@@ -1,0 +1,241 @@
+"""Break the kernel behind sdn's back, and be told: `sdn test` names the pairs, `sdn status` names what was changed.
+
+If one of these passes in silence, no agreement of the three answers means anything.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import pytest
+
+from labs import ask_all, entering, inside, sdn, story, up
+from sdn.lab import client
+from sdn.model import Application, Protocol, SegmentKind, Selector, Service, ServicePort
+from worlds_build import INGRESS, act, model, segment, tcp, tier, workload
+
+pytestmark = pytest.mark.kernel
+
+NETWORK = Application(
+    "a",
+    (
+        segment("lan", "10.1.1.0/24", "fd00:1::/64"),
+        segment("pods", "10.2.0.0/16", "fd00:2::/48", kind=SegmentKind.ROUTED),
+    ),
+)
+WORKLOADS = [
+    workload("a/x", 1, "a/lan", ":80", role="x"),
+    workload("a/y", 1, "a/lan", ":80", role="y"),
+    workload("a/z", 2, "a/lan", ":80", role="z"),
+    workload("a/p", 1, "a/pods", ":80", role="p"),
+    workload("a/q", 2, "a/pods", ":80", role="q"),
+]
+DENIED = tier("application/t", act("deny", INGRESS, Selector(name="x"), tcp(80)), to=[Selector(name="y")])
+"""One pair of one Host and one segment is not allowed to talk: what a bridge without a firewall would let through."""
+BALANCED = Service("a", "s", "a", {"role": "z"}, (ServicePort(8080, 80),), ("10.96.0.9", "fd00:10:96::9"))
+ORIGIN = "ingress application t[0]"
+
+ON_HOST_1 = {"a/x", "a/y", "a/p"}
+
+Asked = tuple[str, str, int, str, int]
+"""(source, target, family, protocol, port)"""
+
+
+@pytest.fixture
+def lab() -> Iterator[client.Lab]:
+    with up(model("victim", [NETWORK], WORKLOADS, DENIED, BALANCED)) as running:
+        yield running
+
+
+class Sabotage(NamedTuple):
+    """What is done to host-1, which questions must fail, which others may, and what `sdn status` must say."""
+
+    act: Callable[[client.Lab], list[str]]
+    caught: set[Asked]
+    possible: Callable[[Asked], bool]
+    drift: str
+
+
+def shell(text: str) -> Callable[[client.Lab], list[str]]:
+    """A command in which `{a/z}` is the IPv4 address and `{mac a/z}` the MAC of a workload."""
+
+    def filled(lab: client.Lab) -> list[str]:
+        done = text
+        for key, endpoint in lab.placed().endpoints.items():
+            done = done.replace(f"{{{key}}}", endpoint.addresses[0]).replace(f"{{mac {key}}}", endpoint.mac)
+        return ["sh", "-ec", done]
+
+    return filled
+
+
+def rule_removed(lab: client.Lab) -> list[str]:
+    """The IPv4 half of the only denial."""
+    listed = json.loads(inside(lab, "host-1", "nft", "-j", "-a", "list", "table", "inet", "sdn"))["nftables"]
+    rules = [entry["rule"] for entry in listed if entry.get("rule", {}).get("comment") == ORIGIN]
+    found = next(rule for rule in rules if '"ip"' in json.dumps(rule))
+    return ["nft", "delete", "rule", "inet", "sdn", found["chain"], "handle", str(found["handle"])]
+
+
+def element_removed(lab: client.Lab) -> list[str]:
+    """The IPv6 address of the one who is denied."""
+    firewall = lab.plan()["host-1"].firewall
+    assert firewall is not None
+    (found,) = [one for one in firewall.sets if one.family == 6]
+    ((zone, address),) = found.elements
+    return ["nft", "delete", "element", "inet", "sdn", found.name, f"{{ {zone} . {address} }}"]
+
+
+def touches(*workloads: str) -> Callable[[Asked], bool]:
+    """Questions of which one of these is a part."""
+    return lambda asked: bool({asked[0], asked[1]} & set(workloads))
+
+
+MAP = "inet sdn backends4_tcp"
+
+SABOTAGE = {
+    "one-rule-removed": Sabotage(
+        rule_removed,
+        {("a/x", "a/y", 4, "tcp", 80)},
+        lambda asked: asked == ("a/x", "a/y", 4, "tcp", 80),
+        f'comment "{ORIGIN}" is missing',
+    ),
+    "one-set-element-removed": Sabotage(
+        element_removed,
+        {("a/x", "a/y", 6, "tcp", 80)},
+        lambda asked: asked == ("a/x", "a/y", 6, "tcp", 80),
+        "host-1: nft elements = ",
+    ),
+    "no-firewall-on-the-bridge-ipv4": Sabotage(
+        shell("sysctl -qw net.bridge.bridge-nf-call-iptables=0"),
+        {("a/x", "a/y", 4, "tcp", 80), ("a/y", "a/x", 4, "tcp", 80)},
+        lambda asked: asked[2] == 4,
+        "host-1: sysctl net.bridge.bridge-nf-call-iptables is 0, should be 1",
+    ),
+    "no-firewall-on-the-bridge-ipv6": Sabotage(
+        shell("sysctl -qw net.bridge.bridge-nf-call-ip6tables=0"),
+        {("a/x", "a/y", 6, "tcp", 80), ("a/y", "a/x", 6, "tcp", 80)},
+        lambda asked: asked[2] == 6,
+        "host-1: sysctl net.bridge.bridge-nf-call-ip6tables is 0, should be 1",
+    ),
+    "one-fdb-entry-removed": Sabotage(
+        shell("set -- $(bridge fdb | grep '{mac a/z}.* dst'); bridge fdb del {mac a/z} dev $3 dst $5 self"),
+        {("a/x", "a/z", 4, "tcp", 80), ("a/x", "a/z", 6, "tcp", 80), ("a/x", "a/s", 4, "tcp", 8080)},
+        touches("a/z", "a/s"),
+        "host-1: fdb ",
+    ),
+    "an-extra-rule-that-drops": Sabotage(
+        shell("nft insert rule inet sdn c_egress ip daddr {a/z} tcp dport 80 drop"),
+        {("a/x", "a/z", 4, "tcp", 80), ("a/p", "a/z", 4, "tcp", 80), ("a/x", "a/s", 4, "tcp", 8080)},
+        lambda asked: asked[2:4] == (4, "tcp") and asked[1] in {"a/z", "a/s"},
+        "drop is not planned",
+    ),
+    "another-table-that-drops": Sabotage(
+        shell(
+            "nft add table inet other; nft 'add chain inet other c {type filter hook forward priority 99;}';"
+            "nft add rule inet other c ip protocol udp drop; nft add rule inet other c ip daddr {a/z} icmp type 8 drop"
+        ),
+        {("a/x", "a/z", 4, "icmp", 0)},
+        lambda asked: asked[1] == "a/z" and asked[2:4] == (4, "icmp"),
+        "host-1: nft ",
+    ),
+    "the-right-outcome-by-the-wrong-rule": Sabotage(
+        shell("nft insert rule inet sdn c_ingress ip saddr {a/x} ip daddr {a/y} tcp dport 80 drop"),
+        {("a/x", "a/y", 4, "tcp", 80)},
+        lambda asked: asked == ("a/x", "a/y", 4, "tcp", 80),
+        "drop is not planned",
+    ),
+    "one-workload-forgotten-by-the-dispatch": Sabotage(
+        shell("nft delete element inet sdn egress4 '{ 1 . {a/x} }'"),
+        {("a/x", "a/z", 4, "tcp", 80), ("a/x", "a/y", 4, "icmp", 0)},
+        lambda asked: asked[0] == "a/x" and asked[2] == 4,
+        "host-1: nft ",
+    ),
+    "one-route-removed": Sabotage(
+        shell("ip -6 route del $(ip -6 route show table all proto 93 | grep 'dev vx.*via\\|via.*dev vx')"),
+        {("a/p", "a/q", 6, "tcp", 80)},
+        lambda asked: asked[2] == 6 and bool({asked[0], asked[1]} & {"a/q"}),
+        "host-1: route fd00:2:",
+    ),
+    "a-service-leads-elsewhere": Sabotage(
+        shell(f"nft delete element {MAP} '{{ 0 }}'; nft add element {MAP} '{{ 0 : {{a/y}} . 80 }}'"),
+        {("a/p", "a/s", 4, "tcp", 8080)},
+        lambda asked: asked[1] == "a/s" and asked[2] == 4,
+        "host-1: nft ",
+    ),
+}
+
+
+def failed(report: str) -> set[Asked]:
+    """What the answers disagree on."""
+    return {
+        (one["source"], one["target"], one["family"], one["protocol"], one["port"])
+        for one in json.loads(report)["results"]
+        if one["disagreement"]
+    }
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_it_is_noticed(name: str, lab: client.Lab) -> None:
+    sabotage = SABOTAGE[name]
+    inside(lab, "host-1", *sabotage.act(lab))
+    tested = sdn("test", "--lab", lab.name, "--format", "json")
+    assert (tested.returncode, tested.stderr) == (1, "")
+    found = failed(tested.stdout)
+    assert found >= sabotage.caught
+    assert {asked for asked in found if not sabotage.possible(asked)} == set()
+    status = sdn("status", lab.name)
+    assert status.returncode == 1
+    assert sabotage.drift in status.stdout
+    assert "the kernel differs from the plan" in status.stdout
+
+
+def test_what_a_person_reads(lab: client.Lab) -> None:
+    """And what was repaired is as planned again."""
+    x, y = (lab.placed().endpoints[key].addresses[0] for key in ("a/x", "a/y"))
+    added = f"insert rule inet sdn c_ingress ip saddr {x} ip daddr {y} tcp dport 80 accept"
+    handle = inside(lab, "host-1", "nft", "-e", "-a", added).partition("# handle ")[2].split()[0]
+    broken = sdn("test", "--lab", lab.name)
+    assert broken.returncode == 1
+    assert f"a/x → a/y 80/tcp (to {y})" in broken.stdout
+    assert f"denied by {ORIGIN}" in broken.stdout
+    assert broken.stdout.splitlines()[-1].endswith("1 disagreement")
+    inside(lab, "host-1", "nft", "delete", "rule", "inet", "sdn", "c_ingress", "handle", handle)
+    assert sdn("status", lab.name).returncode == 0
+    assert story(ask_all(lab)) == ""
+
+
+TAKEN = "import socket as s, sys; a = s.socket(s.AF_INET6); a.bind(('::', 80)); print(1, flush=True); sys.stdin.read()"
+"""A port on which a process sits without listening."""
+
+
+def test_a_dead_listener_is_never_called_denied() -> None:
+    """Nobody may ask it and it does not answer itself: silence would have two explanations."""
+    nobody = tier("application/t", act("deny", INGRESS, tcp(80)), to=[Selector(name="y")])
+    with up(model("victim", [NETWORK], WORKLOADS, nobody)) as lab:
+        command = entering(lab, "a/y", sys.executable, "-c", TAKEN)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as taken:
+            assert taken.stdout is not None
+            assert taken.stdout.readline() == "1\n"
+            tested = sdn("test", "--lab", lab.name, "--format", "json")
+            taken.communicate("")
+        assert tested.returncode == 1
+        asked = [one for one in json.loads(tested.stdout)["results"] if one["target"] == "a/y" and one["port"] == 80]
+        assert len(asked) == 8
+        for one in asked:
+            assert "not asked: the destination's own listener does not answer itself" in one["disagreement"]
+        assert len(failed(tested.stdout)) == 8
+        assert story(ask_all(lab)) == "", "the port is free again"
+
+
+def test_a_workload_cannot_take_the_firewall_away(lab: client.Lab) -> None:
+    """It is root in its own namespace, and the rules are not there."""
+    inside(lab, "a/x", "nft", "flush", "ruleset")
+    inside(lab, "a/x", "nft", "add table inet sdn; add chain inet sdn c_egress; flush table inet sdn")
+    inside(lab, "a/x", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    inside(lab, "a/y", "sh", "-ec", "nft flush ruleset; ip neigh flush all nud reachable")
+    assert Protocol.TCP in {one.question.flow.protocol for one in ask_all(lab)}
+    assert story(ask_all(lab)) == ""

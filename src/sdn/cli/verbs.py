@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": "Give each of many flows its verdict.",
     "lint": "Find rules that do nothing, cost much, or leave something open.",
     "diff": "Say what a change would do.",
+    "verify": "Prove what you claim of a lab, or refute it with a flow.",
     "explain": "Say why, tier by tier, and what would have to change.",
     "probe": "Ask a running lab with a real packet.",
     "exec": "Run a command inside a workload.",

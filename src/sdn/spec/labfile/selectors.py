@@ -113,11 +113,12 @@ def _item(form: ExpressionForm, path: Path, known: Known, complaints: Complaints
 def peers(forms: Iterable[PeerForm], path: Path, known: Known, complaints: Complaints) -> tuple[Peer, ...]:
     """The peers of a list; a group alone stands for its addresses, too."""
     return alternatives(
-        peer for index, one in enumerate(forms) for peer in _peer(one, (*path, index), known, complaints)
+        found for index, one in enumerate(forms) for found in peer(one, (*path, index), known, complaints)
     )
 
 
-def _peer(form: PeerForm, path: Path, known: Known, complaints: Complaints) -> list[Peer]:
+def peer(form: PeerForm, path: Path, known: Known, complaints: Complaints) -> list[Peer]:
+    """What one item of a list means; several groups are several peers."""
     if form.address is None:
         if form.excepts is not None:
             complaints.at((*path, "except"), "needs an `address` to be excepted from; add one", key=True)

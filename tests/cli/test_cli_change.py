@@ -1,0 +1,121 @@
+"""`sdn diff` and `sdn verify`: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from test_cli_reach import DB, SHOP, WEB, run
+
+WIDER = SHOP.replace("8999", "9000")
+TCP = "TCP 5432,8000-8999"
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[str, str]:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(SHOP)
+    new.write_text(WIDER)
+    return str(old), str(new)
+
+
+def test_no_difference(both: tuple[str, str]) -> None:
+    assert run("diff", both[0], both[0])[:2] == (0, "no connection changes\n")
+    assert json.loads(run("diff", both[0], both[0], "--format", "json")[1]) == {"changes": []}
+
+
+def test_a_port_more(both: tuple[str, str]) -> None:
+    status, out, _ = run("diff", *both)
+    assert status == 1
+    assert out.splitlines() == [
+        "> shop/web [Deployment] → shop/db [Pod] grows: by TCP 9000, to TCP 5432,8000-9000",
+        "    before  denied by ingress NetworkPolicy shop/db isolates",
+        "    after   allowed by egress default allow and ingress NetworkPolicy shop/db[0]",
+        "connections: 1 grows",
+    ]
+
+
+def test_a_port_less_as_json(both: tuple[str, str]) -> None:
+    status, out, _ = run("diff", *reversed(both), "--format", "json")
+    assert status == 1
+    (change,) = json.loads(out)["changes"]
+    port = [{"protocol": "TCP", "ports": "9000"}]
+    assert change == {
+        "change": "shrinks",
+        "src": WEB,
+        "dst": DB,
+        "before": [{"protocol": "TCP", "ports": "5432,8000-9000"}],
+        "after": [{"protocol": "TCP", "ports": "5432,8000-8999"}],
+        "gained": [],
+        "lost": port,
+        "reasons": [
+            {
+                "services": port,
+                "before": "allowed by egress default allow and ingress NetworkPolicy shop/db[0]",
+                "after": "denied by ingress NetworkPolicy shop/db isolates",
+            }
+        ],
+    }
+
+
+def test_a_range_of_the_outside(both: tuple[str, str]) -> None:
+    Path(both[1]).write_text(SHOP.replace("10.0.0.0/8", "10.0.0.0/9"))
+    status, out, _ = run("diff", *both)
+    assert status == 1
+    assert "+ shop/db [Pod] → outside 10.128.0.0-10.255.255.255 appears: any" in out.splitlines()
+
+
+def claims(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+GOOD = """\
+assertions:
+  - name: web alone reaches db
+    deny:
+      to: [{labels: {app: db}}]
+      except: [{from: [{labels: {app: web}}], ports: [5432/tcp, 8000-8999/tcp]}]
+  - name: web reaches db
+    allow: {from: [{labels: {app: web}}], to: [{labels: {app: db}}], ports: [5432/tcp]}
+"""
+
+
+def test_what_holds(both: tuple[str, str], tmp_path: Path) -> None:
+    status, out, _ = run("verify", both[0], "--assert", claims(tmp_path, GOOD))
+    assert status == 0
+    assert out.splitlines()[-1] == "2 assertions, 0 refuted"
+
+
+def test_a_counterexample_can_be_tried(both: tuple[str, str], tmp_path: Path) -> None:
+    status, out, _ = run("verify", both[1], "--assert", claims(tmp_path, GOOD), "--format", "json")
+    assert status == 1
+    refuted, held = json.loads(out)["assertions"]
+    assert held["holds"]
+    found = refuted["counterexample"]
+    assert (found["src"], found["dst"], found["port"]) == ("shop/web-0", "shop/db", 9000)
+    assert refuted["pairs"] == 2
+    trace, probe = found["commands"]
+    assert run(*shlex.split(trace)[1:])[0] == 0  # allowed, as it says
+    assert probe == f"sdn probe shop/web-0 {found['address']}:9000/tcp"
+
+
+def test_a_sender_from_outside_can_be_tried(both: tuple[str, str], tmp_path: Path) -> None:
+    path = claims(tmp_path, "assertions:\n  - deny: {from: [{outside: true}], to: [{labels: {app: web}}]}\n")
+    status, out, _ = run("verify", both[0], "--assert", path, "--format", "json")
+    assert status == 1
+    (command,) = json.loads(out)["assertions"][0]["counterexample"]["commands"]
+    echoed, _, verb = command.partition(" | ")
+    status, out, _ = run(*shlex.split(verb)[1:], text=shlex.split(echoed)[1] + "\n")
+    assert status == 0
+    assert json.loads(out)["verdict"] == "allow"
+
+
+def test_mistakes_of_the_assertions(both: tuple[str, str], tmp_path: Path) -> None:
+    path = claims(tmp_path, "assertions:\n  - {name: a, dney: {}}\n")
+    status, _, error = run("verify", both[0], "--assert", path)
+    assert status == 2
+    assert f'{path}:2:15: assertions[a]: unknown field "dney" (did you mean "deny"?' in error

@@ -144,16 +144,17 @@ class Reach:
             if family in self.judges:
                 mine = self._allowed[family, egress]
                 takers = self._takers[family]
-                willing = set(takers.anybody).union(takers.by_name.get(source, ()))
-                if not mine.others:
-                    willing &= {position for position in mine.to if position < count}
-                found |= willing
+                if mine.others:
+                    found.update(takers.anybody, takers.by_name.get(source, ()))
+                else:
+                    found.update(position for position in mine.to if position < count)
         return found
 
     @cached_property
     def _takers(self) -> dict[int, _Takers]:
         """Per family who accepts something from whom."""
-        return {family: self._takers_of(family) for family in self.families}
+        with _without_gc():
+            return {family: self._takers_of(family) for family in self.families}
 
     def _takers_of(self, family: int) -> _Takers:
         by_profile: dict[str, list[int]] = defaultdict(list)

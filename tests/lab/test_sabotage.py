@@ -89,12 +89,20 @@ def element_removed(lab: client.Lab) -> list[str]:
     return ["nft", "delete", "element", "inet", "sdn", found.name, f"{{ {zone} . {address} }}"]
 
 
+def service_led_elsewhere(lab: client.Lab) -> list[str]:
+    """The only Backend of the only Service becomes another one."""
+    backends = "inet sdn backends4_tcp"
+    listed = inside(lab, "host-1", "nft", "list", "map", *backends.split())
+    key = listed.partition("elements = {")[2].partition(" : ")[0].strip()
+    other = lab.placed().endpoints["a/y"].addresses[0]
+    replaced = f"delete element {backends} {{ {key} }}; add element {backends} {{ {key} : {other} . 80 }}"
+    return ["nft", replaced]
+
+
 def touches(*workloads: str) -> Callable[[Asked], bool]:
     """Questions of which one of these is a part."""
     return lambda asked: bool({asked[0], asked[1]} & set(workloads))
 
-
-MAP = "inet sdn backends4_tcp"
 
 SABOTAGE = {
     "one-rule-removed": Sabotage(
@@ -161,7 +169,7 @@ SABOTAGE = {
         "host-1: route fd00:2:",
     ),
     "a-service-leads-elsewhere": Sabotage(
-        shell(f"nft delete element {MAP} '{{ 0 }}'; nft add element {MAP} '{{ 0 : {{a/y}} . 80 }}'"),
+        service_led_elsewhere,
         {("a/p", "a/s", 4, "tcp", 8080)},
         lambda asked: asked[1] == "a/s" and asked[2] == 4,
         "host-1: nft ",

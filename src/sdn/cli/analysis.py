@@ -37,13 +37,12 @@ def read(paths: Iterable[Path], no_ipblock_pods: bool = False) -> Placed:
     """The lab that files describe, with an address for everybody, whether or not its Hosts have room."""
     from msgspec.structs import replace
 
-    from sdn.model import Options
     from sdn.plan.desired import placed_anyhow
     from sdn.spec.load import load
 
     model = load(list(paths)).model
     if no_ipblock_pods:
-        model = replace(model, options=Options(ipblock_matches_pods=False))
+        model = replace(model, options=replace(model.options, ipblock_matches_pods=False))
     return placed_anyhow(model)
 
 

@@ -194,7 +194,7 @@ def test_a_holder_that_is_killed_while_it_probes(remains: Remains) -> None:
     asking = threading.Thread(target=ask)
     asking.start()
     assert began.wait(20)
-    assert len([line for line in remains.processes() if line.startswith("sleep")]) >= 12
+    assert eventually(lambda: sum(line.startswith("sleep") for line in remains.processes()) == 13)
     os.kill(lab.pid, signal.SIGKILL)
     asking.join(20)
     assert "ended before it answered" in str(errors)

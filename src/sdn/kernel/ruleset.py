@@ -36,6 +36,16 @@ CHATTER = "nobody routes multicast"
 UNMARK = "the tunnel's own packet is routed by the underlay's table"
 """VXLAN looks its outer packet up with the mark of the inner one."""
 
+ASTRAY = "the frame is for another than its packet"
+"""Policy judges a packet's address, bridges forward by a frame's: whoever names two neighbours, or all, would be judged
+as for the one and reach the other. So nothing but ARP and neighbour discovery is ever flooded."""
+
+BEFORE_DEFRAG = -450
+"""Fragments are put together at -400, by addresses and zone: without the zone, those of two tenants would be mixed."""
+
+UNROUTED = 255
+"""Hop limit of neighbour discovery (RFC 4861); what was routed has less, and is judged like everything else."""
+
 CHUNK = 500
 """Elements of one command."""
 
@@ -60,7 +70,12 @@ table bridge {TABLE} {{
   }}
   chain c_postrouting {{
     type filter hook postrouting priority 0; policy accept;
-    oifname @tunnels meta mark set 0 comment "{UNMARK}"
+    oifname @tunnels meta mark set 0 accept comment "{UNMARK}"
+    ether type ip oifname . ether daddr . ip daddr @owners4 accept
+    ether type ip6 oifname . ether daddr . ip6 daddr @owners6 accept
+    ether type arp accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
+    counter drop comment "{ASTRAY}"
   }}
   chain c_prerouting {{
     type filter hook prerouting priority -300; policy drop;
@@ -109,7 +124,7 @@ table inet {TABLE} {{
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
   }}
   chain c_raw {{
-    type filter hook prerouting priority raw; policy accept;
+    type filter hook prerouting priority {BEFORE_DEFRAG}; policy accept;
     iifname "lo" accept
     iifname @uplinks goto c_underlay
     meta mark 0 meta mark set iifname map @marks
@@ -145,7 +160,7 @@ table inet {TABLE} {{
   chain c_egress {{
     type filter hook forward priority filter - 10; policy drop;
     ct state established,related accept
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     ct state invalid counter drop comment "invalid"
     meta mark . ip daddr . meta l4proto . th dport @nobody4 reject with icmpx port-unreachable comment "{NO_BACKEND}"
     meta mark . ip6 daddr . meta l4proto . th dport @nobody6 reject with icmpx port-unreachable comment "{NO_BACKEND}"
@@ -159,7 +174,7 @@ table inet {TABLE} {{
   chain c_ingress {{
     type filter hook forward priority filter + 10; policy drop;
     ct state established,related accept
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     ct state invalid counter drop comment "invalid"
     oifname "{NOWHERE}" reject with icmpx no-route comment "{NO_PATH}"
     ct zone . ip saddr . ip daddr @hairpin4 accept

@@ -1,0 +1,186 @@
+"""What a workload that is root in its own namespace can send and no policy speaks of: it is judged, or it dies.
+
+Whoever is forbidden to talk to a neighbour tries every other kind of frame, and the neighbour's interface is asked what
+it took in. What is allowed goes out last, on the same interface: once it has arrived, the rest would have, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import pack
+
+import pytest
+from frames import BROADCAST, ethernet, heard_by, ipv4, ipv6, raw, udp
+
+from labs import ask_all, story, up
+from sdn.lab import client
+from sdn.model import Application, Endpoint, PortRange, Protocol, SegmentKind, Selector
+from sdn.plan.state import GATEWAY_MAC
+from sdn.probe.wire import checksum, udp_datagram
+from worlds_build import INGRESS, act, model, segment, tier, workload
+
+pytestmark = pytest.mark.kernel
+
+NETWORKS = [
+    Application(
+        name,
+        (
+            segment("lan", "10.1.1.0/24", "fd00:1::/64"),
+            segment("pods", "10.2.0.0/16", "fd00:2::/48", kind=SegmentKind.ROUTED),
+        ),
+    )
+    for name in ("a", "b")
+]
+"""Two tenants with the same addresses."""
+
+WORKLOADS = [
+    workload("a/friend", 1, "a/lan", ip=("10.1.1.10", "fd00:1::10")),
+    workload("a/victim", 1, "a/lan", ip=("10.1.1.20", "fd00:1::20")),
+    workload("a/rogue", 1, "a/lan", ip=("10.1.1.30", "fd00:1::30")),
+    workload("a/far", 2, "a/lan", ip=("10.1.1.40", "fd00:1::40")),
+    workload("a/pod-rogue", 1, "a/pods"),
+    workload("a/pod-victim", 1, "a/pods"),
+    workload("a/pod-far", 2, "a/pods"),
+    workload("b/spy", 1, "b/lan", ip=("10.1.1.20", "fd00:1::20")),
+    workload("b/rogue", 1, "b/lan", ip=("10.1.1.30", "fd00:1::30")),
+]
+CLOSED = tier(
+    "application/t",
+    act("allow", INGRESS, PortRange(Protocol.UDP, 4001, 4001)),
+    act("deny", INGRESS),
+    to=[Selector(name=name) for name in ("victim", "pod-victim", "pod-far")],
+)
+"""One port is open, for the last frame of each test."""
+LAST = "what is allowed, in full"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[client.Lab]:
+    """One for all: none of these tests may change anything."""
+    with up(model("security", NETWORKS, WORKLOADS, CLOSED)) as running:
+        yield running
+
+
+def endpoint(lab: client.Lab, key: str) -> Endpoint:
+    return lab.placed().endpoints[key]
+
+
+def shut(source: str, target: str, tag: str) -> bytes:
+    """A packet to a port that is closed to everybody."""
+    datagram = udp_datagram(raw(source), raw(target), (4000, 4009), tag.encode())
+    return (ipv6 if ":" in source else ipv4)(source, target, 17, datagram)
+
+
+def kind_of(address: str) -> int:
+    """The EtherType."""
+    return 0x86DD if ":" in address else 0x0800
+
+
+def heard(lab: client.Lab, victim: str, sender: str, tricks: dict[str, bytes]) -> list[str]:
+    """The names of the tricks whose frames arrived."""
+    me, you = endpoint(lab, sender), endpoint(lab, victim)
+    hop = you.mac if you.segment == me.segment == "lan" else GATEWAY_MAC
+    allowed = udp((hop, me.mac), me.addresses[0], you.addresses[0], LAST)
+    frames = b"|".join(heard_by(lab, victim, sender, [*tricks.values(), allowed], LAST))
+    assert LAST.encode() in frames
+    return [name for name in tricks if name.encode() in frames]
+
+
+def test_frames_whose_port_is_not_their_packets_destination(lab: client.Lab) -> None:
+    """Policy judges addresses, bridges look at MACs: together they must name one neighbour."""
+    me, you = endpoint(lab, "a/rogue"), endpoint(lab, "a/victim")
+    targets = {
+        "friend": endpoint(lab, "a/friend").addresses,
+        "far": endpoint(lab, "a/far").addresses,
+        "nobody": ("10.1.1.99", "fd00:1::99"),
+        "all of the segment": ("10.1.1.255", "ff02::1"),
+        "all hosts": ("224.0.0.1", "ff02::2"),
+        "everybody": ("255.255.255.255", "ff0e::1"),
+        "the victim": you.addresses,
+    }
+    tricks = {}
+    for mac, how in ((you.mac, "its MAC"), (BROADCAST, "broadcast"), ("33:33:00:00:00:01", "multicast")):
+        for name, addresses in targets.items():
+            for source, target in zip(me.addresses, addresses, strict=True):
+                tag = f"{how}, {name}, IPv{6 if ':' in target else 4}"
+                tricks[tag] = ethernet(mac, me.mac, kind_of(target), shut(source, target, tag))
+    assert heard(lab, "a/victim", "a/rogue", tricks) == []
+
+
+def test_frames_in_wrappings(lab: client.Lab) -> None:
+    """What bridges pass on without showing it to the firewall as IP."""
+    me, you = endpoint(lab, "a/rogue"), endpoint(lab, "a/victim")
+    tricks = {}
+    for source, target in zip(me.addresses, you.addresses, strict=True):
+        family = 6 if ":" in target else 4
+        wrappings = {
+            "vlan": pack("!HH", 0x8100, 5),
+            "priority": pack("!HH", 0x8100, 0),
+            "provider": pack("!HH", 0x88A8, 5),
+            "two tags": pack("!HHHH", 0x88A8, 5, 0x8100, 6),
+            "pppoe": pack("!HBBHHH", 0x8864, 0x11, 0, 1, 200, 0x0021 if family == 4 else 0x0057),
+            "mpls": pack("!HI", 0x8847, 0x0001_01FF),
+            "nsh": pack("!H", 0x894F),
+        }
+        for name, wrapping in wrappings.items():
+            tag = f"{name} {family}"
+            inner = b"" if name in ("pppoe", "mpls") else pack("!H", kind_of(target))
+            tricks[tag] = raw(you.mac) + raw(me.mac) + wrapping + inner + shut(source, target, tag)
+        snap = b"\xaa\xaa\x03\0\0\0" + pack("!H", kind_of(target)) + shut(source, target, f"snap {family}")
+        tricks[f"snap {family}"] = ethernet(you.mac, me.mac, len(snap), snap)
+    assert heard(lab, "a/victim", "a/rogue", tricks) == []
+
+
+def neighbour_message(kind: int, source: str, target: str, tag: str, hops: int) -> bytes:
+    """A solicitation (135) or advertisement (136) that carries something else."""
+    body = pack("!BBHI16s", kind, 0, 0, 0, raw(source)) + tag.encode()
+    pseudo = raw(source) + raw(target) + pack("!II", len(body), 58)
+    body = body[:2] + pack("!H", checksum(pseudo + body)) + body[4:]
+    return ipv6(source, target, 58, body, hops)
+
+
+@pytest.mark.parametrize(
+    ("sender", "victim"),
+    [("a/pod-rogue", "a/pod-victim"), ("a/pod-rogue", "a/pod-far"), ("a/pod-rogue", "a/victim")],
+)
+def test_neighbour_discovery_is_never_routed(sender: str, victim: str, lab: client.Lab) -> None:
+    me, you = endpoint(lab, sender), endpoint(lab, victim)
+    tricks = {}
+    for kind in (135, 136):
+        for hops in (64, 255):
+            tag = f"kind {kind}, {hops} hops"
+            packet = neighbour_message(kind, me.addresses[1], you.addresses[1], tag, hops)
+            tricks[tag] = ethernet(GATEWAY_MAC, me.mac, 0x86DD, packet)
+    assert heard(lab, victim, sender, tricks) == []
+
+
+def fragment(source: str, target: str, offset: int, more: bool, data: bytes) -> bytes:
+    """A part of a datagram, `offset` in units of 8 bytes."""
+    if ":" in source:
+        return ipv6(source, target, 44, pack("!BBHI", 17, 0, offset << 3 | more, 77) + data)
+    packet = ipv4(source, target, 17, data)
+    head = packet[:4] + pack("!HH", 77, more << 13 | offset) + packet[8:10] + b"\0\0" + packet[12:20]
+    return head[:10] + pack("!H", checksum(head)) + head[12:] + data
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_fragments_of_two_tenants_are_never_put_together(family: int, lab: client.Lab) -> None:
+    """Both tenants have the same addresses; one sends the beginning of a datagram, the other the end."""
+    tenants = [
+        (endpoint(lab, f"{name}/rogue"), endpoint(lab, you)) for name, you in (("b", "b/spy"), ("a", "a/victim"))
+    ]
+    index = family == 6
+    source, target = tenants[0][0].addresses[index], tenants[0][1].addresses[index]
+    whole = udp_datagram(raw(source), raw(target), (4000, 4001), b"b" * 24 + b"secret of a")
+    frames = []
+    for (me, you), part in zip(tenants, ((0, True, whole[:32]), (4, False, whole[32:])), strict=True):
+        frames.append(ethernet(you.mac, me.mac, kind_of(source), fragment(source, target, *part)))
+    assert heard(lab, "a/victim", "a/rogue", {"secret of a": frames[1]}) == []
+    # The end waits for its beginning now, and must go on waiting when somebody else's comes.
+    assert heard(lab, "b/spy", "b/rogue", {"secret of a": frames[0]}) == []
+
+
+def test_nobody_was_harmed(lab: client.Lab) -> None:
+    """After all of it the three answers still agree, and the kernel is as planned."""
+    assert story(ask_all(lab)) == ""
+    assert lab.status().drift == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import threading
 from collections.abc import Iterator
@@ -148,6 +149,30 @@ def test_a_stray_build_never_ends_a_lab(ephemeral: bool, shared: client.Lab, hel
     assert isinstance(reply, Failed)
     assert "has been built already" in reply.message
     assert shared.status().state == "up"
+
+
+def test_a_stray_build_whose_client_leaves_at_once_does_not_either(shared: client.Lab, hello: Model) -> None:
+    for _ in range(10):
+        with sandbox.connect(shared.name) as connection:
+            send(connection, Build(hello))
+    assert shared.status().state == "up"
+
+
+def test_a_holder_without_descriptors_answers_when_it_has_some_again(shared: client.Lab) -> None:
+    limits = resource.prlimit(shared.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        # The first one's descriptor was taken when the holder began to wait for it.
+        with sandbox.connect(shared.name), sandbox.connect(shared.name) as waiting:
+            send(waiting, Describe())
+            waiting.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, limits)
+            waiting.settimeout(10)
+            assert isinstance(list(receive_replies(waiting))[-1], Info)
+    finally:
+        resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, limits)
 
 
 def test_whoever_asks_during_the_build_is_told_so() -> None:

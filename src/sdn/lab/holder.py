@@ -50,6 +50,8 @@ Say = Callable[[str], None]
 PATIENCE = 10.0
 """Seconds until a holder that nobody has asked to build anything ends; its client asks at once."""
 
+_RETRY = 0.1  # seconds
+
 _FOREIGN = "this lab was started by another version of sdn and does not know the request; end it and start it again"
 
 
@@ -166,11 +168,24 @@ def counts(placed: Placed, plan: Plan) -> dict[str, int]:
 def serve(listener: socket.socket, holder: Holder) -> None:
     """Answer clients until one of them ends the lab."""
     while True:
-        connection, _ = listener.accept()
-        if not sandbox.same_user(connection):
-            connection.close()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            # No descriptor or memory is left, as it may be while it probes: a client waits then, the lab does not end.
+            time.sleep(_RETRY)
             continue
+        _welcome(connection, holder)
+
+
+def _welcome(connection: socket.socket, holder: Holder) -> None:
+    """Strangers, and whoever comes when no thread can be started, are sent away."""
+    if not sandbox.same_user(connection):
+        connection.close()
+        return
+    try:
         threading.Thread(target=_session, args=(connection, holder), daemon=True).start()
+    except RuntimeError:
+        connection.close()
 
 
 def _session(connection: socket.socket, holder: Holder) -> None:
@@ -188,14 +203,15 @@ def _session(connection: socket.socket, holder: Holder) -> None:
             if request is None:
                 return
             reply = _reply(connection, request, holder)
+            failed = isinstance(reply, Failed)
+            unbuilt = isinstance(request, Build) and failed and holder.info.state != "up"
             try:
                 send(connection, reply)
             except OSError:
-                if isinstance(request, Build):
+                if unbuilt or (isinstance(request, Build) and not failed):
                     os._exit(1)
                 return
-            failed = isinstance(reply, Failed)
-            if isinstance(request, Down) or (isinstance(request, Build) and failed and holder.info.state != "up"):
+            if unbuilt or isinstance(request, Down):
                 os._exit(0)
             if isinstance(request, Build) and request.ephemeral and not failed:
                 _wait_for_end(connection)

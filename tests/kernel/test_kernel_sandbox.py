@@ -230,3 +230,10 @@ def test_a_change_is_seen_in_the_picture() -> None:
     found = machine.differences(before, machine.snapshot())
     assert {line.partition(":")[0] for line in found} >= {"links", "addresses", "routes", "sysctls", "nft"}, found
     assert "sysctls: + ipv4/ip_forward = 1" in found, found
+
+
+def test_a_number_that_is_another_process_now_is_left_alone() -> None:
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        assert sandbox.stop(stranger.pid)
+        assert stranger.poll() is None
+        stranger.kill()

@@ -8,7 +8,6 @@ the kernel removes all of it, because nothing outside of the lab's namespaces wa
 from __future__ import annotations
 
 import fcntl
-import os
 import socket
 import struct
 import time
@@ -16,12 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from sdn.errors import KernelError
+from sdn.errors import KernelError, PrivilegeError
 from sdn.kernel import node as messages
 from sdn.kernel import qdisc, ruleset, sysctl
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
-from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, open_namespace
+from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
 from sdn.kernel.node import Indexes
 from sdn.kernel.processes import spawn
 from sdn.kernel.rtnetlink import Netlink
@@ -94,12 +93,8 @@ class Driver:
     def _cables(self, nodes: Sequence[NodeState]) -> None:
         for state in nodes:
             mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]
-            peers = {veth.peer_node: open_namespace(veth.peer_node) for veth in mine}
-            try:
-                with inside(state.name):
-                    _send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
-            finally:
-                _close(peers.values())
+            with opened(veth.peer_node for veth in mine) as peers, inside(state.name):
+                _send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
 
     def _cable(self, name: str, veth: Veth, netns: int) -> Message:
         far = self._far[veth.peer_node, veth.peer_name]
@@ -131,7 +126,7 @@ class Driver:
     def _delay(self, node: str, veth: Veth, index: int) -> bool:
         try:
             _send([qdisc.impairment(index, veth.delay)])
-        except KernelError:
+        except PrivilegeError:
             self.notes.append(
                 f"link {node} {veth.name} to {veth.peer_node}: its delay of {veth.delay} ms is left out, "
                 "netem is not in this kernel (`sdn doctor` says more)"
@@ -157,18 +152,14 @@ class Driver:
     def _ports(self, state: NodeState) -> None:
         index = self.indexes[state.name]
         overlay, ports = _names(state)
-        fds = {port.namespace: open_namespace(port.namespace) for port in state.ports}
-        try:
-            with inside(state.name):
-                _send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
-                _send(messages.neighbours((n for n in state.neighbours if n.dev in overlay), index))
-                _send(messages.fdb(state.fdb, state, index))
-                _send(messages.routes((r for r in state.routes if _uses(r, ports)), index))
-                for port in state.ports:
-                    enter(port.namespace)
-                    _send(messages.workload(port))
-        finally:
-            _close(fds.values())
+        with opened(port.namespace for port in state.ports) as fds, inside(state.name):
+            _send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
+            _send(messages.neighbours((n for n in state.neighbours if n.dev in overlay), index))
+            _send(messages.fdb(state.fdb, state, index))
+            _send(messages.routes((r for r in state.routes if _uses(r, ports)), index))
+            for port in state.ports:
+                enter(port.namespace)
+                _send(messages.workload(port))
 
 
 def settle(namespaces: Sequence[str], link: str, patience: float = 10.0) -> None:
@@ -206,8 +197,3 @@ def _send(wanted: Iterable[Message]) -> None:
     if batch:
         with Netlink() as netlink:
             netlink.send(batch)
-
-
-def _close(fds: Iterable[int]) -> None:
-    for fd in fds:
-        os.close(fd)

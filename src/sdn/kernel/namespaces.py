@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -38,6 +38,18 @@ def open_namespace(name: str) -> int:
         return os.open(RUN / name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise refusal(error.errno or 0, f"open network namespace {name}") from None
+
+
+@contextmanager
+def opened(all_names: Iterable[str]) -> Iterator[dict[str, int]]:
+    """Descriptors of several namespaces by name, closed with the block; a name may come twice."""
+    with ExitStack() as stack:
+        found: dict[str, int] = {}
+        for name in all_names:
+            if name not in found:
+                found[name] = open_namespace(name)
+                stack.callback(os.close, found[name])
+        yield found
 
 
 def names() -> list[str]:

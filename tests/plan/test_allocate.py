@@ -23,7 +23,7 @@ from sdn.model import (
     Underlay,
     Workload,
 )
-from sdn.plan.addresses import Subnet, gateways_of, text_of, value_of
+from sdn.plan.addresses import Subnet, text_of, value_of
 from sdn.plan.allocate import allocate, connected_sets, number_zones
 from sdn.plan.ids import mac_of
 from sdn.plan.slices import slice_length
@@ -87,10 +87,6 @@ def test_addresses_are_read_in_any_spelling(value: int) -> None:
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError):
         value_of(text)
-
-
-def test_gateways_are_the_first_addresses_ipv4_first() -> None:
-    assert gateways_of(("fd00:1::/64", "10.1.1.0/24")) == ("10.1.1.1", "fd00:1::1")
 
 
 def test_l2_addresses_follow_the_names_from_the_second_on() -> None:

@@ -32,7 +32,6 @@ _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length % 4
 
 _HEAD = Struct("=HH")
 _U8 = Struct("=HHBxxx").pack
-_U16 = Struct("=HHHxx").pack
 _BE16 = Struct(">Hxx").pack
 _U32 = Struct("=HHI").pack
 _U64 = Struct("=HHQ").pack
@@ -51,11 +50,6 @@ class Message(Value, frozen=True):
 def u8(kind: int, value: int) -> bytes:
     """An attribute of one byte."""
     return _U8(5, kind, value)
-
-
-def u16(kind: int, value: int) -> bytes:
-    """An attribute of 16 bits."""
-    return _U16(6, kind, value)
 
 
 def be16(kind: int, value: int) -> bytes:

@@ -102,11 +102,6 @@ def parse_all(subnets: Iterable[str]) -> tuple[Subnet, ...]:
     return tuple(sorted(Subnet.parse(text) for text in subnets))
 
 
-def gateways_of(subnets: Iterable[str]) -> tuple[str, ...]:
-    """The gateway's address in each prefix of a Segment, IPv4 first."""
-    return tuple(text_of(subnet.gateway, subnet.family) for subnet in parse_all(subnets))
-
-
 class Pool:
     """Hands out the lowest free addresses of one prefix; `taken` may be shared with other pools."""
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from ipaddress import ip_network
 
 from sdn.model import Application, Endpoint, LabelSelector, Placed, Service, ServicePort, Workload
+from sdn.plan.addresses import parse_all, text_of
 from sdn.plan.state import Backend, LoadBalancer, Virtual
 from sdn.policy.selector import LabelIndex, positions_of
 
@@ -145,10 +145,10 @@ def _connected(applications: Iterable[Application]) -> dict[str, set[str]]:
 def _gateways(applications: Iterable[Application]) -> dict[tuple[str, str, int], str]:
     """(application, segment, family) → the first address of that subnet."""
     return {
-        (application.name, segment.name, network.version): str(network.network_address + 1)
+        (application.name, segment.name, subnet.family): text_of(subnet.gateway, subnet.family)
         for application in applications
         for segment in application.segments
-        for network in map(ip_network, segment.subnets)
+        for subnet in parse_all(segment.subnets)
     }
 
 

@@ -9,12 +9,11 @@ from collections import defaultdict
 from functools import cached_property, lru_cache
 from ipaddress import ip_address, ip_network
 
-from sdn.model import UNKNOWN, Action, Direction, Disposition, Protocol
+from sdn.model import Action, Direction, Disposition, Protocol
 from sdn.plan.state import (
     LOCAL,
     FirewallRule,
     NodeState,
-    Port,
     ProfileChain,
     Route,
     Virtual,
@@ -155,10 +154,6 @@ class NodeIndex:
             return False
         return not rule.block or _in_block(rule, peer)
 
-    def local_port(self, workload: str) -> Port | None:
-        """The port of a workload on this Host."""
-        return next((port for port in self.state.ports if port.workload == workload), None)
-
 
 def _in_block(rule: FirewallRule, peer: str) -> bool:
     value = number(peer)
@@ -172,7 +167,3 @@ def _in_any(prefixes: tuple[str, ...], address: str) -> bool:
     """Whether one of the prefixes, all of the address's family, holds it."""
     value = number(address)
     return any(low <= value <= high for _, low, high in map(span, prefixes))
-
-
-UNKNOWN_ENDPOINT = (Disposition.DENY, UNKNOWN)
-"""What the firewall does with an address that it has no profile for."""

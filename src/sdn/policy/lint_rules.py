@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from sdn.model import NETWORK_POLICY, Action
+from sdn.model import Action
 from sdn.policy.compiled import CompiledRule, Profile, TierRules
 from sdn.policy.reach import Reach
 from sdn.policy.reach_judge import Judge, PeerSet
@@ -161,8 +161,3 @@ def _outcome(tiers: tuple[_Tier, ...], without: str, everything: int) -> tuple[i
         else:
             left = passed
     return allowed | left, rejected
-
-
-def is_network_policy(origin: str) -> bool:
-    """NetworkPolicy's rules are additive, so a shadowed one is merely redundant."""
-    return origin.split(" ")[1] == NETWORK_POLICY

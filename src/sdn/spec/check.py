@@ -23,17 +23,7 @@ Finding = tuple[str, str, str]
 def check(model: Model, places: Sequence[Mapping[str, str]]) -> list[Problem]:
     """Every such mistake; `places` are the `where` of each part that the model was merged from."""
     problems = []
-    for find in (
-        _names,
-        _twice,
-        _nodes,
-        _references,
-        _selections,
-        _groups,
-        _fixed_addresses,
-        _overlaps,
-        _service_ranges,
-    ):
+    for find in FINDERS:
         for kind, name, message in find(model):
             written = [where[place_key(kind, name)] for where in places if place_key(kind, name) in where]
             file, line = _split(written[-1]) if written else (model.name, 0)

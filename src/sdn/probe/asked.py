@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 
-from sdn.model import Answer, Observation, Outcome, Protocol, Question
+from sdn.model import Answer, Disposition, Observation, Outcome, Protocol, Question
 from sdn.probe.attempt import Attempt
 from sdn.probe.compare import responders
 from sdn.probe.questions import Listener
@@ -29,12 +29,15 @@ class Asked:
         self._is_service = is_service
         self._wanted = responders(question, answers, listens) if is_service else frozenset()
         self._hopeful = all(answer.verdict.allowed for answer in answers) if answers else None
+        # Whoever is refused, rejected or has no route is told so; the kernel may lose such an error as any packet.
+        denied = any(answer.verdict.disposition is Disposition.DENY for answer in answers)
+        self._told = not denied if answers else None
         self._attempts: list[Attempt] = []
         self._whole: Attempt | None = None
 
     def _attempt(self, connects: bool = False, patient: bool = False) -> Attempt:
         question = self.question
-        return Attempt(question.flow, question.target, connects=connects, patient=patient, hopeful=self._hopeful)
+        return Attempt(question.flow, question.target, connects=connects, patient=patient, hopeful=self._told)
 
     def _several(self, count: int) -> list[Attempt]:
         made = [self._attempt(self.question.flow.protocol is Protocol.TCP) for _ in range(count)]

@@ -21,7 +21,7 @@ from sdn.probe.scout import Scout
 from sdn.probe.sockets import packed
 from sdn.probe.wire import NUMBERS
 
-PATIENCE = 3.5  # seconds; the kernel asks three times, a second apart, for a neighbour that is not there
+PATIENCE = 8.0  # seconds; the kernel asks thrice, a second apart or more, for a neighbour that is not there
 _QUIET = 0.15  # seconds without any news after which the silent ones are sent again
 _LOOK = 0.05  # seconds; connections are looked after that often
 _LOG_QUIET = 0.03  # seconds; the kernel hands its log over after 10 ms
@@ -81,7 +81,7 @@ class Flight:
             over = sends >= self._enough() or (sends >= _SENDS and monotonic() > tired)
             ready = [] if over else self._doubtful(attempt for attempt in ready if attempt.outcome is None)
         self._wait_until(last + deadline, silent)
-        self._wait_until(first + PATIENCE, [attempt for attempt in silent if attempt.patient])
+        self._wait_until(first + PATIENCE, [attempt for attempt in silent if attempt.patient and not attempt.logs])
         mute = [attempt for attempt in silent if attempt.connects and self._connector.is_established(attempt)]
         self._wait_until(monotonic() + deadline, mute)  # who took the connection a moment ago may still speak
         self._conclude(silent)
@@ -142,14 +142,15 @@ class Flight:
         """Those that are worth another packet, which never changes an answer but may bring one.
 
         That is who should be answered, who was only seen by rules that let others pass, or by none at all, and, where
-        nobody knows what to expect, everybody for a few times. A neighbour that is not there is waited for instead.
+        nobody knows what to expect, everybody for a few times. A neighbour that is not there is waited for instead:
+        what no firewall saw has not left its workload.
         """
         passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for _, origin in attempt.logs}
         passed.update(map(default_origin, Direction))
         return [
             attempt
             for attempt in silent
-            if attempt.hopeful
+            if (attempt.hopeful and (attempt.logs or not attempt.patient))
             or (attempt.hopeful is None and attempt.sent < _SENDS)
             or (all(origin in passed for _, origin in attempt.logs) and not attempt.patient)
         ]

@@ -63,7 +63,7 @@ def walks(built: Fabric, source: str, destination: str, limit: int) -> list[list
 def check_everything(lab: Underlay) -> Fabric:
     """All pairs: every branch arrives, all are shortest, and none of the shortest is missing."""
     built = fabric(lab)
-    graph = nx.MultiGraph()
+    graph: nx.MultiGraph[str] = nx.MultiGraph()
     graph.add_nodes_from(built.loopback)
     graph.add_edges_from((link.a, link.b) for link in lab.links)
     hosts = {host.name for host in lab.hosts}

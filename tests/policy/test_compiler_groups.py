@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -139,7 +141,7 @@ class TestPeers:
 
 
 class TestExcludedPeers:
-    def excluded(self, *peers: Peer, direction: Direction = INGRESS, **fields: object) -> list[CompiledRule]:
+    def excluded(self, *peers: Peer, direction: Direction = INGRESS, **fields: Any) -> list[CompiledRule]:
         self.found = compile_policy(lab(tier("application/p", deny(direction, *peers, peers_excluded=True, **fields))))
         return lines(self.found, "n/db", direction)
 

@@ -38,8 +38,10 @@ OUTSIDE = ("203.0.113.7", "10.0.0.2", "198.51.100.1", "2001:db8::7")
 
 def traffic(dice: Random) -> Traffic:
     """Up to two alternatives at each end, up to two ports."""
+    sources, destinations = (tuple(dice.choice(ENDS) for _ in range(dice.randint(0, 2))) for _ in range(2))
     return Traffic(
-        *(tuple(dice.choice(ENDS) for _ in range(dice.randint(0, 2))) for _ in range(2)),
+        sources,
+        destinations,
         tuple(dice.choice(PORTS) for _ in range(dice.randint(0, 2))),
     )
 

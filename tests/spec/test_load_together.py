@@ -42,7 +42,7 @@ spec: {tier: Baseline, priority: 1, subject: {namespaces: {}}}
 
 
 def export() -> dict[str, Any]:
-    group = {"resource_type": "Group", "id": "databases", "display_name": "databases"}
+    group: dict[str, Any] = {"resource_type": "Group", "id": "databases", "display_name": "databases"}
     group |= {"path": "/infra/domains/default/groups/databases"}
     condition = {"resource_type": "Condition", "member_type": "VirtualMachine", "key": "Tag", "operator": "EQUALS"}
     group["expression"] = [condition | {"value": "tier|db"}]

@@ -112,7 +112,7 @@ def members(name: str, *answers: Any) -> list[str]:
     return [workload.name for workload in made.workloads if reading.is_member(name, workload)]
 
 
-def listed(*objects: Object) -> Object:
+def listed(*objects: Any) -> Object:
     """A list response."""
     return {"results": list(objects), "result_count": len(objects), "sort_ascending": True}
 

@@ -104,6 +104,25 @@ def test_families_are_those_of_both_ends_or_else_the_destinations() -> None:
         ("10.0.0.1:http", "10.0.0.1:http: an address gives its ports no names; write 'http' as a number"),
         ("agent:9100", "agent:9100: shop/agent has no address of its own; it shares its Host's network"),
         (
+            "[ff02::1]:53/udp",
+            "[ff02::1]:53/udp: ff02::1 is multicast, which reaches nobody; ask for the address of one workload",
+        ),
+        (
+            "255.255.255.255:67/udp",
+            "255.255.255.255:67/udp: 255.255.255.255 is broadcast, which reaches nobody; "
+            "ask for the address of one workload",
+        ),
+        (
+            "127.0.0.1:80",
+            "127.0.0.1:80: 127.0.0.1 is the sender itself, whose packet meets no network; "
+            "ask for the address of one workload",
+        ),
+        (
+            "[fe80::1%eth0]:80",
+            "[fe80::1%eth0]:80: fe80::1%eth0 names an interface, which only the sender has; "
+            "leave out what follows the percent sign",
+        ),
+        (
             "[fd00::1:80",
             "[fd00::1:80: cannot be read as a destination; write NAME:PORT/PROTOCOL, ADDRESS:PORT/PROTOCOL, "
             "[IPV6]:PORT/PROTOCOL, service:NAME:PORT/PROTOCOL or NAME/icmp",

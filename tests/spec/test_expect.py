@@ -87,6 +87,7 @@ def test_names_stand_for_workloads(text: str, expected: list[tuple[str, str, int
         ("cache → service:stor 80/tcp: deny", 'did you mean "store"'),
         ("cache → service:store grpc/tcp: deny", "has no tcp port"),
         ("cache → 10.0.0.1 http/tcp: deny", "write the number"),
+        ("cache → 224.0.0.1 80/tcp: no-route", "224.0.0.1 is multicast, which reaches nobody"),
     ],
 )
 def test_a_name_that_is_not_there_says_which_are(text: str, words: str) -> None:

@@ -1,6 +1,6 @@
 """The words of the project as frozen values: no I/O, no behaviour beyond their own meaning."""
 
-from sdn.model.flow import Answer, Disposition, Flow, Observation, Outcome, Step, Trace, Verdict
+from sdn.model.flow import Answer, Disposition, Flow, Observation, Outcome, Step, Trace, Verdict, unsendable
 from sdn.model.lab import Expectation, Model, Options, Placed, Placement
 from sdn.model.overlay import Application, Endpoint, Segment, SegmentKind
 from sdn.model.policy import (
@@ -116,4 +116,5 @@ __all__ = [
     "default_origin",
     "isolation_origin",
     "rule_origin",
+    "unsendable",
 ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Address, ip_address
 
 from msgspec import Struct
 
 from sdn.model.workload import Protocol
+
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 class Flow(Struct, frozen=True, order=True):
@@ -26,6 +29,19 @@ class Flow(Struct, frozen=True, order=True):
     def family(self) -> int:
         """4 or 6."""
         return 6 if ":" in self.destination else 4
+
+
+def unsendable(address: str) -> str:
+    """Why no workload sends a packet to this address through a network, as the end of a sentence; empty if it can."""
+    parsed = ip_address(address)
+    if "%" in address:
+        return "names an interface, which only the sender has; leave out what follows the percent sign"
+    kinds = {
+        "is multicast, which reaches nobody": parsed.is_multicast,
+        "is broadcast, which reaches nobody": parsed == _BROADCAST,
+        "is the sender itself, whose packet meets no network": parsed.is_loopback or parsed.is_unspecified,
+    }
+    return next((f"{why}; ask for the address of one workload" for why, it_is in kinds.items() if it_is), "")
 
 
 class Disposition(StrEnum):

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from sdn.errors import SdnError
-from sdn.model import Flow, Model, Placed, Protocol, Service, Workload
+from sdn.model import Flow, Model, Placed, Protocol, Service, Workload, unsendable
 
 SERVICE = "service:"
 """Prefix that asks for a Service where a workload has the same name."""
@@ -89,6 +89,8 @@ def _resolve(placed: Placed, wanted: _Wanted) -> tuple[list[str], Protocol, int]
     """The addresses, protocol and port number that are meant."""
     address = _address(wanted.name)
     if address is not None:
+        if why := unsendable(address):
+            raise UnknownNameError(f"{wanted.text}: {address} {why}")
         return [address], *_numbered(wanted)
     workloads = {workload.key: workload for workload in placed.model.workloads}
     key = None if wanted.name.startswith(SERVICE) else _named(workloads, wanted.name, "workload")

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from sdn.model import Disposition, Expectation, Protocol, Service, Workload
+from sdn.model import Disposition, Expectation, Protocol, Service, Workload, unsendable
 
 T = TypeVar("T")
 VERDICTS = tuple(disposition.value for disposition in Disposition)
@@ -89,6 +89,8 @@ class Directory:
             port = _service_port(service, line)
             return [_expectation(one.key, service.key, port, line, at) for one in sources]
         if _is_address(line.destination):
+            if why := unsendable(line.destination):
+                raise ValueError(f"{line.destination} {why}")
             port = _number(line)
             return [_expectation(one.key, line.destination, port, line, at) for one in sources]
         destinations = [(one, _workload_port(one, line)) for one in self._find(line.destination)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -173,6 +174,15 @@ def test_a_holder_without_descriptors_answers_when_it_has_some_again(shared: cli
             assert isinstance(list(receive_replies(waiting))[-1], Info)
     finally:
         resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("answer", [b"\0\0\0\6\x81\xa4type\xc0", b"\xff" * 8], ids=["unknown", "huge"])
+def test_an_answer_in_words_of_another_version_is_one_sentence(answer: bytes) -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        theirs.sendall(answer)
+        with pytest.raises(LabError, match="another version of sdn; end it with `sdn down`"):
+            list(receive_replies(mine))
 
 
 def test_whoever_asks_during_the_build_is_told_so() -> None:

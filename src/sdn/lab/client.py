@@ -16,6 +16,7 @@ from sdn import errors
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
 from sdn.lab.messages import (
+    GONE,
     Ask,
     Build,
     Bye,
@@ -199,7 +200,10 @@ def _gone(pid: int) -> None:
 
 
 def _exchange(connection: socket.socket, request: Request, progress: Say) -> Reply:
-    send(connection, request)
+    try:
+        send(connection, request)
+    except OSError:
+        raise LabError(GONE) from None
     return _last(receive_replies(connection), progress)
 
 

@@ -17,6 +17,7 @@ from sdn.errors import LabError
 from sdn.model import Answer, Model, Observation, Placed, Question
 
 MAX_FRAME = 1 << 30
+GONE = "the lab ended before it answered; `sdn ls` shows what is left, `sdn up` builds it again"
 _LENGTH = struct.Struct("!I")
 
 
@@ -118,12 +119,17 @@ def receive_request(connection: socket.socket) -> Request | None:
 
 
 def receive_replies(connection: socket.socket) -> Iterator[Reply]:
-    """Progress and, last, the reply. LabError when the holder went away first."""
+    """Progress and, last, the reply. LabError when the holder went away first, or speaks another version's words."""
     while True:
-        frame = _frame(connection)
-        if frame is None:
-            raise LabError("the lab ended before it answered; `sdn ls` shows what is left, `sdn up` builds it again")
-        reply = _replies.decode(frame)
+        try:
+            frame = _frame(connection)
+            reply = None if frame is None else _replies.decode(frame)
+        except ValueError:
+            raise LabError(
+                "this lab was started by another version of sdn; end it with `sdn down`, start it again"
+            ) from None
+        if reply is None:
+            raise LabError(GONE)
         yield reply
         if not isinstance(reply, Progress):
             return

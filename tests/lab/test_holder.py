@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -183,6 +185,17 @@ def test_an_answer_in_words_of_another_version_is_one_sentence(answer: bytes) ->
         theirs.sendall(answer)
         with pytest.raises(LabError, match="another version of sdn; end it with `sdn down`"):
             list(receive_replies(mine))
+
+
+def test_a_holder_that_has_stopped_can_be_ended(hello: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PATIENCE", 0.2)
+    with up(hello) as lab:
+        os.kill(lab.pid, signal.SIGSTOP)
+        assert lab.name not in {info.name for info in client.labs()}
+        with pytest.raises(LabError, match="does not answer"):
+            lab.status(check=False)
+        lab.down()
+        assert lab.name not in names()
 
 
 def test_whoever_asks_during_the_build_is_told_so() -> None:

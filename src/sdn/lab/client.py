@@ -40,6 +40,9 @@ from sdn.plan.state import Plan
 
 Say = Callable[[str], None]
 
+PATIENCE = 5.0
+"""Seconds for an answer that needs no work."""
+
 _serial = count()
 
 
@@ -56,13 +59,13 @@ class Lab:
         self.building: tuple[socket.socket, sandbox.Holder] | None = None
         self._placed: Placed | None = None
 
-    def _ask(self, request: Request, progress: Say = _silent) -> Reply:
-        with _connect(self.name) as connection:
+    def _ask(self, request: Request, progress: Say = _silent, patience: float | None = None) -> Reply:
+        with _connect(self.name, patience) as connection:
             return _exchange(connection, request, progress)
 
     def status(self, check: bool = True) -> Info:
         """What the lab is, and with `check` whether the kernel still is as planned (`drift`)."""
-        reply = self._ask(Describe(check))
+        reply = self._ask(Describe(check), patience=None if check else PATIENCE)
         assert isinstance(reply, Info)
         return replace(reply, pid=self.pid)
 
@@ -116,11 +119,8 @@ class Lab:
 
     def down(self) -> None:
         """End the lab, and return when the kernel has removed everything."""
-        try:
-            with _connect(self.name) as connection:
-                _exchange(connection, Down(), _silent)
-        except LabError:
-            pass  # a holder that does not answer is ended all the same
+        with suppress(LabError):  # a holder that does not answer is ended all the same
+            self._ask(Down(), patience=PATIENCE)
         _gone(self.pid)
 
 
@@ -147,8 +147,12 @@ def temporary(model: Model) -> Iterator[Lab]:
 
 
 def labs() -> list[Info]:
-    """All labs of this user, by name."""
-    return [Lab(found.name, found.pid).status(check=False) for found in sandbox.labs()]
+    """All labs of this user that answer, by name; one may end while it is asked."""
+    found = []
+    for one in sandbox.labs():
+        with suppress(LabError):
+            found.append(Lab(one.name, one.pid).status(check=False))
+    return found
 
 
 def connect(name: str | None = None) -> Lab:
@@ -186,10 +190,10 @@ def _start(name: str, request: Build) -> Iterator[Lab]:
         holder.close()
 
 
-def _connect(name: str) -> socket.socket:
-    """A connection without a deadline: large labs take their time, and a holder that dies ends it."""
+def _connect(name: str, patience: float | None = None) -> socket.socket:
+    """A connection, mostly without a deadline: large labs take their time, and a holder that dies ends it."""
     connection = sandbox.connect(name)
-    connection.settimeout(None)
+    connection.settimeout(patience)
     return connection
 
 
@@ -202,9 +206,11 @@ def _gone(pid: int) -> None:
 def _exchange(connection: socket.socket, request: Request, progress: Say) -> Reply:
     try:
         send(connection, request)
+        return _last(receive_replies(connection), progress)
+    except TimeoutError:
+        raise LabError("the lab does not answer; look at its process with `ps`, end it with `sdn down NAME`") from None
     except OSError:
         raise LabError(GONE) from None
-    return _last(receive_replies(connection), progress)
 
 
 def _last(replies: Iterator[Reply], progress: Say) -> Reply:

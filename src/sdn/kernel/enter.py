@@ -54,6 +54,9 @@ def _start(command: list[str]) -> None:
     find_system_commands()
     heed(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT)
     path = shutil.which(command[0])
+    if path is None and os.path.lexists(command[0]) and "/" in command[0]:
+        os.write(2, f"sdn exec: {command[0]} is no program; it may lack `chmod +x`, or be a directory\n".encode())
+        os._exit(126)
     if path is None:
         os.write(2, f"sdn exec: {command[0]} is not installed; install it or give its full path\n".encode())
         os._exit(127)

@@ -14,15 +14,19 @@ from sdn.kernel import ruleset, sysctl
 from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import NamespaceWorker, create, delete, inside, names
 from sdn.kernel.node import LOCAL_PRIORITY, MARK_PRIORITY
-from sdn.kernel.owned import PROTOCOL, TABLE
+from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
-from sdn.plan.state import GATEWAY_MAC, Bridge, NodeState, Plan, Port, Vxlan
+from sdn.plan.state import GATEWAY_MAC, Bridge, NodeState, Plan, Port, Veth, Vxlan
 
 SCRATCH = "sdn.scratch"
 """The namespace in which the wanted ruleset is loaded for comparison."""
 
 _IPV6_DEFAULT_METRIC = 1024
 _SHOWN = 5
+_KERNEL = 2
+"""RTPROT_KERNEL, the protocol of routes and rules that the kernel makes by itself."""
+_ONCE = ("link", "mtu of")
+"""Facts that a name can have only one of: where two differ, one has become the other."""
 
 Facts = set[tuple[str, ...]]
 
@@ -54,35 +58,48 @@ def _node(state: NodeState) -> Iterator[str]:
 
 
 def _compare(name: str, wanted: Facts, found: Facts) -> Iterator[str]:
-    for what, facts in (("is missing", wanted - found), ("is not planned", found - wanted)):
+    both = {fact[1] for fact in wanted if fact[0] == "link"} & {fact[1] for fact in found if fact[0] == "link"}
+    missing, foreign = (
+        {fact for fact in differing if fact[0] != "mtu of" or fact[1] in both}
+        for differing in (wanted - found, found - wanted)
+    )
+    by_name = {fact[:2]: fact for fact in sorted(foreign) if fact[0] in _ONCE}
+    changed = {fact: by_name[fact[:2]] for fact in sorted(missing) if fact[0] in _ONCE and fact[:2] in by_name}
+    yield from (f"{name}: {_words(now)}, should be {_words(fact[2:])}" for fact, now in changed.items())
+    foreign -= set(changed.values())
+    for what, facts in (("is missing", missing - set(changed)), ("is not planned", foreign)):
         ordered = sorted(facts)
-        yield from (f"{name}: {' '.join(part for part in fact if part)} {what}" for fact in ordered[:_SHOWN])
+        yield from (f"{name}: {_words(fact)} {what}" for fact in ordered[:_SHOWN])
         if len(ordered) > _SHOWN:
             yield f"{name}: {len(ordered) - _SHOWN} more {what.replace('is ', '')}"
 
 
+def _words(fact: tuple[str, ...]) -> str:
+    return " ".join(part for part in fact if part)
+
+
 def actual(netlink: Netlink) -> Facts:
-    """What is in a namespace and ours, as words."""
+    """What is in a namespace, as words, but for what the kernel puts there by itself: all else may lead packets."""
     links = netlink.links()
     name = {link.index: link.name for link in links}
     facts: Facts = {
         ("link", link.name, link.kind, "up" if link.up else "down", name.get(link.master, "")) for link in links
     }
+    facts |= {("mtu of", link.name, str(link.mtu)) for link in links if link.kind}
     facts |= {("address", a.prefix, name.get(a.index, "?")) for a in netlink.addresses() if not _implied(a.prefix)}
     for route in netlink.routes():
-        if route.protocol == PROTOCOL:
+        if route.protocol != _KERNEL:
             hops = ",".join(sorted(f"{name.get(h.index, '?')} {h.via}".strip() for h in route.hops))
             facts.add(_route(route.table, route.prefix, route.kind, hops, route.metric))
     facts |= {
         ("rule", str(r.priority), f"IPv{r.family}", f"{r.mark:#x}", str(r.table))
         for r in netlink.rules()
-        if r.protocol == PROTOCOL
+        if r.protocol != _KERNEL
     }
-    facts |= {
-        ("neighbour", n.address, n.mac, name.get(n.index, "?")) for n in netlink.neighbours() if n.protocol == PROTOCOL
-    }
+    facts |= {("neighbour", n.address, n.mac, name.get(n.index, "?")) for n in netlink.neighbours() if n.permanent}
     for entry in netlink.fdb():
-        if entry.static and not entry.local:
+        # Without a tunnel's far end, a permanent entry is a bridge's own address or a multicast group of its port.
+        if entry.dst or (entry.static and not entry.local):
             facts.add(("fdb", entry.mac, name.get(entry.index, "?"), entry.dst))
     return facts
 
@@ -94,6 +111,8 @@ def planned(state: NodeState) -> Facts:
     facts |= {("link", b.name, "bridge", "up", "") for b in state.links if isinstance(b, Bridge)}
     facts |= {("link", v.name, "vxlan", "up", v.bridge) for v in state.links if isinstance(v, Vxlan)}
     facts |= {("link", port.name, "veth", "up", port.bridge) for port in state.ports}
+    devices: list[Veth | Bridge | Vxlan | Port] = [*state.uplinks, *state.links, *state.ports]
+    facts |= {("mtu of", device.name, str(device.mtu)) for device in devices}
     facts |= {("address", _whole(address), "lo") for address in state.loopback}
     facts |= {("address", address, link.name) for link in state.links for address in link.addresses}
     for route in state.routes:
@@ -113,7 +132,7 @@ def planned(state: NodeState) -> Facts:
 
 def planned_workload(port: Port) -> Facts:
     """What should be in a workload's namespace; what its user adds there shows as not planned."""
-    facts: Facts = {("link", "lo", "", "up", ""), ("link", "eth0", "veth", "up", "")}
+    facts: Facts = {("link", "lo", "", "up", ""), ("link", "eth0", "veth", "up", ""), ("mtu of", "eth0", str(port.mtu))}
     facts |= {("address", address, "eth0") for address in port.addresses}
     for gateway in port.gateways:
         facts.add(_route(254, "::/0" if ":" in gateway else "0.0.0.0/0", "unicast", f"eth0 {gateway}", 0))

@@ -1,0 +1,59 @@
+"""`sdn status` names what somebody added or changed by hand, not only what is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from labs import ROOT, eventually, inside, sdn, up
+from sdn.lab import client
+from sdn.spec.load import load
+
+pytestmark = pytest.mark.kernel
+
+BY_HAND = {
+    "host-1: ip route add 9.9.9.9 dev up0": "host-1: route 9.9.9.9/32 table 254 unicast up0 metric 0 is not planned",
+    "host-1: ip -6 route add unreachable fd99::/64": "host-1: route fd99::/64 table 254 unreachable",
+    "host-1: ip rule add lookup 77 pref 1": "host-1: rule 1 IPv4 0x0 77 is not planned",
+    "host-1: bridge fdb add 02:00:00:00:00:02 dev vx.4096 dst 192.168.1.2": (
+        "host-1: fdb 02:00:00:00:00:02 vx.4096 192.168.1.2 is not planned"
+    ),
+    "host-1: ip link set vx.4096 down": "host-1: link vx.4096 vxlan down br.4096, should be vxlan up br.4096",
+    "leaf-1: ip link set up0 mtu 1400": "leaf-1: mtu of up0 1400, should be 9000",
+    "hello/client: ip neigh replace 10.1.1.3 lladdr 02:00:00:00:00:01 dev eth0 nud permanent": (
+        "hello/client: neighbour 10.1.1.3 02:00:00:00:00:01 eth0 is not planned"
+    ),
+    "hello/server: ip route add 8.8.8.8 via 10.1.1.2": "hello/server: route 8.8.8.8/32 table 254 unicast eth0 10.1.1.2",
+    "hello/server: ip link del eth0": "hello/server: link eth0 veth up is missing",
+}
+
+
+@pytest.fixture
+def lab() -> Iterator[client.Lab]:
+    with up(load([ROOT / "topologies" / "two-hosts.yaml"]).model) as running:
+        yield running
+
+
+def test_what_was_done_by_hand_is_named(lab: client.Lab) -> None:
+    assert lab.status().drift == ()
+    for line, expected in BY_HAND.items():
+        where, _, command = line.partition(": ")
+        inside(lab, where, *command.split())
+        assert expected in "\n".join(lab.status().drift)
+
+
+def test_what_the_kernel_learns_by_itself_is_no_difference(lab: client.Lab) -> None:
+    """Neighbours that answered, redirects, addresses in use."""
+    assert sdn("probe", "--lab", lab.name, "client", "server:80").returncode == 0
+    assert eventually(lambda: "10.1.1.3" in inside(lab, "hello/client", "ip", "neigh"), 3)
+    assert lab.status().drift == ()
+
+
+def test_what_is_no_program_is_not_called_missing(lab: client.Lab) -> None:
+    done = sdn("exec", "--lab", lab.name, "client", "--", "/etc/passwd")
+    assert (done.returncode, done.stderr) == (
+        126,
+        "sdn exec: /etc/passwd is no program; it may lack `chmod +x`, or be a directory\n",
+    )
+    assert sdn("exec", "--lab", lab.name, "client", "--", "/nowhere").returncode == 127

@@ -180,6 +180,82 @@ def test_fragments_of_two_tenants_are_never_put_together(family: int, lab: clien
     assert heard(lab, "b/spy", "b/rogue", {"secret of a": frames[0]}) == []
 
 
+def tcp(source: str, target: str, flags: int, tag: str) -> bytes:
+    """A segment with these flags to a closed port."""
+    head = pack("!HHIIBBHHH", 4000, 80, 7, 9, 0x50, flags, 1000, 0, 0) + tag.encode()
+    pseudo = raw(source) + raw(target) + pack("!II", 6, len(head))
+    return head[:16] + pack("!H", checksum(pseudo + head)) + head[18:]
+
+
+def wrapped(source: str, target: str, header: int, option: bytes, tag: str) -> bytes:
+    """An IPv6 packet to a closed port behind one extension header; `option` is what follows its first two bytes."""
+    datagram = udp_datagram(raw(source), raw(target), (4000, 4009), tag.encode())
+    return ipv6(source, target, header, pack("!BB", 17, len(option) // 8) + option + datagram)
+
+
+def optioned(source: str, target: str, options: bytes, tag: str) -> bytes:
+    """An IPv4 packet to a closed port with options, padded by whoever calls."""
+    plain = shut(source, target, tag)
+    length = pack("!BBH", 0x45 + len(options) // 4, 0, len(plain) + len(options))
+    head = length + plain[4:10] + b"\0\0" + plain[12:20] + options
+    return head[:10] + pack("!H", checksum(head)) + head[12:] + plain[20:]
+
+
+def shapes_of_ipv4(source: str, target: str) -> dict[str, bytes]:
+    """Everything but a plain datagram."""
+    found = {f"tcp {flags:02x} v4": ipv4(source, target, 6, tcp(source, target, flags, f"tcp {flags:02x} v4"))
+             for flags in (0x00, 0x01, 0x04, 0x10, 0x12, 0x29, 0x3F)}  # fmt: skip
+    quoted = ipv4(target, source, 17, pack("!HHHH", 53, 999, 20, 0))
+    for kind in (3, 5, 11, 12):
+        body = pack("!BBHI", kind, 1, 0, 0) + quoted + f"error {kind} v4".encode()
+        found[f"error {kind} v4"] = ipv4(source, target, 1, body[:2] + pack("!H", checksum(body)) + body[4:])
+    for protocol in (2, 4, 41, 47, 50, 89, 253):
+        found[f"protocol {protocol} v4"] = ipv4(source, target, protocol, bytes(8) + f"protocol {protocol} v4".encode())
+    route = pack("!BBB4sx", 131, 7, 4, raw(target))
+    found["source route"] = optioned(source, target, route, "source route")
+    found["record route"] = optioned(source, target, pack("!BBB4sx", 7, 7, 4, bytes(4)), "record route")
+    return found
+
+
+def shapes_of_ipv6(source: str, target: str) -> dict[str, bytes]:
+    """The same, with headers between."""
+    found = {f"tcp {flags:02x} v6": ipv6(source, target, 6, tcp(source, target, flags, f"tcp {flags:02x} v6"))
+             for flags in (0x00, 0x04, 0x10, 0x12)}  # fmt: skip
+    padding = b"\x01\x04" + bytes(4)
+    for header in (0, 60, 135, 140):
+        found[f"header {header}"] = wrapped(source, target, header, padding, f"header {header}")
+    found["routing 0"] = wrapped(source, target, 43, pack("!BBI", 0, 0, 0), "routing 0")
+    whole = udp_datagram(raw(source), raw(target), (4000, 4009), b"atomic fragment")
+    found["atomic fragment"] = fragment(source, target, 0, False, whole)
+    for kind in (1, 2, 133, 134, 137, 151):
+        body = pack("!BBHI", kind, 0, 0, 0) + f"icmp {kind} v6".encode().rjust(60)
+        pseudo = raw(source) + raw(target) + pack("!II", len(body), 58)
+        body = body[:2] + pack("!H", checksum(pseudo + body)) + body[4:]
+        found[f"icmp {kind} v6"] = ipv6(source, target, 58, body, 255)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sender", "victim"),
+    [
+        ("a/rogue", "a/victim"),
+        ("a/pod-rogue", "a/pod-victim"),
+        ("a/pod-rogue", "a/pod-far"),
+        ("a/pod-rogue", "a/victim"),
+    ],
+)
+def test_packets_of_every_shape_are_judged(sender: str, victim: str, lab: client.Lab) -> None:
+    me, you = endpoint(lab, sender), endpoint(lab, victim)
+    hop = you.mac if you.segment == me.segment == "lan" else GATEWAY_MAC
+    shapes = shapes_of_ipv4(me.addresses[0], you.addresses[0]), shapes_of_ipv6(me.addresses[1], you.addresses[1])
+    tricks = {
+        name: ethernet(hop, me.mac, kind, packet)
+        for kind, found in zip((0x0800, 0x86DD), shapes, strict=True)
+        for name, packet in found.items()
+    }
+    assert heard(lab, victim, sender, tricks) == []
+
+
 def test_nobody_was_harmed(lab: client.Lab) -> None:
     """After all of it the three answers still agree, and the kernel is as planned."""
     assert story(ask_all(lab)) == ""

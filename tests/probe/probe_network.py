@@ -110,9 +110,9 @@ def build() -> None:
 
 def running() -> None:
     """Until a new link really runs, IPv6 has no route over it."""
-    settle([NAMES[key] for key in ADDRESSES], "eth0")
-    for key in ADDRESSES:
-        settle(["host-1"], f"to-{NAMES[key]}")
+    settle("host-1", [f"to-{NAMES[key]}" for key in ADDRESSES])
+    for key, own in ADDRESSES.items():
+        settle(NAMES[key], ["eth0"], own)
 
 
 def placed() -> Placed:

@@ -7,11 +7,9 @@ the kernel removes all of it, because nothing outside of the lab's namespaces wa
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,8 +30,8 @@ Item = TypeVar("Item")
 OUTPUT = Path("/run/output")
 """What the commands of workloads print, one file each, in the lab's own /run."""
 
-_SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
 _POLL = 0.0005
+_IPV6_ROUTES = Path("/proc/thread-self/net/ipv6_route")
 
 _STEPS = 8
 """How many progress messages a long stage is cut into."""
@@ -147,7 +145,10 @@ class Driver:
     def _workloads(self, nodes: Sequence[NodeState]) -> None:
         for state in nodes:
             self._ports(state)
-        settle([port.namespace for state in nodes for port in state.ports], "eth0")
+        for state in nodes:
+            settle(state.name, [port.name for port in state.ports], _plain(state.loopback))
+            for port in state.ports:
+                settle(port.namespace, ["eth0"], _plain(port.addresses))
 
     def _ports(self, state: NodeState) -> None:
         index = self.indexes[state.name]
@@ -162,24 +163,30 @@ class Driver:
                 _send(messages.workload(port))
 
 
-def settle(namespaces: Sequence[str], link: str, patience: float = 10.0) -> None:
-    """Wait until a link that was brought up really runs; call it in a worker thread.
+def settle(namespace: str, wanted: Collection[str], addresses: Iterable[str] = (), patience: float = 10.0) -> None:
+    """Wait until links that were brought up really run, and IPv6 knows its own addresses; call it in a worker thread.
 
-    The kernel tells IPv6 of a new carrier a little later (its linkwatch worker), and until then has no route there.
+    The kernel notices a carrier a little after it is there (its linkwatch worker). Until then what is sent to the link
+    is dropped, and a bridge does not forward to it. Another worker makes the route to each own IPv6 address.
     """
     deadline = time.monotonic() + patience
-    # The kernel takes them in the order in which they came up, so the last one is the one to wait for.
-    for name in reversed(namespaces):
-        with inside(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            while not _running(asker, link):
-                if time.monotonic() > deadline:
-                    raise KernelError(f"{link} of {name} is up but does not run after {patience:g} s; try again")
-                time.sleep(_POLL)
+    own = {address: f"{ip_address(address).packed.hex()} 80 " for address in addresses if ":" in address}
+    with inside(namespace), Netlink() as netlink:
+        while missing := sorted(set(wanted) - netlink.running()) or _unrouted(own):
+            if time.monotonic() > deadline:
+                raise KernelError(f"{missing[0]} of {namespace} is not in use after {patience:g} s; try again")
+            time.sleep(_POLL)
 
 
-def _running(asker: socket.socket, link: str) -> bool:
-    answer = fcntl.ioctl(asker, _SIOCGIFFLAGS, struct.pack("16sh22x", link.encode(), 0))
-    return bool(struct.unpack_from("h", answer, 16)[0] & _IFF_RUNNING)
+def _unrouted(own: dict[str, str]) -> list[str]:
+    """The addresses to which the calling thread's namespace has no route of 128 bits yet."""
+    routes = _IPV6_ROUTES.read_text() if own else ""
+    return [address for address, line in own.items() if line not in routes]
+
+
+def _plain(addresses: Iterable[str]) -> list[str]:
+    """Without their lengths."""
+    return [address.partition("/")[0] for address in addresses]
 
 
 def _names(state: NodeState) -> tuple[frozenset[str], frozenset[str]]:

@@ -25,6 +25,7 @@ _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
 _ERROR_TEXT = 1
+_OPERATIONAL = b"\x06"  # IF_OPER_UP
 _SKIP_STATISTICS = u32(links.EXT_MASK, 1 << 3)
 
 CHUNK = 120_000
@@ -147,6 +148,16 @@ class Netlink:
         """All links of the namespace."""
         body = bytes(16) + _SKIP_STATISTICS
         return [dumps.link(data) for data in self._dump(links.GETLINK, body, "list links")]
+
+    def running(self) -> frozenset[str]:
+        """The names of links that carry packets by now: a carrier alone is not enough, it has to be noticed.
+
+        The flag IFF_RUNNING is no substitute, since it is also set while nothing has been noticed at all.
+        """
+        body = bytes(16) + _SKIP_STATISTICS
+        found = (attributes(data[16:]) for data in self._dump(links.GETLINK, body, "list links"))
+        names = (bytes(one[links.IFNAME]) for one in found if bytes(one[links.OPERSTATE]) == _OPERATIONAL)
+        return frozenset(name.rstrip(b"\0").decode() for name in names)
 
     def indexes(self) -> dict[str, int]:
         """Link name → index."""

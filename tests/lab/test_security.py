@@ -12,9 +12,10 @@ from struct import pack
 import pytest
 from frames import BROADCAST, ethernet, heard_by, ipv4, ipv6, raw, udp
 
-from labs import ask_all, story, up
+from labs import ask_all, inside, story, up
 from sdn.lab import client
 from sdn.model import Application, Endpoint, PortRange, Protocol, SegmentKind, Selector
+from sdn.plan.ids import port_name
 from sdn.plan.state import GATEWAY_MAC
 from sdn.probe.wire import checksum, udp_datagram
 from worlds_build import INGRESS, act, model, segment, tier, workload
@@ -254,6 +255,19 @@ def test_packets_of_every_shape_are_judged(sender: str, victim: str, lab: client
         for name, packet in found.items()
     }
     assert heard(lab, victim, sender, tricks) == []
+
+
+def test_a_pod_that_asks_in_the_name_of_others_is_not_remembered(lab: client.Lab) -> None:
+    """All namespaces of a machine share a thousand places for learnt neighbours."""
+    me = endpoint(lab, "a/pod-rogue")
+    asked = []
+    for number in range(2, 42):
+        who = raw(me.mac) + raw(f"10.2.99.{number}")
+        body = pack("!HHBBH", 1, 0x0800, 6, 4, 1) + who + bytes(6) + raw("10.2.0.1")
+        asked.append(ethernet(BROADCAST, me.mac, 0x0806, body))
+    assert heard(lab, "a/pod-victim", "a/pod-rogue", {f"question {n}": frame for n, frame in enumerate(asked)}) == []
+    known = inside(lab, "host-1", "ip", "neigh", "show", "dev", port_name("a/pod-rogue")).splitlines()
+    assert {line.split()[0] for line in known} == set(me.addresses)
 
 
 def test_nobody_was_harmed(lab: client.Lab) -> None:

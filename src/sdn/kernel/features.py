@@ -50,6 +50,7 @@ _TRIALS: dict[str, tuple[bool, str, str]] = {
     "nft inet": (True, "the distributed firewall", _KERNEL.format("nf_tables nft_ct nft_reject_inet")),
     "nft zones": (True, "applications with overlapping addresses", _KERNEL.format("nft_ct")),
     "nft bridge": (True, "anti-spoofing", _KERNEL.format("nf_tables")),
+    "nft arp": (True, "anti-spoofing in routed segments", _KERNEL.format("nf_tables")),
     "nft log": (True, "knowing which rule decided about a real packet", _KERNEL.format("nft_log nfnetlink_log")),
     "nft load balancing": (True, "services", _KERNEL.format("nft_nat nft_masq nft_numgen")),
     "nft concatenations": (True, "shared maps of the firewall", "use nftables 0.9.8 and Linux 5.6, or newer"),

@@ -1,8 +1,9 @@
 """A Host's firewall, anti-spoofing and load balancer in nft's language.
 
-Two tables, both named `sdn`. `bridge` judges frames at the ports of l2 Segments (whose MAC, IP and ARP must be the
-port's own) and marks them; `inet` does the rest: zones, Services, egress and ingress. Verdicts hang in few shared
-maps keyed by (zone, address); each deciding rule carries its origin as comment and as NFLOG prefix.
+Three tables, all named `sdn`. `bridge` judges frames at the ports of l2 Segments (whose MAC, IP and ARP must be the
+port's own) and marks them, `arp` does so for routed ports; `inet` does the rest: zones, Services, egress and ingress.
+Verdicts hang in few shared maps keyed by (zone, address); each deciding rule carries its origin as comment and as
+NFLOG prefix.
 
 nft's accept ends only its own base chain, so a flow is accepted twice: once leaving, once arriving.
 """
@@ -83,6 +84,20 @@ table bridge {TABLE} {{
     iifname @tunnels accept
     meta mark != 0 goto c_port
     counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+  }}
+}}
+"""
+
+# A Host remembers whoever asks it by ARP, and all namespaces of a machine together remember a thousand neighbours.
+_ARP_TABLE = f"""
+table arp {TABLE} {{
+  set routed {{ type ifname; }}
+  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
+  chain c_arp {{
+    type filter hook input priority 0; policy accept;
+    iifname != @routed accept
+    iifname . arp saddr ether . arp saddr ip @owners4 accept
+    counter drop comment "{SPOOFED}"
   }}
 }}
 """
@@ -189,8 +204,8 @@ table inet {TABLE} {{
 
 
 def skeleton() -> str:
-    """The two tables with all hooks and no elements: everything from a workload is dropped."""
-    return _BRIDGE_TABLE + _INET_TABLE
+    """All tables and hooks without elements: everything from a workload is dropped."""
+    return _BRIDGE_TABLE + _ARP_TABLE + _INET_TABLE
 
 
 def losses(uplinks: Iterable[Veth]) -> str:
@@ -323,13 +338,16 @@ def admit(port: Port) -> Iterator[str]:
     plain = [address.split("/")[0] for address in port.addresses]
     yield from elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
     for version in (4, 6):
-        own = (f'"{port.name}" . {port.mac} . {address}' for address in plain if _family(address) == version)
+        own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if _family(address) == version]
         yield from elements(f"owners{version}", own, family)
+        if version == 4 and not port.bridge:
+            yield from elements("owners4", own, "arp")
     if port.bridge:
         targets = (f'"{port.name}" . {_hex(address)}' for address in plain if _family(address) == 6)
         yield from elements("targets6", targets, family)
     else:
-        yield from elements("routed", [f'"{port.name}"'])
+        for table in ("arp", "inet"):
+            yield from elements("routed", [f'"{port.name}"'], table)
         yield from elements("zones", [f'"{port.name}" : {port.zone}'])
 
 

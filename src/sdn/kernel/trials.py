@@ -48,6 +48,8 @@ RULESETS: dict[str, str] = {
     "add rule inet z p ct zone set iifname map { \"a\" : 1, \"b\" : 2 }; add rule inet z p meta mark set 1",
     "nft bridge": "add table bridge t; add chain bridge t p { type filter hook prerouting priority -300; }; "
     "add rule bridge t p arp saddr ip 10.0.0.1 accept",
+    "nft arp": "add table arp t; add chain arp t i { type filter hook input priority 0; }; "
+    "add rule arp t i arp saddr ip 10.0.0.1 accept",
     "nft log": "add table inet l; add chain inet l f { type filter hook forward priority 0; }; "
     'add rule inet l f log prefix "origin" group 7',
     "nft load balancing": "add table inet n; add chain inet n p { type nat hook prerouting priority -100; }; "

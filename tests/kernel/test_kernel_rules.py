@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from contextlib import closing
 
 from inside import in_lab, namespaces
@@ -73,6 +74,15 @@ def test_what_each_rule_matches() -> None:
 def prepare() -> None:
     with Netlink() as netlink:
         netlink.send([links.set_up(1), *(address(1, f"fd00::{number}/128") for number in (1, 2, 3))])
+    deadline = time.monotonic() + 10
+    while not reachable() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def reachable() -> bool:
+    """The kernel adds an IPv6 address's route a little later, in a worker of its own."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        return all(sock.connect_ex((f"fd00::{number}", 9)) == 0 for number in (1, 2, 3))
 
 
 def send(sender: str) -> None:

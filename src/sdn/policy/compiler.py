@@ -6,15 +6,14 @@ Workloads that the same policies select share a profile, and everything is compu
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
 
 from sdn.model import Action, Direction, Placed, PortRange, Protocol, isolation_origin
+from sdn.policy.collector import without_gc
 from sdn.policy.compiled import CompiledPolicy, CompiledRule, Profile, TierRules
 from sdn.policy.compiler_blocks import Blocks
 from sdn.policy.compiler_classes import Universe, universe_of
@@ -33,18 +32,6 @@ def compile_policy(placed: Placed) -> CompiledPolicy:
     """All profiles and groups that the placed model's policies come to."""
     with without_gc():
         return Compiler(placed).compile()
-
-
-@contextmanager
-def without_gc() -> Iterator[None]:
-    """The compiler makes a million objects and no circles: the collector would only walk them, for half of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Compiler:

@@ -14,8 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.model import Direction, NetworkPolicy, Placed
+from sdn.policy.collector import without_gc
 from sdn.policy.compiled import CompiledPolicy
-from sdn.policy.compiler import Compiler, without_gc
+from sdn.policy.compiler import Compiler
 from sdn.policy.compiler_classes import Part, PodSelector
 from sdn.policy.compiler_vocabulary import WorkloadClass
 from sdn.policy.compiler_written import layers

@@ -7,14 +7,13 @@ count as reachable wherever policy permits.
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import NamedTuple
 
 from sdn.model import Application, Direction, Model, Placed
+from sdn.policy.collector import without_gc
 from sdn.policy.compiled import CompiledPolicy, Profile
 from sdn.policy.intervals import Services, rules_of
 from sdn.policy.reach_judge import Allowed, Decision, Judge
@@ -51,7 +50,7 @@ class Reach:
     def __init__(
         self, placed: Placed, compiled: CompiledPolicy, families: Families = (4, 6), services: Services | None = None
     ) -> None:
-        with _without_gc():
+        with without_gc():
             self._solve(placed, compiled, families, services)
 
     def _solve(self, placed: Placed, compiled: CompiledPolicy, families: Families, services: Services | None) -> None:
@@ -153,7 +152,7 @@ class Reach:
     @cached_property
     def _takers(self) -> dict[int, _Takers]:
         """Per family who accepts something from whom."""
-        with _without_gc():
+        with without_gc():
             return {family: self._takers_of(family) for family in self.families}
 
     def _takers_of(self, family: int) -> _Takers:
@@ -191,18 +190,6 @@ class Reach:
             previous = colour
         for colour, found in ranges.items():
             yield OutsidePart(family, first[colour], tuple(found))
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """A hundred thousand answers are made and none is a circle, so the collector would only go through them again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Takers(NamedTuple):

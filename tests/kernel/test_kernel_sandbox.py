@@ -237,3 +237,17 @@ def test_a_number_that_is_another_process_now_is_left_alone() -> None:
         assert sandbox.stop(stranger.pid)
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_a_limit_on_namespaces_is_called_a_limit() -> None:
+    """In a user namespace of its own, whose limits do not touch anybody else's."""
+    script = (
+        "echo 0 > /proc/sys/user/max_net_namespaces || exit 77; "
+        f'exec {sys.executable} -c \'from sdn.kernel import sandbox; sandbox.start("limited", ["true"])\''
+    )
+    done = subprocess.run(["unshare", "-Ur", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"no user namespaces here: {done.stderr}")
+    assert "a limit on namespaces is reached" in done.stderr
+    assert "No space left" not in done.stderr
+    assert "user.max_net_namespaces=15000" in done.stderr

@@ -38,6 +38,11 @@ _NO_NAMESPACES = (
     "`sysctl -w user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1 "
     "kernel.apparmor_restrict_unprivileged_userns=0` (those of them that exist); `sdn doctor` says more"
 )
+_NO_MORE_NAMESPACES = (
+    "a limit on namespaces is reached, which holds for root as well: end other labs, or let an administrator raise it "
+    "with `sysctl -w user.max_user_namespaces=15000 user.max_net_namespaces=15000 user.max_mnt_namespaces=15000 "
+    "user.max_pid_namespaces=15000`; `sdn doctor` says more"
+)
 
 
 class Lab(Struct, frozen=True, order=True):
@@ -169,7 +174,10 @@ def _launch_error(line: str) -> SdnError:
     if what.startswith(launcher.STARTING):
         return NotFoundError(f"cannot {what}: {os.strerror(int(code))}; install it, or give its full path")
     error = refusal(int(code), what)
-    if isinstance(error, PrivilegeError) or int(code) in (errno.ENOSPC, errno.EUSERS, errno.EINVAL):
+    if int(code) in (errno.ENOSPC, errno.EUSERS):
+        # The kernel's own words, "no space left on device", would lead to the wrong place.
+        return PrivilegeError(f"cannot {what}: {_NO_MORE_NAMESPACES}")
+    if isinstance(error, PrivilegeError) or int(code) == errno.EINVAL:
         return PrivilegeError(f"cannot {what}: {os.strerror(int(code))}; {_NO_NAMESPACES}")
     return error
 

@@ -74,7 +74,7 @@ def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator
         return
     for key, value in data.items():
         if key not in _inner(model):
-            meant = _resembled(model, key)
+            meant = "" if key in getattr(model, "UNUSED", ()) else _resembled(model, key)
             if meant and meant not in data:
                 yield (*steps, key), meant
             continue
@@ -132,8 +132,8 @@ _WANTED = {
 }
 
 
-def describe(value: Any) -> str:
-    """What a person wrote: `the number 5`, `a list`, `nothing`."""
+def kind(value: Any) -> str:
+    """What a person calls the type of a YAML value: `the number 5`, `a list`, `nothing`."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -141,8 +141,20 @@ def describe(value: Any) -> str:
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, str):
-        return f'the text "{value if len(value) <= 60 else value[:57] + "..."}"'
+        return "text"
     return "a list" if isinstance(value, list) else "a mapping"
+
+
+def show(value: Any) -> str:
+    """A value as it may stand in a message: quoted if it is text, cut if it is long."""
+    if not isinstance(value, str):
+        return kind(value)
+    return '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'
+
+
+def describe(value: Any) -> str:
+    """The same in the middle of a sentence: `the text "abc"`."""
+    return f"the text {show(value)}" if isinstance(value, str) else kind(value)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

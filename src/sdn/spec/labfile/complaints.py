@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from sdn.errors import Problem
-from sdn.spec.labfile.text import kind, show
+from sdn.spec.mistakes import kind, show
 from sdn.spec.source import Document
 
 Path = tuple[str | int, ...]

@@ -9,6 +9,7 @@ from typing import Any
 
 from sdn.model import IPBlock, Port, PortRange, Protocol, ServicePort
 from sdn.spec.kubernetes import fields
+from sdn.spec.mistakes import kind, show
 
 PROTOCOLS = tuple(protocol.value for protocol in Protocol)
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -226,23 +227,3 @@ def _network(value: Any, example: str) -> Network:
         except ValueError:
             raise ValueError(f"{show(value)} is not a network; write {example}") from None
     raise ValueError(f"{show(value)} has bits set after its prefix; the network is {right}")
-
-
-def kind(value: Any) -> str:
-    """What a person calls the type of a YAML value."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return f"the number {value}"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, list) else "a mapping"
-
-
-def show(value: Any) -> str:
-    """A value as it may stand in a message: quoted if it is text, cut if it is long."""
-    if not isinstance(value, str):
-        return kind(value)
-    return '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'

@@ -371,6 +371,8 @@ def test_the_same_object_twice() -> None:
         (listed(vm("x"), vif("x", "10.1.0")), '"10.1.0" is no IP address'),
         (listed("x"), 'is no object of NSX but the text "x"; leave it out'),
         (listed({"id": "x"}), 'has no "resource_type"; add it, or leave the object out'),
+        (listed(segment("a") | {"connectivity_pth": "/infra/tier-1s/a"}), 'did you mean "connectivity_path"?'),
+        (listed(segment("a") | {"subnets": [{"gateway_adress": "10.1.0.1/24"}]}), 'did you mean "gateway_address"?'),
         (listed({"resource_type": "ChildGroup"}), '"Group" is missing in this ChildGroup; add it'),
         (listed(policy("p") | {"rules": {}}), "must be a list, not a mapping"),
         (listed(policy("p") | {"rules": ["x"]}), 'must be a mapping, not the text "x"'),
@@ -399,6 +401,18 @@ def test_mistakes_of_an_export(answer: Object, message: str) -> None:
 )
 def test_what_is_an_export(data: Any, is_one: bool) -> None:
     assert nsx.is_nsx(Document("x.json", 0, data)) is is_one
+
+
+def test_cards_need_no_more_than_their_vm() -> None:
+    bare = [{"resource_type": "VirtualNetworkInterface", "owner_vm_id": "id-web"}]
+    bare += [one | {"lport_attachment_id": f"port-{n}"} for n, one in enumerate(bare * 2)]
+    found = good(listed(vm("web"), *(one | {"ip_address_info": []} for one in bare)))
+    assert sorted(workloads(found)) == ["web", "web-2"]  # the one that is not plugged in is no workload
+
+
+def test_fields_that_only_look_alike_are_no_mistakes() -> None:
+    gateway = t1("shop", route_advertisement_rules=[], type="ROUTED", arp_limit=5000)
+    assert good(listed(gateway, segment("a", "10.1.0.1/24", t1="shop", admin_state="UP"))).applications
 
 
 def test_a_segment_in_the_usual_range_of_services() -> None:

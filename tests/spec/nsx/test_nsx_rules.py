@@ -279,6 +279,11 @@ def test_a_service_entry(entry: Object, wanted: tuple[PortRange, ...] | None) ->
     assert ports(entry) == wanted
 
 
+def test_any_beside_entries_means_the_entries() -> None:
+    made = rule("r", ANY, ANY, tcp("80")) | {"services": ANY}
+    assert rules(good(LAB, listed(policy("p", made))))[0].ports == (PortRange(Protocol.TCP, 80),)
+
+
 def test_services_by_path_nested_and_delivered() -> None:
     inner = service(
         "inner", tcp("1"), {"resource_type": "NestedServiceServiceEntry", "nested_service_path": "/infra/services/SSH"}

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdn.errors import Problem
-from sdn.spec.mistakes import Path, Site, describe, validate
+from sdn.spec.mistakes import Path, Site, describe
 from sdn.spec.nsx import schema
-from sdn.spec.nsx.fields import Notes, read_strictly
+from sdn.spec.nsx.fields import Notes, read_loosely, read_strictly
 from sdn.spec.source import Document
 
 STRICT: dict[str, type[schema.Named]] = {
@@ -57,6 +57,8 @@ FOLDERS = {
     "Project": "projects",
 }
 """Where a type's objects lie under their parent: `/infra/domains/default/groups/web`."""
+CARD = ("owner_vm_id", "external_id", "device_key", "lport_attachment_id", "mac_address")
+"""What tells network cards apart; any but the first may be missing."""
 PARENTS = {"Group": "/infra/domains/default", "SecurityPolicy": "/infra/domains/default"}
 
 
@@ -192,7 +194,7 @@ class _Reader:
         if kind in STRICT:
             content = read_strictly(STRICT[kind], data, site, self.objects.notes)
         else:
-            content = validate(INVENTORY[kind], data, site)
+            content = read_loosely(INVENTORY[kind], data, site)
         if content is None:
             return
         if kind == "VirtualMachine":
@@ -223,7 +225,7 @@ def _path(kind: str, data: dict[str, Any], parent: str) -> str:
     if isinstance(data.get("path"), str) and data["path"]:
         return str(data["path"])
     if kind == "VirtualNetworkInterface":
-        return "/".join(str(data.get(key, "")) for key in ("owner_vm_id", "external_id", "device_key", "mac_address"))
+        return "vif:" + "/".join(str(data.get(key) or "-") for key in CARD)
     if kind in ("Infra", "PolicyExcludeList"):
         return f"{parent}/infra" if kind == "Infra" else "exclude-list"
     above = data.get("parent_path") if isinstance(data.get("parent_path"), str) else parent

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from typing import Any, TypeVar
 
 from sdn.model import IPBlock
-from sdn.spec.mistakes import Site, describe, validate
+from sdn.spec.mistakes import Site, describe, near_misses, validate
 from sdn.spec.nsx import schema
 
 M = TypeVar("M", bound=schema.Loose)
@@ -60,6 +60,15 @@ def read_strictly(model: type[M], data: Mapping[str, Any], site: Site, notes: No
         else:
             kind = data.get("resource_type", model.__name__)
             notes.once(site, f'field "{key}" of {kind} is not known and not used here')
+    content = validate(model, data, site)
+    return content if len(site.problems) == before else None
+
+
+def read_loosely(model: type[M], data: Mapping[str, Any], site: Site) -> M | None:
+    """An object of the inventory, which has many fields that say nothing here; one that looks misspelt is a mistake."""
+    before = len(site.problems)
+    for steps, meant in near_misses(model, data):
+        site.at(*steps).report(f'this field is not known; did you mean "{meant}"?', key=True)
     content = validate(model, data, site)
     return content if len(site.problems) == before else None
 

@@ -1,6 +1,7 @@
 """What we read of NSX's objects, in the API's own names; sources are the Policy API's and the fabric API's schemas.
 
-Policy objects (groups, rules, services) are read so that an unknown field shows; the inventory is read loosely.
+Policy objects (groups, rules, services) are read so that an unknown field shows; of the inventory only one that
+looks misspelt does, for it has many others.
 """
 
 from __future__ import annotations
@@ -175,6 +176,8 @@ class SegmentPort(Named):
 
 class Tier1(Named):
     """A gateway of one application."""
+
+    UNUSED = frozenset({"route_advertisement_rules"})
 
     tier0_path: str = ""
     route_advertisement_types: list[str] | None = None

@@ -80,13 +80,15 @@ class Services:
 
     def of(self, rule: schema.Rule, site: Site) -> tuple[Match, ...] | None:
         """What a rule's services match together; None: everything."""
-        if any(path.upper() == ANY for path in rule.services):
-            if len(rule.services) > 1 or rule.service_entries:
+        paths = rule.services
+        if any(path.upper() == ANY for path in paths):
+            if len(paths) > 1:
                 site.at("services").report("ANY stands alone; remove it or the others")
+            # What NSX's own pages write beside entries of a rule means those entries.
+            paths = []
+        if not paths and not rule.service_entries:
             return None
-        if not rule.services and not rule.service_entries:
-            return None
-        found = [one for index, path in enumerate(rule.services) for one in self.at(path, site.at("services", index))]
+        found = [one for index, path in enumerate(paths) for one in self.at(path, site.at("services", index))]
         for index, entry in enumerate(rule.service_entries):
             found += self._entry(entry, site.at("service_entries", index))
         return tuple(dict.fromkeys(found))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from manifests import controller, errors, good, pods, thing, written
 
+from sdn.errors import SpecError
 from sdn.model import Segment, SegmentKind
 from sdn.spec.kubernetes.networks import LABEL, application_name
 from sdn.spec.load import load
@@ -171,6 +172,31 @@ def test_a_namespace_has_one_primary_network() -> None:
     assert line.endswith(
         "UserDefinedNetwork blue/net: gives namespace blue a second primary network beside ClusterUserDefinedNetwork "
         "shared; keep one of them"
+    )
+
+
+SMALL = {
+    "layer2": ("topology: Layer2\n  layer2: {role: Primary, subnets: [10.9.0.0/30, 'fd00:9::/64']}", "10.9.0.0/30", 1),
+    "layer3": (
+        "topology: Layer3\n  layer3: {role: Primary, subnets: [{cidr: 10.9.0.0/28, hostSubnet: 30}]}",
+        "10.9.0.0/28",
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_has_room_for_its_pods(name: str, tmp_path: Path) -> None:
+    spec, prefix, room = SMALL[name]
+    own = controller("Deployment", "web", replicas=5)
+    own["metadata"]["namespace"] = "blue"
+    file = tmp_path / "k.yaml"
+    file.write_text(namespace("blue") + udn(spec) + written(own))
+    with pytest.raises(SpecError) as refused:
+        load([file])
+    assert str(refused.value) == (
+        f"{file}:8: application blue-net: segment pods: {prefix} has room for {room}, not for 5 workloads; "
+        "choose a larger subnet"
     )
 
 

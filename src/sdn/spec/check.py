@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from sdn.errors import Problem
-from sdn.model import Application, Model, Policy, Rule, Selector
+from sdn.model import Application, Model, Policy, Rule, Selector, Workload
 from sdn.spec.groups import circles, references, selectors
 from sdn.spec.kubernetes.fields import dns_label, dns_subdomain
 from sdn.spec.mistakes import nearest
@@ -250,6 +250,33 @@ def _both(one: Network, other: Network) -> bool:
     return low <= min(int(one.broadcast_address), int(other.broadcast_address))
 
 
+def _rooms(model: Model) -> Iterator[Finding]:
+    """Segments with fewer addresses than workloads, on whatever Hosts those will run."""
+    members: dict[tuple[str, str], list[Workload]] = defaultdict(list)
+    for workload in model.workloads:
+        if not workload.host_network:
+            members[workload.application, workload.segment].append(workload)
+    for application in model.applications:
+        for segment in application.segments:
+            here = members[application.name, segment.name]
+            for network in map(ip_network, segment.subnets):
+                free = [one for one in here if not any((":" in text) == (network.version == 6) for text in one.ip)]
+                length = segment.slice4 if network.version == 4 else segment.slice6
+                # A fixed address may lie anywhere; only the others need one of a Host's part.
+                for need, room in ((len(here), _room(network, 0)), (len(free), _room(network, length))):
+                    if room < need:
+                        message = f"segment {segment.name}: {network} has room for {room}, not for {need} workloads"
+                        yield "application", application.name, f"{message}; choose a larger subnet"
+                        break
+
+
+def _room(network: Network, length: int) -> int:
+    """Addresses of all parts of a length but for what each part loses: network, gateway, IPv4's broadcast address."""
+    length = max(length, network.prefixlen)
+    each = 2 ** (network.max_prefixlen - length) - (3 if network.version == 4 else 2)
+    return int(max(0, each) * 2 ** (length - network.prefixlen))
+
+
 FINDERS = (
     _names,
     _twice,
@@ -260,4 +287,5 @@ FINDERS = (
     _fixed_addresses,
     _overlaps,
     _service_ranges,
+    _rooms,
 )

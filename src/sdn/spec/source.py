@@ -207,7 +207,8 @@ class _Reader:
             place = _line_column(raw, int(error.position))
             self._note(place, f"character U+{ord(raw[error.position : error.position + 1]):04X} is not allowed in YAML")
         except yaml.MarkedYAMLError as error:
-            self._note(_place(error.problem_mark or error.context_mark), _syntax(error))
+            templated = _TEMPLATE in self.text
+            self._note(_place(error.problem_mark or error.context_mark), _syntax(error, templated=templated))
         return found
 
     def _document(self, found: list[Document]) -> None:
@@ -346,14 +347,20 @@ _HINTS = {
     "did not find expected ',' or ']'": "close the bracket",
     "did not find expected ',' or '}'": "close the brace",
     "found unexpected end of stream": "close the quote or bracket",
+    "did not find expected <document start>": "write --- between documents, and several JSON values as one list",
 }
 
 
-def _syntax(error: yaml.MarkedYAMLError) -> str:
+_TEMPLATE = "{{"
+"""What files of charts are full of, and what hardly any manifest has."""
+
+
+def _syntax(error: yaml.MarkedYAMLError, *, templated: bool) -> str:
     """PyYAML's own words as one sentence with a next step."""
     problem = error.problem or "cannot be read"
     context = f" {error.context}" if error.context else ""
     begun = ""
     if error.context_mark and error.problem_mark and error.context_mark.line != error.problem_mark.line:
         begun = f" (begun in line {error.context_mark.line + 1})"
-    return f"not valid YAML{context}{begun}: {problem}; {_HINTS.get(problem, 'correct the line')}"
+    hint = "render templates first (`helm template`)" if templated else _HINTS.get(problem, "correct the line")
+    return f"not valid YAML{context}{begun}: {problem}; {hint}"

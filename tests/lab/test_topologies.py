@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labs import ROOT, TOPOLOGIES, sdn
+from labs import ROOT, TOPOLOGIES, sdn, side_by_side
 
 pytestmark = pytest.mark.kernel
 
@@ -53,7 +53,7 @@ def test_published(name: str) -> None:
 
 def test_every_format_tells_the_same() -> None:
     path = ROOT / "topologies" / "two-hosts.yaml"
-    text, as_json, as_junit = (sdn("test", path, "--format", form) for form in ("text", "json", "junit"))
+    text, as_json, as_junit = side_by_side(lambda form: sdn("test", path, "--format", form), ["text", "json", "junit"])
     assert {one.returncode for one in (text, as_json, as_junit)} == {0}
     report = json.loads(as_json.stdout)
     assert report["ok"] is True

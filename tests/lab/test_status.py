@@ -50,6 +50,11 @@ def test_what_the_kernel_learns_by_itself_is_no_difference(lab: client.Lab) -> N
     assert lab.status().drift == ()
 
 
+def test_a_lab_is_called_what_its_user_called_it(lab: client.Lab) -> None:
+    """Not as in its file: several may come from one."""
+    assert sdn("test", "--lab", lab.name).stdout.startswith(f"{lab.name}: 2 hosts")
+
+
 def test_what_is_no_program_is_not_called_missing(lab: client.Lab) -> None:
     done = sdn("exec", "--lab", lab.name, "client", "--", "/etc/passwd")
     assert (done.returncode, done.stderr) == (

@@ -61,7 +61,7 @@ def run(paths: Sequence[Path], progress: Progress = lambda _: None) -> Report:
         observed = asked.result()
         watch.stage("down")
     watch.stage("")
-    return _report(loaded.model, info.counts, watch, answers, observed, _warnings(loaded))
+    return _report(loaded.model.name, loaded.model, info.counts, watch, answers, observed, _warnings(loaded))
 
 
 def run_in(lab: client.Lab, progress: Progress = lambda _: None) -> Report:
@@ -77,7 +77,7 @@ def run_in(lab: client.Lab, progress: Progress = lambda _: None) -> Report:
         answers.work()
         observed = asked.result()
     watch.stage("")
-    return _report(placed.model, info.counts, watch, answers, observed, info.warnings)
+    return _report(lab.name, placed.model, info.counts, watch, answers, observed, info.warnings)
 
 
 def ask_flows(lab: client.Lab, placed: Placed, flows: Sequence[Flow]) -> list[Result]:
@@ -142,6 +142,7 @@ def _result(
 
 
 def _report(
+    lab: str,
     model: Model,
     counts: dict[str, int],
     watch: Stopwatch,
@@ -151,7 +152,7 @@ def _report(
 ) -> Report:
     results = answers.results(observed)
     return Report(
-        lab=model.name,
+        lab=lab,
         counts=counts,
         timings=tuple(watch.timings),
         results=results,

@@ -100,6 +100,7 @@ def test_families_are_those_of_both_ends_or_else_the_destinations() -> None:
         ("db:0", "db:0: port 0 does not exist; write one of 1 to 65535"),
         ("db:ssh", "db:ssh: shop/db has no port 'ssh' (its ports: dns/udp, http/tcp, sql/tcp)"),
         ("db:sql/udp", "db:sql/udp: shop/db has no port 'sql' (its ports: dns/udp, http/tcp, sql/tcp)"),
+        ("db:80/tpc", "db:80/tpc: protocol 'tpc' is not known (there are: tcp, udp, sctp, icmp)"),
         ("mon:http", "mon:http: ops/mon has no port 'http' (its ports: none with a name)"),
         ("10.0.0.1:http", "10.0.0.1:http: an address gives its ports no names; write 'http' as a number"),
         ("agent:9100", "agent:9100: shop/agent has no address of its own; it shares its Host's network"),

@@ -104,6 +104,13 @@ BAD: dict[str, tuple[str | bytes, list[str]]] = {
             "indent the line as its neighbours, or quote text with a colon"
         ],
     ),
+    "template": (
+        "a: b\n{{- if .Values.x }}\nc: d\n{{- end }}\n",
+        [
+            "f.yaml:3:1: not valid YAML while scanning a simple key (begun in line 2): could not find expected ':'; "
+            "render templates first (`helm template`)"
+        ],
+    ),
     "utf-8": (b"a: 1\nb: \xc3\xa9\xff\n", ["f.yaml:2:5: byte 0xff is not valid UTF-8; save the file as UTF-8"]),
     "utf-16": ("a: 1\n".encode("utf-16"), ["f.yaml:1:1: byte 0xff is not valid UTF-8; save the file as UTF-8"]),
     "control": ("a: é\x01\n", ["f.yaml:1:5: character U+0001 is not allowed in YAML"]),

@@ -72,6 +72,9 @@ def _take_apart(text: str) -> _Wanted:
     rest, slash, last = text.rpartition("/")
     protocol = _protocol(last) if slash else None
     if protocol is None:
+        if ":" in rest.removeprefix(SERVICE):
+            known = ", ".join(Protocol)
+            raise UnknownNameError(f"{text}: protocol {last!r} is not known (there are: {known})")
         rest = text
     if rest.startswith("["):
         name, bracket, tail = rest[1:].partition("]")

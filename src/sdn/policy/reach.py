@@ -8,8 +8,9 @@ count as reachable wherever policy permits.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import NamedTuple
 
 from sdn.model import Application, Direction, Model, Placed
@@ -68,42 +69,38 @@ class Reach:
             for family in families
         }
         self._near = neighbours(placed.model.applications)
-        self._allowed = {
-            (family, profile): judge.allowed(compiled.profiles[profile])
-            for family, judge in self.judges.items()
-            for profile in self._used(family)
-        }
+        self._allowed = {family: judge.allowed(self._used(family)) for family, judge in self.judges.items()}
+        self._out = {family: self._by_class(family, Direction.EGRESS) for family in families}
+        self._into = {family: self._by_class(family, Direction.INGRESS) for family in families}
 
     def between(self, source: int, destination: int) -> tuple[tuple[int, int], ...]:
         """(family, services) that one class may send to another, for each family of both; empty without a path."""
-        sender, receiver = self.classes.all[source], self.classes.all[destination]
-        if receiver.application not in self._near[sender.application]:
+        if self.classes.all[destination].application not in self._near[self.classes.all[source].application]:
             return ()
-        allowed = self._allowed
-        return tuple(
-            (
-                family,
-                allowed[family, sender.egress].of(destination) & allowed[family, receiver.ingress].of(source),
-            )
-            for family in self.families
-            if family in sender.families and family in receiver.families
-        )
+        found = []
+        for family in self.families:
+            sender, receiver = self._out[family][source], self._into[family][destination]
+            if sender is not None and receiver is not None:
+                found.append((family, sender.of(destination) & receiver.of(source)))
+        return tuple(found)
 
     def outwards(self, source: int, part: OutsidePart) -> int:
         """The services that a class may send to outside addresses."""
-        return self._beyond(part, source, self.classes.all[source].egress)
+        return _beyond(part, self._out[part.family][source])
 
     def inwards(self, part: OutsidePart, destination: int) -> int:
         """The services that outside addresses may send to a class."""
-        return self._beyond(part, destination, self.classes.all[destination].ingress)
+        return _beyond(part, self._into[part.family][destination])
 
     def pairs(self) -> Iterator[Pair]:
         """Every pair of classes that may talk, also a class within itself; work grows with the answer."""
-        for source, sender in enumerate(self.classes.all):
-            for destination in sorted(self._candidates(source, sender.egress, sender.families)):
+        for source in range(len(self.classes.all)):
+            for destination in sorted(self._candidates(source)):
                 found = self.between(source, destination)
-                if any(services for _, services in found):
-                    yield Pair(source, destination, found)
+                for _, services in found:
+                    if services:
+                        yield Pair(source, destination, found)
+                        break
 
     @cached_property
     def outside(self) -> list[OutsidePart]:
@@ -124,29 +121,36 @@ class Reach:
 
     def profiles(self, family: int) -> Iterator[Profile]:
         """The profiles of workloads that have this family, by id."""
-        return (self.compiled.profiles[profile] for profile in sorted(self._used(family)))
+        return iter(sorted(self._used(family), key=attrgetter("id")))
 
-    def _used(self, family: int) -> Iterable[str]:
+    def _used(self, family: int) -> Iterable[Profile]:
         """The profiles of workloads that have this family."""
-        return {p for one in self.classes.all if family in one.families for p in (one.egress, one.ingress)}
+        mine = [one for one in self.classes.all if family in one.families]
+        used = {*[one.egress for one in mine], *[one.ingress for one in mine]}
+        return map(self.compiled.profiles.__getitem__, used)
 
-    def _beyond(self, part: OutsidePart, workload: int, profile: str) -> int:
-        if part.family not in self.classes.all[workload].families:
-            return 0
-        return self._allowed[part.family, profile].of(part.position)
+    def _by_class(self, family: int, direction: Direction) -> list[Allowed | None]:
+        """What each class may do in one direction; None for classes without this family."""
+        allowed = self._allowed[family]
+        outgoing = direction is Direction.EGRESS
+        return [
+            allowed[one.egress if outgoing else one.ingress] if family in one.families else None
+            for one in self.classes.all
+        ]
 
-    def _candidates(self, source: int, egress: str, families: Families) -> set[int]:
+    def _candidates(self, source: int) -> Collection[int]:
         """Classes that may be reached, and perhaps some that may not: never all of them where few are named."""
         found: set[int] = set()
         count = len(self.classes.all)
-        for family in families:
-            if family in self.judges:
-                mine = self._allowed[family, egress]
+        for family in self.families:
+            mine = self._out[family][source]
+            if mine is None:
+                continue
+            if mine.others:
                 takers = self._takers[family]
-                if mine.others:
-                    found.update(takers.anybody, takers.by_name.get(source, ()))
-                else:
-                    found.update(position for position in mine.to if position < count)
+                found.update(takers.anybody, takers.by_name.get(source, ()))
+            else:
+                found.update([position for position in mine.to if position < count])
         return found
 
     @cached_property
@@ -162,7 +166,7 @@ class Reach:
                 by_profile[one.ingress].append(number)
         takers = _Takers([], defaultdict(list))
         for profile, classes in by_profile.items():
-            allowed = self._allowed[family, profile]
+            allowed = self._allowed[family][profile]
             if allowed.others:
                 takers.anybody.extend(classes)
                 continue
@@ -175,8 +179,7 @@ class Reach:
         """Stretches with equal answers from all profiles; neighbours join, also across addresses of workloads."""
         judge = self.judges[family]
         stretches = judge.outside.stretches
-        used = sorted(self._used(family))
-        colours = _colours((self._allowed[family, profile] for profile in used), judge.first_outside, len(stretches))
+        colours = _colours(self._allowed[family].values(), judge.first_outside, len(stretches))
         ranges: dict[int, list[Range]] = {}
         first: dict[int, int] = {}
         previous = -1
@@ -199,11 +202,17 @@ class _Takers(NamedTuple):
     by_name: dict[int, list[int]]
 
 
+def _beyond(part: OutsidePart, allowed: Allowed | None) -> int:
+    return 0 if allowed is None else allowed.of(part.position)
+
+
 def _colours(answers: Iterable[Allowed], start: int, count: int) -> list[int]:
     """Numbers for positions from `start`, equal where all answers are."""
     colours = [0] * count
     fresh = 1
-    for answer in answers:
+    for answer in answers if count > 1 else ():
+        if max(answer.to, default=0) < start:
+            continue
         renamed: dict[tuple[int, int], int] = {}
         for peer in sorted(peer for peer in answer.to if peer >= start):
             key = (colours[peer - start], answer.to[peer])

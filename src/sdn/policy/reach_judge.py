@@ -6,7 +6,11 @@ usually speaks of few, so sets of them are finite or everything but finitely man
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from sdn.model import Action, IPBlock, default_origin
 from sdn.policy.compiled import CompiledRule, Profile, TierRules
@@ -24,7 +28,7 @@ class PeerSet(NamedTuple):
         return (position in self.positions) is not self.but
 
 
-class Allowed(NamedTuple):
+class Allowed(Struct, frozen=True, gc=False):
     """The services that one direction of a workload allows: to some peers by position, and to all `others`."""
 
     others: int
@@ -56,13 +60,18 @@ class Judge:
         self.outside = outside
         self._classes = classes
         self._services = services
-        self._universe = frozenset(range(self.first_outside + len(outside.stretches)))
+        self._count = self.first_outside + len(outside.stretches)
         self._sets: dict[Matcher | str | None, PeerSet] = {}
         self._inside: dict[IPBlock, frozenset[int]] = {}
 
-    def allowed(self, profile: Profile) -> Allowed:
-        """What the profile allows to whom."""
-        return _Asked(profile, self).answer(self._services.all)
+    def allowed(self, profiles: Iterable[Profile]) -> dict[str, Allowed]:
+        """What each profile allows to whom, by its id."""
+        found = {}
+        for profile in profiles:
+            tiers = profile.tiers
+            answer = self._sum(tiers[0]) if len(tiers) == 1 else None
+            found[profile.id] = answer or _Asked(profile, self).answer(self._services.all)
+        return found
 
     def decide(self, profile: Profile, position: int, service: int) -> Decision:
         """What the profile says to one peer about one service (a set of one bit), and by which rule."""
@@ -85,6 +94,33 @@ class Judge:
         if found is None:
             found = self._sets[key] = self._small(self._peers(rule))
         return found
+
+    def _sum(self, tier: TierRules) -> Allowed | None:
+        """A tier that allows to some and denies the rest, as NetworkPolicy's: order does not matter; None for others.
+
+        Most profiles of a large cluster are such a tier and nothing else.
+        """
+        if tier.default is None or tier.default.action is not Action.DENY:
+            return None
+        masks: dict[PeerSet, int] = {}
+        for rule in tier.rules:
+            if rule.action is not Action.ALLOW:
+                return None
+            peers = self.peers(rule)
+            masks[peers] = masks.get(peers, 0) | self.mask(rule)
+        others = 0
+        to: dict[int, int] = {}
+        for (but, positions), mask in masks.items():
+            if but and positions:
+                return None
+            if but:
+                others |= mask
+            else:
+                for position in positions:
+                    to[position] = to.get(position, 0) | mask
+        if others:
+            to = {position: others | mask for position, mask in to.items() if others | mask != others}
+        return Allowed(others, to)
 
     def _peers(self, rule: CompiledRule) -> PeerSet:
         if rule.family not in {0, self.family}:
@@ -111,9 +147,13 @@ class Judge:
 
     def _small(self, found: PeerSet) -> PeerSet:
         """The same set by the fewer positions."""
-        if 2 * len(found.positions) <= len(self._universe):
+        if 2 * len(found.positions) <= self._count:
             return found
         return PeerSet(not found.but, self._universe - found.positions)
+
+    @cached_property
+    def _universe(self) -> frozenset[int]:
+        return frozenset(range(self._count))
 
 
 class _Tier(NamedTuple):

@@ -7,14 +7,16 @@ works on classes, so a hundred thousand equal pods cost as much as one.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from itertools import pairwise
+from itertools import count, pairwise
+from typing import NamedTuple
 
 from msgspec import Struct
 
-from sdn.model import IPBlock, Placed
+from sdn.model import Endpoint, IPBlock, Placed
 from sdn.policy.compiled import CompiledPolicy, CompiledRule
 
 BITS = {4: 32, 6: 128}
@@ -68,23 +70,39 @@ class Addresses:
         return len(set(numbers[bisect_left(numbers, low) : bisect_right(numbers, high)])) == high - low + 1
 
 
+class _Kind(NamedTuple):
+    """What is known of a workload without looking at any rule."""
+
+    egress: str
+    ingress: str
+    application: str
+    families: tuple[int, ...]
+
+
 class Classes:
     """All workloads with an endpoint, by class; numbered in the order of their first members."""
 
     def __init__(self, placed: Placed, compiled: CompiledPolicy, inside: dict[IPBlock, list[str]]) -> None:
         self._groups = compiled.groups
-        self._position = {key: position for position, key in enumerate(sorted(placed.endpoints))}
-        self._colours = self._first(placed, compiled)
+        self._known: dict[int, frozenset[int]] = {}
+        # What follows looks at a hundred thousand workloads, so loops run inside of the interpreter where they can.
+        keys = sorted(placed.endpoints)
+        endpoints = list(map(placed.endpoints.__getitem__, keys))
+        egress, ingress = (map(side.__getitem__, keys) for side in (compiled.egress, compiled.ingress))
+        colours: dict[tuple[object, ...], int] = defaultdict(count().__next__)
+        kinds = zip(egress, ingress, [e.application for e in endpoints], map(_families, endpoints), strict=True)
+        self._class = dict(zip(keys, map(colours.__getitem__, kinds), strict=True))
+        self._kinds = list(map(_Kind._make, colours))
+        self._sizes = list(map(Counter(self._class.values()).__getitem__, range(len(colours))))
         # Equal groups share one tuple (the compiler sees to it), so each is gone through once.
         for members in {id(members): members for members in compiled.groups.values()}.values():
             self._split(members)
-        for keys in inside.values():
-            self._split(keys)
-        numbers: dict[int, int] = {}
-        self._class = {key: numbers.setdefault(self._colours[at], len(numbers)) for key, at in self._position.items()}
-        self.all = self._collect(placed, compiled, len(numbers))
-        self._inside = {block: frozenset(map(self.of, keys)) for block, keys in inside.items()}
-        self._known: dict[int, frozenset[int]] = {}
+        for found in inside.values():
+            self._split(dict.fromkeys(found))
+        if len(self._kinds) > len(colours):
+            self._renumber()
+        self.all = self._collect()
+        self._inside = {block: frozenset(map(self.of, found)) for block, found in inside.items()}
 
     def of(self, key: str) -> int:
         """The number of the class of a workload."""
@@ -93,49 +111,54 @@ class Classes:
     def in_group(self, name: str) -> frozenset[int]:
         """The classes in a group."""
         members = self._groups[name]
-        if id(members) not in self._known:
-            self._known[id(members)] = frozenset(map(self._class.__getitem__, members))
-        return self._known[id(members)]
+        found = self._known.get(id(members))
+        if found is None:
+            found = self._known[id(members)] = frozenset(map(self._class.__getitem__, members))
+        return found
 
     def in_block(self, block: IPBlock) -> frozenset[int]:
         """The classes whose address is in a block."""
         return self._inside[block]
 
-    def _first(self, placed: Placed, compiled: CompiledPolicy) -> list[int]:
-        """What is known without looking at any rule."""
-        numbers: dict[tuple[object, ...], int] = {}
-        colours = []
-        egress, ingress, endpoints = compiled.egress, compiled.ingress, placed.endpoints
-        for key in self._position:
-            endpoint = endpoints[key]
-            kind = (egress[key], ingress[key], endpoint.application, *[":" in text for text in endpoint.addresses])
-            colours.append(numbers.setdefault(kind, len(numbers)))
-        self._fresh = len(numbers)
-        return colours
-
-    def _split(self, members: Iterable[str]) -> None:
-        """Give those who are in it another colour, a new one for each that they had."""
-        colours, position = self._colours, self._position
+    def _split(self, members: Collection[str]) -> None:
+        """Give those who are in it another number, a new one for each that they had, where it holds not all of them."""
+        numbers, sizes = self._class, self._sizes
+        found = set(map(numbers.__getitem__, members))
+        if sum(map(sizes.__getitem__, found)) == len(members):
+            return
         fresh: dict[int, int] = {}
         for key in members:
-            at = position[key]
-            colour = fresh.get(colours[at])
-            if colour is None:
-                colour = fresh[colours[at]] = self._fresh
-                self._fresh += 1
-            colours[at] = colour
+            before = numbers[key]
+            after = fresh.get(before)
+            if after is None:
+                after = fresh[before] = len(sizes)
+                sizes.append(0)
+                self._kinds.append(self._kinds[before])
+            numbers[key] = after
+            sizes[before] -= 1
+            sizes[after] += 1
 
-    def _collect(self, placed: Placed, compiled: CompiledPolicy, count: int) -> list[WorkloadClass]:
-        members: list[list[str]] = [[] for _ in range(count)]
+    def _renumber(self) -> None:
+        """Splitting numbers in the order of groups, and leaves numbers behind that nobody has."""
+        order: dict[int, int] = defaultdict(count().__next__)
+        self._class = {key: order[number] for key, number in self._class.items()}
+        self._kinds = [self._kinds[number] for number in order]
+
+    def _collect(self) -> list[WorkloadClass]:
+        members: list[list[str]] = [[] for _ in self._kinds]
         for key, number in self._class.items():
             members[number].append(key)
-        found = []
-        for keys in members:
-            first = placed.endpoints[keys[0]]
-            families = tuple(sorted({family_of(text) for text in first.addresses}))
-            profiles = compiled.egress[keys[0]], compiled.ingress[keys[0]]
-            found.append(WorkloadClass(tuple(keys), first.application, *profiles, families))
-        return found
+        return [
+            WorkloadClass(tuple(keys), application, egress, ingress, families)
+            for keys, (egress, ingress, application, families) in zip(members, self._kinds, strict=True)
+        ]
+
+
+def _families(endpoint: Endpoint) -> tuple[int, ...]:
+    addresses = endpoint.addresses
+    if len(addresses) == 1:
+        return (6,) if ":" in addresses[0] else (4,)
+    return tuple(sorted({family_of(text) for text in addresses}))
 
 
 class Outside:

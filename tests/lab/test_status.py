@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from labs import ROOT, eventually, inside, sdn, up
+from labs import ROOT, command, eventually, inside, sdn, up
 from sdn.lab import client
 from sdn.spec.load import load
 
@@ -38,8 +41,8 @@ def lab() -> Iterator[client.Lab]:
 def test_what_was_done_by_hand_is_named(lab: client.Lab) -> None:
     assert lab.status().drift == ()
     for line, expected in BY_HAND.items():
-        where, _, command = line.partition(": ")
-        inside(lab, where, *command.split())
+        where, _, typed = line.partition(": ")
+        inside(lab, where, *typed.split())
         assert expected in "\n".join(lab.status().drift)
 
 
@@ -62,3 +65,17 @@ def test_what_is_no_program_is_not_called_missing(lab: client.Lab) -> None:
         "sdn exec: /etc/passwd is no program; it may lack `chmod +x`, or be a directory\n",
     )
     assert sdn("exec", "--lab", lab.name, "client", "--", "/nowhere").returncode == 127
+
+
+def test_a_command_whose_lab_ends_says_so(lab: client.Lab) -> None:
+    waiting = subprocess.Popen(
+        command("exec", "--lab", lab.name, "client", "--", "sh", "-c", "echo here; exec sleep 99"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == "here\n"
+    os.kill(lab.pid, signal.SIGKILL)
+    assert waiting.communicate(timeout=10)[1].startswith(f"the lab {lab.name} has ended, and the command with it")
+    assert waiting.returncode == 137

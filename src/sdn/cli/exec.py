@@ -13,6 +13,9 @@ from sdn.cli.options import lab_option, leave
 if TYPE_CHECKING:
     from sdn.lab.client import Lab
 
+KILLED = 137
+"""128 + SIGKILL: somebody's kill, or the end of the lab's first process."""
+
 
 @click.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @lab_option()
@@ -35,7 +38,11 @@ def command(lab: str | None, where: str, argv: tuple[str, ...]) -> None:
     from sdn.lab import client
 
     # click hands on the dashes that end its own options where a word stood before them.
-    leave(run(client.connect(lab), where, argv[1:] if argv[0] == "--" else argv))
+    entered = client.connect(lab)
+    status = run(entered, where, argv[1:] if argv[0] == "--" else argv)
+    if status == KILLED and entered.name not in {one.name for one in client.labs()}:
+        click.echo(f"the lab {entered.name} has ended, and the command with it; see: sdn ls", err=True)
+    leave(status)
 
 
 def run(lab: Lab, where: str, argv: tuple[str, ...]) -> int:

@@ -49,20 +49,48 @@ def dotted(steps: Sequence[str | int]) -> str:
 
 
 def validate(model: type[M], data: Any, site: Site) -> M | None:
-    """`data` as a `model`; otherwise None, and every mistake is reported."""
+    """`data` as a `model`, every mistake reported; None where more is wrong than the names of fields.
+
+    Where only those are, it is read as it was probably meant, so that its other mistakes are found, too.
+    """
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        for found in error.errors(include_url=False):
-            _report(model, found, site)
+        mistakes = error.errors(include_url=False)
+    for found in mistakes:
+        _report(model, found, site)
+    if any(found["type"] != "extra_forbidden" for found in mistakes):
         return None
+    for found in mistakes:
+        data = _spelt(model, data, found["loc"])
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _spelt(model: type[BaseModel], data: Any, steps: Path) -> Any:
+    """A copy in which the key that `steps` lead to is the field that it resembles, or left out if it resembles none."""
+    step, rest = steps[0], steps[1:]
+    if rest:
+        inner = _inner(model).get(step, None) if isinstance(step, str) else model
+        changed = _spelt(inner or model, data[step], rest)
+        return [*data[:step], changed, *data[step + 1 :]] if isinstance(step, int) else {**data, step: changed}
+    others = {key: value for key, value in data.items() if key != step}
+    meant = closest(str(step), _inner(model))
+    return others if not meant or meant in others else {**others, meant: data[step]}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean "replicas"?`, or nothing."""
+    close = closest(word, known)
+    return f'; did you mean "{close}"?' if close else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The one of some names that a word was probably meant to be; empty where it resembles none."""
     names = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), names, n=1, cutoff=0.7)
-    return f'; did you mean "{names[close[0]]}"?' if close else ""
+    return next((names[close] for close in get_close_matches(word.lower(), names, n=1, cutoff=0.7)), "")
 
 
 def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -387,6 +387,17 @@ def test_all_mistakes_at_once_each_with_its_place() -> None:
     assert 'did you mean "Application"?' in problems[0]
 
 
+def test_what_cannot_be_read_is_not_missed() -> None:
+    broken = group("g") | {"expression": 5}, service("s") | {"service_entries": 3}, segment("n") | {"vlan_ids": 5}
+    made = rule("r", ["g", "/infra/segments/n"], ANY, scope=["/infra/segments/n"]) | {"services": ["/infra/services/s"]}
+    problems = bad(LAB, listed(*broken, policy("p", made)))
+    assert [problem.split(": must be")[0] for problem in problems] == [
+        "Group g: expression",
+        "Service s: service_entries",
+        "Segment n: vlan_ids",
+    ]
+
+
 def test_a_service_that_contains_itself_is_a_mistake() -> None:
     loop = service("a", {"resource_type": "NestedServiceServiceEntry", "nested_service_path": "/infra/services/a"})
     assert bad(listed(loop)) == [

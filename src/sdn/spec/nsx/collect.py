@@ -79,6 +79,7 @@ class Objects:
 
     found: dict[tuple[str, str], Item] = field(default_factory=dict)
     entries: dict[str, list[tuple[dict[str, Any], Site]]] = field(default_factory=dict)  # that a service's tree holds
+    broken: set[str] = field(default_factory=set)  # paths of what could not be read, which is no reason to miss it
     notes: Notes = field(default_factory=Notes)
 
     def of(self, kind: str) -> dict[str, Item]:
@@ -196,6 +197,7 @@ class _Reader:
         else:
             content = read_loosely(INVENTORY[kind], data, site)
         if content is None:
+            self.objects.broken.add(path)
             return
         if kind == "VirtualMachine":
             path = data["external_id"]

@@ -50,7 +50,6 @@ class Notes:
 def read_strictly(model: type[M], data: Mapping[str, Any], site: Site, notes: Notes) -> M | None:
     """An object of policy; a field that looks misspelt is a mistake, another unknown one is reported by its name."""
     known = {*model.model_fields, *model.UNUSED, *schema.COMMON}
-    before = len(site.problems)
     for key in data:
         if key in known or key.startswith("_"):
             continue
@@ -60,17 +59,14 @@ def read_strictly(model: type[M], data: Mapping[str, Any], site: Site, notes: No
         else:
             kind = data.get("resource_type", model.__name__)
             notes.once(site, f'field "{key}" of {kind} is not known and not used here')
-    content = validate(model, data, site)
-    return content if len(site.problems) == before else None
+    return validate(model, data, site)
 
 
 def read_loosely(model: type[M], data: Mapping[str, Any], site: Site) -> M | None:
     """An object of the inventory, which has many fields that say nothing here; one that looks misspelt is a mistake."""
-    before = len(site.problems)
     for steps, meant in near_misses(model, data):
         site.at(*steps).report(f'this field is not known; did you mean "{meant}"?', key=True)
-    content = validate(model, data, site)
-    return content if len(site.problems) == before else None
+    return validate(model, data, site)
 
 
 def piece(element: Mapping[str, Any]) -> str:

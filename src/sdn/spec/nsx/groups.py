@@ -51,6 +51,7 @@ class Groups:
         self._items = objects.of("Group")
         self._ports = objects.of("SegmentPort")
         self._inventory = inventory
+        self._broken = objects.broken
         self._notes: Notes = objects.notes
         self.names = labelled((path, item.content.name, item.content.id) for path, item in self._items.items())
         self._within: dict[str, list[str]] = {}
@@ -59,7 +60,7 @@ class Groups:
 
     def name(self, path: str, site: Site) -> str:
         """What the group at a path is called here; empty, and a report, where there is none."""
-        if path not in self.names:
+        if path not in self.names and path not in self._broken:
             near = nearest(path.rpartition("/")[2], (one.rpartition("/")[2] for one in self.names))
             site.report(f'group "{path}" is not in the export{near or "; add the answer of GET .../groups to it"}')
         return self.names.get(path, "")

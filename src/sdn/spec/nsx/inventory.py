@@ -62,6 +62,7 @@ class Inventory:
 
     def __init__(self, objects: Objects) -> None:
         self._notes: Notes = objects.notes
+        self.broken = objects.broken
         self._segments = objects.of("Segment")
         self._networks = Networks(objects)
         self.subjects: list[Subject] = []

@@ -101,7 +101,7 @@ class Reader:
                 result.append(selector)
             elif keys := self.inventory.by_port.get(path):
                 result.append(Selector(keys=tuple(keys)))
-            else:
+            elif path not in self.inventory.broken:
                 here.report(f'"{path}" is no group, segment or port of the export; a rule is applied to nothing else')
         if groups:
             result.append(Selector(groups=tuple(sorted(set(groups)))))
@@ -136,7 +136,7 @@ class Reader:
             yield Peer(selector=selector)
         elif keys := self.inventory.by_port.get(text):
             yield Peer(selector=Selector(keys=tuple(keys)))
-        else:
+        elif text not in self.inventory.broken:
             site.report(f'"{text}" is no group of the export and no address; correct it')
 
     def _feasible(

@@ -72,6 +72,7 @@ class Services:
     def __init__(self, objects: Objects) -> None:
         self._items = objects.of("Service")
         self._trees = objects.entries
+        self._broken = objects.broken
         self._notes: Notes = objects.notes
         self._read: dict[str, tuple[Match, ...]] = {}
         self._open: list[str] = []
@@ -113,6 +114,8 @@ class Services:
             return tuple(Match(0, PortRange(protocol, port)) for protocol, port in DELIVERED[name])
         if path.startswith("/infra/services/") and name in ("ICMPv4-ALL", "ICMPv6-ALL"):
             return (Match(ECHO[name.removesuffix("-ALL")][0], PortRange(Protocol.ICMP)),)
+        if path in self._broken:
+            return ()
         known = nearest(name, (one.rpartition("/")[2] for one in self._items))
         site.report(f'service "{path}" is not in the export{known or "; add the answer of GET /infra/services to it"}')
         return ()

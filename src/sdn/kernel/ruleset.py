@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from sdn.kernel.owned import TABLE
 from sdn.model import GATEWAY, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN, Action, Protocol
@@ -22,6 +23,7 @@ from sdn.plan.state import (
     VXLAN_PORT,
     AddressSet,
     Chain,
+    Firewall,
     FirewallRule,
     NodeState,
     Port,
@@ -234,24 +236,54 @@ def populate(state: NodeState) -> Iterator[str]:
             yield from define_chain(chain)
         for profile in firewall.profiles:
             yield from define_profile(profile)
+    for family, protocol, count in balancers(state):
+        yield from define_balancer(family, protocol, count)
+    for one in members(state):
+        yield from one.commands("add")
+
+
+class Elements(NamedTuple):
+    """Elements of a set, or of a map as `key : data`."""
+
+    name: str
+    values: list[str]
+    family: str = "inet"
+
+    def commands(self, verb: str) -> Iterator[str]:
+        """Add or delete them all, each command small enough for an ordinary user's socket buffer."""
+        for start in range(0, len(self.values), CHUNK):
+            some = ", ".join(self.values[start : start + CHUNK])
+            yield f"{verb} element {self.family} {TABLE} {self.name} {{ {some} }}"
+
+
+def members(state: NodeState) -> Iterator[Elements]:
+    """What the sets and maps of the skeleton hold, with the dispatch maps last."""
     yield from _services(state)
     yield from _interfaces(state)
     for port in state.ports:
         yield from admit(port)
-    if firewall is not None:
-        for name, entries in (("egress", firewall.egress), ("ingress", firewall.ingress)):
-            for family in (4, 6):
-                yield from elements(
-                    f"{name}{family}",
-                    (f"{e.zone} . {e.address} : jump {e.profile}" for e in entries if _family(e.address) == family),
-                )
+    yield from dispatch(state)
+
+
+def dispatch(state: NodeState) -> Iterator[Elements]:
+    """The maps without which every packet of a workload is dropped."""
+    firewall = state.firewall or Firewall()
+    for name, entries in (("egress", firewall.egress), ("ingress", firewall.ingress)):
+        for family in (4, 6):
+            mine = (e for e in entries if _family(e.address) == family)
+            yield Elements(f"{name}{family}", [f"{e.zone} . {e.address} : jump {e.profile}" for e in mine])
 
 
 def define_set(addresses: AddressSet) -> Iterator[str]:
     """A group's set with its elements."""
     side = "ip" if addresses.family == 4 else "ip6"
     yield f"add set inet {TABLE} {addresses.name} {{ typeof ct zone . {side} saddr; }}"
-    yield from elements(addresses.name, (f"{zone} . {address}" for zone, address in addresses.elements))
+    yield from group_members(addresses).commands("add")
+
+
+def group_members(addresses: AddressSet) -> Elements:
+    """The elements of a group's set."""
+    return Elements(addresses.name, [f"{zone} . {address}" for zone, address in addresses.elements])
 
 
 def define_chain(chain: Chain, direction: str = "") -> Iterator[str]:
@@ -320,76 +352,78 @@ def _decide(action: Action, origin: str) -> str:
             return f"counter return {comment}"
 
 
-def _interfaces(state: NodeState) -> Iterator[str]:
-    yield from elements("uplinks", (f'"{uplink.name}"' for uplink in state.uplinks))
-    yield from elements("marks", (f'"{i.name}" : {i.mark:#x}' for i in state.interfaces))
-    yield from elements("zones", (f'"{i.name}" : {i.zone}' for i in state.interfaces))
+def _interfaces(state: NodeState) -> Iterator[Elements]:
+    yield Elements("uplinks", [f'"{uplink.name}"' for uplink in state.uplinks])
+    yield Elements("marks", [f'"{i.name}" : {i.mark:#x}' for i in state.interfaces])
+    yield Elements("zones", [f'"{i.name}" : {i.zone}' for i in state.interfaces])
     marks = {interface.name: interface.mark for interface in state.interfaces}
     tunnels = [link for link in state.links if isinstance(link, Vxlan)]
     bridged = [link for link in tunnels if link.bridge]
-    yield from elements("tunnels", (f'"{link.name}"' for link in tunnels if not link.bridge))
-    yield from elements("tunnels", (f'"{link.name}"' for link in bridged), "bridge")
-    yield from elements("marks", (f'"{link.name}" : {marks[link.bridge]:#x}' for link in bridged), "bridge")
+    yield Elements("tunnels", [f'"{link.name}"' for link in tunnels if not link.bridge])
+    yield Elements("tunnels", [f'"{link.name}"' for link in bridged], "bridge")
+    yield Elements("marks", [f'"{link.name}" : {marks[link.bridge]:#x}' for link in bridged], "bridge")
 
 
-def admit(port: Port) -> Iterator[str]:
+def admit(port: Port) -> Iterator[Elements]:
     """Let a workload's port send, under its own addresses only."""
     family = "bridge" if port.bridge else "inet"
     plain = [address.split("/")[0] for address in port.addresses]
-    yield from elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
+    yield Elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
     for version in (4, 6):
         own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if _family(address) == version]
-        yield from elements(f"owners{version}", own, family)
+        yield Elements(f"owners{version}", own, family)
         if version == 4 and not port.bridge:
-            yield from elements("owners4", own, "arp")
+            yield Elements("owners4", own, "arp")
     if port.bridge:
-        targets = (f'"{port.name}" . {_hex(address)}' for address in plain if _family(address) == 6)
-        yield from elements("targets6", targets, family)
+        targets = [f'"{port.name}" . {_hex(address)}' for address in plain if _family(address) == 6]
+        yield Elements("targets6", targets, family)
     else:
         for table in ("arp", "inet"):
-            yield from elements("routed", [f'"{port.name}"'], table)
-        yield from elements("zones", [f'"{port.name}" : {port.zone}'])
+            yield Elements("routed", [f'"{port.name}"'], table)
+        yield Elements("zones", [f'"{port.name}" : {port.zone}'])
 
 
-def _services(state: NodeState) -> Iterator[str]:
+def _services(state: NodeState) -> Iterator[Elements]:
     if state.loadbalancer is None:
         return
     for family in (4, 6):
         mine = [v for v in state.loadbalancer.virtuals if _family(v.address) == family]
-        yield from elements(f"nobody{family}", (_client_key(v) for v in mine if not v.backends))
+        yield Elements(f"nobody{family}", [_client_key(v) for v in mine if not v.backends])
         virtuals = [v for v in mine if v.backends]
         for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
-            yield from elements(
+            yield Elements(
                 f"backends{family}_{protocol}",
-                (
+                [
                     f"{v.mark | LOCAL:#x} . {v.address} . {v.port} . {index} : {backend.address} . {backend.port}"
                     for v in virtuals
                     if v.protocol is protocol
                     for index, backend in enumerate(v.backends)
-                ),
+                ],
             )
-        yield from _balancers(virtuals, family)
-        yield from elements(
+        yield Elements(
+            f"services{family}",
+            [f"{_client_key(v)} : goto {balancer_name(family, v.protocol, len(v.backends))}" for v in virtuals],
+        )
+        yield Elements(
             f"hairpin{family}",
-            (f"{z} . {a} . {a} : {gw}" for z, a, gw in state.loadbalancer.hairpin if _family(a) == family),
+            [f"{z} . {a} . {a} : {gw}" for z, a, gw in state.loadbalancer.hairpin if _family(a) == family],
         )
 
 
-def _balancers(virtuals: list[Virtual], family: int) -> Iterator[str]:
-    """One chain for each number of backends, not for each Service: few rules, and all else is elements of maps."""
-    ip = "ip" if family == 4 else "ip6"
-    for protocol, count in sorted({(v.protocol, len(v.backends)) for v in virtuals}):
-        chain = _balancer(family, protocol, count)
-        yield f"add chain inet {TABLE} {chain}"
-        yield f"flush chain inet {TABLE} {chain}"
-        choose = (
-            f"meta mark . {ip} daddr . {protocol} dport . numgen random mod {count} map @backends{family}_{protocol}"
-        )
-        yield f"add rule inet {TABLE} {chain} meta l4proto {protocol} dnat {ip} to {choose}"
-    yield from elements(
-        f"services{family}",
-        (f"{_client_key(v)} : goto {_balancer(family, v.protocol, len(v.backends))}" for v in virtuals),
-    )
+def balancers(state: NodeState) -> list[tuple[int, Protocol, int]]:
+    """One chain for each (family, protocol, number of backends), not for each Service: few rules, all else is elements
+    of maps."""
+    virtuals = state.loadbalancer.virtuals if state.loadbalancer is not None else ()
+    return sorted({(_family(v.address), v.protocol, len(v.backends)) for v in virtuals if v.backends})
+
+
+def define_balancer(family: int, protocol: Protocol, count: int) -> Iterator[str]:
+    """Choose one of `count` backends."""
+    ip, chain = "ip" if family == 4 else "ip6", balancer_name(family, protocol, count)
+    yield f"add chain inet {TABLE} {chain}"
+    yield f"flush chain inet {TABLE} {chain}"
+    choose = f"meta mark . {ip} daddr . {protocol} dport . numgen random mod {count} map @backends{family}_{protocol}"
+    yield f"add rule inet {TABLE} {chain} meta l4proto {protocol} dnat {ip} to {choose}"
 
 
 def _client_key(virtual: Virtual) -> str:
@@ -397,15 +431,9 @@ def _client_key(virtual: Virtual) -> str:
     return f"{virtual.mark | LOCAL:#x} . {virtual.address} . {virtual.protocol} . {virtual.port}"
 
 
-def _balancer(family: int, protocol: Protocol, count: int) -> str:
+def balancer_name(family: int, protocol: Protocol, count: int) -> str:
+    """The chain that chooses among so many backends."""
     return f"b{family}_{protocol}_{count}"
-
-
-def elements(name: str, values: Iterable[str], family: str = "inet") -> Iterator[str]:
-    """Commands that add all values to a set or map, each small enough for an ordinary user's socket buffer."""
-    todo = list(values)
-    for start in range(0, len(todo), CHUNK):
-        yield f"add element {family} {TABLE} {name} {{ {', '.join(todo[start : start + CHUNK])} }}"
 
 
 def _family(address: str) -> int:

@@ -129,6 +129,17 @@ def test_families_that_differ_are_marked(tmp_path: Path) -> None:
     ]
 
 
+def test_a_service_with_an_ipv6_address_speaks_of_ipv6(tmp_path: Path) -> None:
+    """`sdn test` asks it over IPv6, so what only IPv4 may must not look as if both did."""
+    six = "---\nkind: Service\napiVersion: v1\nmetadata: {name: six, namespace: shop}\n"
+    six += "spec: {ipFamilies: [IPv6], selector: {app: web}, ports: [{port: 80}]}\n"
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHOP)
+    assert "outside ::" not in run("reach", str(path))[1]
+    path.write_text(SHOP + six)
+    assert "outside ::" in run("reach", str(path))[1]
+
+
 def test_an_ipblock_that_matches_no_pod(tmp_path: Path) -> None:
     path = tmp_path / "both.yaml"
     path.write_text(FAMILIES)

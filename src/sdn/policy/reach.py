@@ -237,12 +237,12 @@ def neighbours(applications: Sequence[Application]) -> dict[str, frozenset[str]]
 def families_of(model: Model, unspoken: Iterable[str] = ()) -> Families:
     """IPv4 where there is any, and IPv6 where the lab speaks of it.
 
-    It does in subnets (but for `unspoken` ones, which nobody wrote), in addresses, and in blocks of policies. A cluster
-    whose manifests say nothing of IPv6 is looked at in IPv4 alone, though it has both.
+    It does in subnets (but for `unspoken` ones, which nobody wrote), in addresses, also of Services, and in blocks of
+    policies. A cluster whose manifests say nothing of IPv6 is looked at in IPv4 alone, though it has both.
     """
     subnets = {text for a in model.applications for s in a.segments for text in s.subnets}
     spoken = [*(subnets - set(unspoken)), *(text for workload in model.workloads for text in workload.ip)]
-    spoken += _blocks(model)
+    spoken += [*_blocks(model), *(text for service in model.services for text in service.addresses)]
     has4 = any(":" not in text for text in subnets)
     has6 = not has4 or any(":" in text for text in spoken)
     return tuple(family for family, has in ((4, has4), (6, has6)) if has)

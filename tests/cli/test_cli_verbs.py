@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 import pytest
@@ -91,6 +92,32 @@ def test_a_bug_shows_its_traceback_and_is_no_answer() -> None:
     done = python(code + "from sdn.cli import main; main()")
     assert done.returncode == 2
     assert "ZeroDivisionError" in done.stderr and "this is a bug of sdn" in done.stderr
+
+
+def test_output_that_cannot_be_written_is_no_bug() -> None:
+    code = "import sys; sys.argv = ['sdn', 'completion', 'bash']; from sdn.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    said = "cannot write all of the output: No space left on device; make room, or write elsewhere\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
+GONE = {
+    "by-click": "import sys; sys.argv = ['sdn', 'completion', 'bash']; from sdn.cli import main; main()",
+    "by-rich": (
+        "import sys; sys.argv = ['sdn', 'ls']; import sdn.cli.ls as ls; from sdn.report.text import console\n"
+        "ls.command.callback = lambda **_: console().print('x'); from sdn.cli import main; main()"
+    ),
+}
+
+
+@pytest.mark.parametrize("code", GONE.values(), ids=GONE)
+def test_a_reader_that_has_gone_is_no_answer(code: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

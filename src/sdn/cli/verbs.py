@@ -3,6 +3,10 @@
 # ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -10,6 +14,9 @@ import click
 
 from sdn import __version__
 from sdn.errors import SdnError
+
+UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What standard output answers where nobody reads it any more, or where there is no room."""
 
 VERBS = {
     "test": "Build the lab, ask every question three ways, tear it down.",
@@ -74,6 +81,22 @@ class Verbs(click.Group):
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
+        except OSError as error:
+            if error.errno not in UNWRITTEN or error.filename is not None:
+                raise
+            _give_up_output()
+            if error.errno == errno.EPIPE:
+                # As a shell counts it: 1, which click would say, reads as an answer.
+                ctx.exit(128 + signal.SIGPIPE)
+            click.echo(f"cannot write all of the output: {error.strerror}; make room, or write elsewhere", err=True)
+            ctx.exit(2)
+
+
+def _give_up_output() -> None:
+    """What is still in Python's buffer would fail once more at exit, with a message of Python's own."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 @click.group(

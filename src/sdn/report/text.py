@@ -19,12 +19,19 @@ IN_FULL = 10
 """Disagreements shown with all their steps; the rest follow in one line each, so that every pair is named."""
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """A reader that has gone is the verb's to judge; rich would end the process with 1, as an answer does."""
+        self.quiet = True
+        raise  # noqa: PLE0704 - rich calls this where it handles the BrokenPipeError
+
+
 def console(file: TextIO | None = None, width: int | None = None) -> Console:
     """Colours and the terminal's width on a terminal; plain text that nothing wraps or colours anywhere else."""
     file = file or sys.stdout
     if width is None and not file.isatty():
         width = 1000
-    return Console(file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Console(file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def show(report: Report, to: Console) -> None:

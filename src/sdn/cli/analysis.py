@@ -1,4 +1,4 @@
-"""What `reach`, `evaluate`, `diff` and `verify` share: files as a lab with addresses, though nothing is ever built."""
+"""What the verbs that answer from policy alone share: files as a lab with addresses, though nothing is ever built."""
 
 # ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sdn.cli import complete
 from sdn.cli.options import EXISTING
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ LINES = 4096
 """Lines that are written at once: a write for each would cost more than the answers."""
 
 
-def sources_argument() -> Callable[[Decorated], Decorated]:
-    """Lab files, manifests and exports, which need no kernel here."""
-    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=EXISTING)
+def sources_argument(with_workloads: bool = False) -> Callable[[Decorated], Decorated]:
+    """Lab files, manifests and exports, which need no kernel here; names of workloads may follow them."""
+    more = complete.files_or_workloads if with_workloads else None
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=EXISTING, shell_complete=more)
 
 
 def ipblock_option() -> Callable[[Decorated], Decorated]:
@@ -35,15 +37,21 @@ def ipblock_option() -> Callable[[Decorated], Decorated]:
 
 def read(paths: Iterable[Path], no_ipblock_pods: bool = False) -> Placed:
     """The lab that files describe, with an address for everybody, whether or not its Hosts have room."""
+    return read_with_places(paths, no_ipblock_pods)[0]
+
+
+def read_with_places(paths: Iterable[Path], no_ipblock_pods: bool = False) -> tuple[Placed, dict[str, str]]:
+    """The same, and for everything named where it is written (`Loaded.where`)."""
     from msgspec.structs import replace
 
     from sdn.plan.desired import placed_anyhow
     from sdn.spec.load import load
 
-    model = load(list(paths)).model
+    loaded = load(list(paths))
+    model = loaded.model
     if no_ipblock_pods:
         model = replace(model, options=replace(model.options, ipblock_matches_pods=False))
-    return placed_anyhow(model)
+    return placed_anyhow(model), loaded.where
 
 
 def families(placed: Placed, only: int | None = None) -> Families:

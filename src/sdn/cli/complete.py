@@ -6,7 +6,10 @@ Completion never complains: whatever goes wrong, a half-typed line is not the pl
 # ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+from click.shell_completion import CompletionItem
 
 from sdn.errors import SdnError
 
@@ -32,13 +35,29 @@ def workloads(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [name for name in (*short, *keys) if name.startswith(incomplete)]
 
 
+def files_or_workloads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For verbs whose files come first: workloads of those that the line names, else the shell's own files."""
+    names = destinations(ctx, param, incomplete) if _files(ctx) else []
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+
+
 def destinations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The same as workloads, up to the colon; which port is the user's to say."""
     return [] if ":" in incomplete else workloads(ctx, param, incomplete)
 
 
+def _files(ctx: click.Context) -> list[Path]:
+    """Those after `--file`, or before the workloads; of a half-typed line click cannot say which word is which."""
+    if ctx.params.get("files"):
+        return list(ctx.params["files"])
+    if "paths" not in ctx.params:
+        return []
+    words = (*(ctx.params["paths"] or ()), ctx.params.get("source"), ctx.params.get("destination"))
+    return [Path(word) for word in words if word and Path(word).exists()]
+
+
 def _keys(ctx: click.Context) -> list[str]:
-    files = ctx.params.get("files")
+    files = _files(ctx)
     if files:
         from sdn.spec.load import load
 

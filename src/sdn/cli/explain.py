@@ -8,67 +8,120 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sdn.cli.options import EXISTING, NO, YES, family_option, format_option, leave
+from sdn.cli import analysis
+from sdn.cli.options import NO, YES, family_option, format_option, leave
 
 if TYPE_CHECKING:
     from sdn.model import Flow, Placed
+    from sdn.policy.explain import Explanation
 
 
 @click.command("explain")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=EXISTING)
+@analysis.sources_argument(with_workloads=True)
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST[:PORT[/PROTO]]")
+@analysis.ipblock_option()
 @family_option()
 @format_option()
-def command(paths: tuple[Path, ...], source: str, destination: str, family: int | None, form: str) -> None:
+def command(
+    paths: tuple[Path, ...], source: str, destination: str, no_ipblock_pods: bool, family: int | None, form: str
+) -> None:
     """Say why, tier by tier, and what would have to change.
 
     Walks through the path and every tier on both sides, as the policies are written: no lab, no kernel. When it is
     denied, it lists every change that would be needed to allow it; when it is allowed, every rule that would have to
-    go to deny it. Without a port it explains each port that DST listens on.
+    go to deny it. Without a port it explains each port that DST listens on. SRC may be an address outside.
 
-    Exit status: 0 if all of it is allowed, 1 if not.
+    JSON: a list of {flow, answer, path, sides}; a side has {direction, workload, action, rule, tiers, remedies}.
+
+    Exit status: 0 if all of it is allowed, 1 if not, 2 if it could not be done.
 
     \b
     Examples:
       sdn explain topologies/three-tier.yaml shop/web-0 shop/db-0:5432
       sdn explain k8s/ shop/web-0 service:shop/cart:80 -4
-      sdn explain k8s/ before.yaml web-0 203.0.113.9:443
+      sdn explain k8s/ export.json web-0 203.0.113.9:443
+      sdn explain k8s/ 203.0.113.9 web-0:80
     """
-    from sdn.plan.desired import placed_anyhow
-    from sdn.policy.explain import explain
-    from sdn.policy.resolve import find_workload
-    from sdn.spec.load import load
-
-    placed = placed_anyhow(load(paths).model)
-    flows = _flows(placed, find_workload(placed, source), destination, family)
-    found = [explain(placed, flow) for flow in flows]
+    found = _explanations(analysis.read(paths, no_ipblock_pods), source, destination, family)
     if form == "json":
         from sdn.report import json
 
         click.echo(json.dumps([one for several in found for one in several]))
     else:
-        from sdn.report import explain as report
-        from sdn.report import text
-
-        to = text.console()
-        for index, several in enumerate(found):
-            if index:
-                to.print()
-            for line in report.render(several):
-                to.print(line)
+        _print(found)
     leave(YES if all(one.answer.verdict.allowed for several in found for one in several) else NO)
+
+
+def _print(found: list[tuple[Explanation, ...]]) -> None:
+    from sdn.report import explain, text, trace
+
+    to = text.console()
+    for index, several in enumerate(found):
+        if index:
+            to.print()
+        if index and explain.repeated(several, found[index - 1]):
+            to.print(trace.heading(several[0].flow, several[0].answer.backend))
+            to.print("  the same, by the same rules")
+            continue
+        for line in explain.render(several):
+            to.print(line)
+
+
+def _explanations(placed: Placed, source: str, destination: str, family: int | None) -> list[tuple[Explanation, ...]]:
+    """One of each flow that is meant, with one part for each Backend."""
+    from sdn.policy.explain import explain, explain_arrival
+    from sdn.policy.resolve import find_workload
+
+    sender = _sender(placed, source)
+    if sender is None:
+        arrivals = _flows(placed, source, destination, 6 if ":" in source else 4)
+        return [(explain_arrival(placed, flow, _receiver(placed, flow, destination)),) for flow in arrivals]
+    return [explain(placed, flow) for flow in _flows(placed, find_workload(placed, sender), destination, family)]
+
+
+def _sender(placed: Placed, source: str) -> str | None:
+    """The workload that a name or an address means; None for an address outside."""
+    from ipaddress import ip_address
+
+    try:
+        address = str(ip_address(source))
+    except ValueError:
+        return source
+    owners = [key for key, endpoint in placed.endpoints.items() if address in endpoint.addresses]
+    if len(owners) > 1:
+        from sdn.errors import SdnError
+
+        raise SdnError(f"{source} is the address of {' and of '.join(owners[:5])}; write the name of one of them")
+    return owners[0] if owners else None
+
+
+def _receiver(placed: Placed, flow: Flow, written: str) -> str:
+    """Who has the destination of a flow from outside; where networks overlap, the one whose name is written."""
+    from sdn.errors import SdnError
+
+    owners = [key for key, endpoint in placed.endpoints.items() if flow.destination in endpoint.addresses]
+    if not owners:
+        raise SdnError(f"{flow.source} and {written} are no workloads; at least one end must be one")
+    named = [key for key in owners if written.partition(":")[0] in (key, key.partition("/")[2])]
+    return (named or owners)[0]
 
 
 def _flows(placed: Placed, source: str, destination: str, family: int | None) -> list[Flow]:
     """As written; a workload without a port means each port that it listens on, or echo if it listens on none."""
+    from msgspec.structs import replace
+
     from sdn.errors import SdnError
     from sdn.policy.resolve import find_workload, parse_destination
 
+    # From outside the family is known, and which workload else would ask changes nothing.
+    asker = source if source in placed.endpoints or "/" in source else next(iter(placed.endpoints), source)
     try:
         key = find_workload(placed, destination)
     except SdnError:
-        return list(parse_destination(placed, source, destination, family))
-    workload = next(workload for workload in placed.model.workloads if workload.key == key)
-    asked = [f"{key}:{port.number}/{port.protocol}" for port in workload.ports] or [f"{key}/icmp"]
-    return [flow for text in asked for flow in parse_destination(placed, source, text, family)]
+        asked = [destination]
+    else:
+        workload = next(workload for workload in placed.model.workloads if workload.key == key)
+        asked = [f"{key}:{port.number}/{port.protocol}" for port in workload.ports] or [f"{key}/icmp"]
+    flows = [flow for text in asked for flow in parse_destination(placed, asker, text, family)]
+    return [replace(flow, source=source) for flow in flows]

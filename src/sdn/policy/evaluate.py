@@ -102,11 +102,16 @@ class Oracle:
 
         The destination must have an address of the same family: ValueError otherwise.
         """
+        decision = self.judge.decide(self.arrival(source, destination, protocol, port))
+        return Verdict(DISPOSITIONS[decision.action], decision.origin)
+
+    def arrival(self, source: str, destination: str, protocol: Protocol, port: int) -> Side:
+        """A packet from an address that no workload has, as the destination's policy sees it; ValueError as above."""
         endpoint = self._endpoints[destination]
         own = endpoint.address(address(source).version)
         if own is None:
             raise ValueError(f"{destination} has no IPv{address(source).version} address")
-        side = Side(
+        return Side(
             Direction.INGRESS,
             self._workloads[destination],
             own,
@@ -116,8 +121,6 @@ class Oracle:
             port,
             is_workloads=_spelt(source) in self._workload_addresses,
         )
-        decision = self.judge.decide(side)
-        return Verdict(DISPOSITIONS[decision.action], decision.origin)
 
     def sides(self, flow: Flow, answer: Answer) -> tuple[Side, ...]:
         """Both ends of a flow as policy sees them for one of its answers: egress, and ingress if somebody is there.

@@ -67,6 +67,15 @@ def explain(placed: Placed, flow: Flow) -> tuple[Explanation, ...]:
     return tuple(_explanation(placed, oracle, flow, answer) for answer in oracle.evaluate(flow))
 
 
+def explain_arrival(placed: Placed, flow: Flow, destination: str) -> Explanation:
+    """A flow whose source is an address outside, to a workload (a key): policy at the destination alone judges it."""
+    oracle = Oracle(placed)
+    side = _walk(oracle, oracle.arrival(flow.source, destination, flow.protocol, flow.port))
+    verdict = oracle.judge_ingress(flow.source, destination, flow.protocol, flow.port)
+    path = f"{flow.source} is outside, where policy alone decides what comes in"
+    return Explanation(flow, Answer(verdict, destination, flow.port), path, (side,))
+
+
 def _explanation(placed: Placed, oracle: Oracle, flow: Flow, answer: Answer) -> Explanation:
     path = _path(placed, flow, answer)
     if answer.verdict.rule == OWN_ADDRESS or answer.verdict.disposition is Disposition.NO_BACKEND:

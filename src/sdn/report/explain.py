@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from sdn.model import Action, Direction, Disposition
+from sdn.model import NETWORK_POLICY, Action, Direction, Disposition
 from sdn.policy.explain import Explanation, SideWalk, TierWalk
-from sdn.report import words
 from sdn.report.trace import heading, verdict
+
+SHOWN = 4
+"""Further rules of one tier that are named."""
 
 
 def render(explanations: Sequence[Explanation]) -> Iterator[Text]:
@@ -32,21 +34,31 @@ def _side(side: SideWalk) -> Iterator[Text]:
     width = max(len(tier.tier) for tier in side.tiers)
     for tier in (tier for tier in side.tiers if tier.rules or tier.matches):
         yield Text(f"    {tier.tier.ljust(width)}  ").append(_tier(tier), "cyan" if tier.effect == "decides" else "")
+        yield from (Text(f"    {' ' * width}  {line}") for line in _further(tier))
     if not any(tier.effect == "decides" for tier in side.tiers):
         yield Text(f"    {'default'.ljust(width)}  ").append(f"{side.action}: {side.rule}", "cyan")
 
 
 def _tier(tier: TierWalk) -> str:
-    match tier.effect:
-        case "decides":
-            first, *others = tier.matches
-            more = f" (also: {words.few([o.origin for o in others])})" if others else ""
-            return f"{first.action}: {first.origin}{more}"
-        case "passes":
-            return f"pass: {tier.matches[0].origin}"
-        case effect:
-            silent = f"none of its {words.count(tier.rules, 'rules')} matches"
-            return silent if effect == "silent" else "not reached"
+    if tier.effect == "silent":
+        return "its only rule does not match" if tier.rules == 1 else f"none of its {tier.rules:,} rules matches"
+    if tier.effect == "not reached":
+        return "not reached"
+    return f"{tier.matches[0].action}: {tier.matches[0].origin}"
+
+
+def _further(tier: TierWalk) -> Iterator[str]:
+    """What else matches in the tier that decides: it decides next when the first has gone, or all add up."""
+    others = tier.matches[1:] if tier.effect == "decides" else ()
+    word = "also" if tier.tier == NETWORK_POLICY else "then"
+    yield from (f"{word} {other.action}: {other.origin}" for other in others[:SHOWN])
+    if len(others) > SHOWN:
+        yield f"{word} {len(others) - SHOWN:,} more"
+
+
+def repeated(given: Sequence[Explanation], before: Sequence[Explanation]) -> bool:
+    """Whether two explanations differ in nothing but addresses, as those of one question over IPv4 and IPv6 do."""
+    return [(one.answer, one.path, one.sides) for one in given] == [(one.answer, one.path, one.sides) for one in before]
 
 
 def _remedies(one: Explanation) -> Iterator[Text]:

@@ -56,7 +56,7 @@ class Compiler:
             chosen[direction] = {key: keys[key] for key in sorted(keys)}
         return CompiledPolicy(
             groups=self.groups.members,
-            profiles={name: self.profiles[name] for name in sorted(self.profiles)},
+            profiles=dict(self.profiles),  # in the order of classes, which whoever reads them all feels
             egress=chosen[Direction.EGRESS],
             ingress=chosen[Direction.INGRESS],
         )

@@ -18,7 +18,7 @@ from sdn.policy.intervals import Services
 from sdn.policy.reach_peers import Classes, Outside, family_of
 
 
-class PeerSet(NamedTuple):
+class PeerSet(Struct, frozen=True, gc=False):
     """Exactly these positions, or `but` these: all others."""
 
     but: bool
@@ -88,11 +88,18 @@ class Judge:
     def peers(self, rule: CompiledRule) -> PeerSet:
         """Whom of this family a rule means."""
         key: Matcher | str | None = rule.group
-        if rule.block is not None or rule.not_group is not None or rule.not_blocks or rule.family:
+        plain = rule.block is None and rule.not_group is None and not rule.not_blocks and not rule.family
+        if not plain:
             key = (rule.group, rule.block, rule.not_group, rule.not_blocks, rule.family)
         found = self._sets.get(key)
         if found is None:
-            found = self._sets[key] = self._small(self._peers(rule))
+            if plain and rule.group is not None:
+                found = PeerSet(False, self._classes.in_group(rule.group))
+            else:
+                found = self._peers(rule)
+            if 2 * len(found.positions) > self._count:
+                found = PeerSet(not found.but, self._universe - found.positions)
+            self._sets[key] = found
         return found
 
     def _sum(self, tier: TierRules) -> Allowed | None:
@@ -107,25 +114,17 @@ class Judge:
             if rule.action is not Action.ALLOW:
                 return None
             peers = self.peers(rule)
-            masks[peers] = masks.get(peers, 0) | self.mask(rule)
-        others = 0
-        to: dict[int, int] = {}
-        for (but, positions), mask in masks.items():
-            if but and positions:
+            if peers.but and peers.positions:
                 return None
-            if but:
-                others |= mask
-            else:
-                for position in positions:
-                    to[position] = to.get(position, 0) | mask
-        if others:
-            to = {position: others | mask for position, mask in to.items() if others | mask != others}
-        return Allowed(others, to)
+            masks[peers] = masks.get(peers, 0) | self.mask(rule)
+        if len(masks) == 1 and not peers.but:
+            return Allowed(0, dict.fromkeys(peers.positions, masks[peers]))
+        return _added(masks)
 
     def _peers(self, rule: CompiledRule) -> PeerSet:
         if rule.family not in {0, self.family}:
             return PeerSet(False, frozenset())
-        without: set[int] = set()
+        without: frozenset[int] = frozenset()
         if rule.not_group is not None:
             without |= self._classes.in_group(rule.not_group)
         for text in rule.not_blocks:
@@ -134,7 +133,9 @@ class Judge:
         if rule.block is not None:
             inside = self._in_block(rule.block)
             within = inside if within is None else within & inside
-        return PeerSet(True, frozenset(without)) if within is None else PeerSet(False, within - without)
+        if within is None:
+            return PeerSet(True, without)
+        return PeerSet(False, within - without if without else within)
 
     def _in_block(self, block: IPBlock) -> frozenset[int]:
         """Workloads and outside alike; a block of the other family holds nobody."""
@@ -145,15 +146,20 @@ class Judge:
             self._inside[block] = self._classes.in_block(block) | outside
         return self._inside[block]
 
-    def _small(self, found: PeerSet) -> PeerSet:
-        """The same set by the fewer positions."""
-        if 2 * len(found.positions) <= self._count:
-            return found
-        return PeerSet(not found.but, self._universe - found.positions)
-
     @cached_property
     def _universe(self) -> frozenset[int]:
         return frozenset(range(self._count))
+
+
+def _added(masks: dict[PeerSet, int]) -> Allowed:
+    """All of what each set of peers may; a set is everybody, or those that it names."""
+    others = masks.get(EVERYBODY, 0)
+    to: dict[int, int] = {}
+    for peers, mask in masks.items():
+        if not peers.but:
+            for position in peers.positions:
+                to[position] = to.get(position, others) | mask
+    return Allowed(others, {position: mask for position, mask in to.items() if mask != others} if others else to)
 
 
 class _Tier(NamedTuple):
@@ -175,10 +181,10 @@ class _Asked:
         """The services allowed to each peer."""
         base = 0
         differs: dict[int, int] = {}
-        for (but, positions), bit in self._sets.items():
-            if but:
+        for peers, bit in self._sets.items():
+            if peers.but:
                 base |= bit
-            for position in positions:
+            for position in peers.positions:
                 differs[position] = differs.get(position, 0) | bit
         others = self._decide(base, everything)
         known = {base: others}

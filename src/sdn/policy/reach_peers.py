@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import count, pairwise
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -70,13 +69,8 @@ class Addresses:
         return len(set(numbers[bisect_left(numbers, low) : bisect_right(numbers, high)])) == high - low + 1
 
 
-class _Kind(NamedTuple):
-    """What is known of a workload without looking at any rule."""
-
-    egress: str
-    ingress: str
-    application: str
-    families: tuple[int, ...]
+_Kind = tuple[str, str, str, tuple[int, ...]]
+"""What is known of a workload without looking at any rule: profiles of egress and ingress, Application, families."""
 
 
 class Classes:
@@ -89,18 +83,19 @@ class Classes:
         keys = sorted(placed.endpoints)
         endpoints = list(map(placed.endpoints.__getitem__, keys))
         egress, ingress = (map(side.__getitem__, keys) for side in (compiled.egress, compiled.ingress))
-        colours: dict[tuple[object, ...], int] = defaultdict(count().__next__)
+        colours: dict[_Kind, int] = defaultdict(count().__next__)
         kinds = zip(egress, ingress, [e.application for e in endpoints], map(_families, endpoints), strict=True)
         self._class = dict(zip(keys, map(colours.__getitem__, kinds), strict=True))
-        self._kinds = list(map(_Kind._make, colours))
+        self._kinds = list(colours)
         self._sizes = list(map(Counter(self._class.values()).__getitem__, range(len(colours))))
         # Equal groups share one tuple (the compiler sees to it), so each is gone through once.
-        for members in {id(members): members for members in compiled.groups.values()}.values():
-            self._split(members)
+        for number, members in {id(members): members for members in compiled.groups.values()}.items():
+            self._known[number] = self._split(members)
         for found in inside.values():
             self._split(dict.fromkeys(found))
         if len(self._kinds) > len(colours):
             self._renumber()
+            self._known.clear()
         self.all = self._collect()
         self._inside = {block: frozenset(map(self.of, found)) for block, found in inside.items()}
 
@@ -120,12 +115,15 @@ class Classes:
         """The classes whose address is in a block."""
         return self._inside[block]
 
-    def _split(self, members: Collection[str]) -> None:
-        """Give those who are in it another number, a new one for each that they had, where it holds not all of them."""
+    def _split(self, members: Collection[str]) -> frozenset[int]:
+        """Give those who are in it another number, a new one for each that they had, where it holds not all of them.
+
+        Returns the numbers that they had.
+        """
         numbers, sizes = self._class, self._sizes
-        found = set(map(numbers.__getitem__, members))
+        found = frozenset(map(numbers.__getitem__, members))
         if sum(map(sizes.__getitem__, found)) == len(members):
-            return
+            return found
         fresh: dict[int, int] = {}
         for key in members:
             before = numbers[key]
@@ -137,6 +135,7 @@ class Classes:
             numbers[key] = after
             sizes[before] -= 1
             sizes[after] += 1
+        return found
 
     def _renumber(self) -> None:
         """Splitting numbers in the order of groups, and leaves numbers behind that nobody has."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +80,24 @@ def test_a_command_whose_lab_ends_says_so(lab: client.Lab) -> None:
     os.kill(lab.pid, signal.SIGKILL)
     assert waiting.communicate(timeout=10)[1].startswith(f"the lab {lab.name} has ended, and the command with it")
     assert waiting.returncode == 137
+
+
+FAILING = """\
+lab: failing
+underlay: {hosts: 1}
+applications:
+  a:
+    workloads:
+      once: {command: [sh, -c, "echo done"]}
+      stays: {command: [sleep, "99"]}
+      dead: {command: [sh, -c, "echo first; echo cannot bind >&2; exit 3"]}
+"""
+
+
+def test_a_command_that_failed_is_named_with_its_last_words(tmp_path: Path) -> None:
+    """One that ended well, or still runs, is as planned."""
+    file = tmp_path / "lab.yaml"
+    file.write_text(FAILING)
+    with up(load([file]).model) as lab:
+        assert eventually(lambda: lab.status().drift)
+        assert lab.status().drift == ("a/dead: its command sh ended with 3: cannot bind",)

@@ -20,7 +20,7 @@ from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
 from sdn.kernel.node import Indexes
-from sdn.kernel.processes import spawn
+from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.state import NodeState, Plan, Port, Route, Veth
 
@@ -46,6 +46,7 @@ class Driver:
     def __init__(self, progress: Progress = lambda _: None) -> None:
         self.indexes: dict[str, Indexes] = {}
         self.notes: list[str] = []
+        self._running: list[tuple[Port, Process]] = []
         self._progress = progress
         self._far: dict[tuple[str, str], Veth] = {}
 
@@ -138,9 +139,18 @@ class Driver:
         for port in ports:
             with inside(port.namespace), (OUTPUT / f"{port.namespace}.log").open("wb") as log:
                 try:
-                    spawn(port.command, stdout=log.fileno(), stderr=log.fileno())
+                    process = spawn(port.command, stdout=log.fileno(), stderr=log.fileno())
                 except KernelError as error:
                     raise type(error)(f"{port.workload}: {error}") from None
+                self._running.append((port, process))
+
+    def failures(self) -> list[str]:
+        """A sentence for each command that has ended with anything but 0, with its last words."""
+        return [
+            f"{port.workload}: its command {port.command[0]} ended with {status}{_last_words(port)}"
+            for port, process in self._running
+            if (status := process.wait(0))
+        ]
 
     def _workloads(self, nodes: Sequence[NodeState]) -> None:
         for state in nodes:
@@ -161,6 +171,11 @@ class Driver:
             for port in state.ports:
                 enter(port.namespace)
                 _send(messages.workload(port))
+
+
+def _last_words(port: Port) -> str:
+    written = (OUTPUT / f"{port.namespace}.log").read_text(errors="replace").strip().splitlines()
+    return f": {written[-1][:200]}" if written else " and said nothing"
 
 
 def settle(namespace: str, wanted: Collection[str], addresses: Iterable[str] = (), patience: float = 10.0) -> None:

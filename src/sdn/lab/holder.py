@@ -63,6 +63,7 @@ class Holder:
         self.asked = False  # to build
         self._lock = threading.Lock()
         self._prepared: Prepared | None = None
+        self._driver = Driver()
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
@@ -95,7 +96,7 @@ class Holder:
         clock("place, compile, plan")
         self._prepared = prepared = prepare(request.model)
         self.info = replace(self.info, sources=request.sources, warnings=request.warnings)
-        driver = Driver(clock)
+        self._driver = driver = Driver(clock)
         driver.build(prepared.plan)
         clock("")
         self.info = replace(
@@ -111,7 +112,7 @@ class Holder:
         if not check or self.info.state != "up":
             return self.info
         with self._lock:
-            return replace(self.info, drift=tuple(drift(self._ready().plan)))
+            return replace(self.info, drift=(*drift(self._ready().plan), *self._driver.failures()))
 
     def _ask(self, request: Ask, say: Say) -> Observations:
         prepared = self._ready()

@@ -119,3 +119,26 @@ def test_mistakes_of_the_assertions(both: tuple[str, str], tmp_path: Path) -> No
     status, _, error = run("verify", both[0], "--assert", path)
     assert status == 2
     assert f'{path}:2:15: assertions[a]: unknown field "dney" (did you mean "deny"?' in error
+
+
+def test_lint_counts_what_it_found(both: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "open.yaml"
+    path.write_text(
+        SHOP.replace("    - from: [{podSelector: {matchLabels: {app: web}}}]\n      ports:", "    - {}\n    - ports:")
+    )
+    status, out, _ = run("lint", str(path))
+    assert status == 1
+    assert "NetworkPolicy shop/db leaves ingress open" in out
+    assert out.splitlines()[-1] == "4 findings: 1 isolates-nothing, 2 nobody-listens, 1 redundant"
+    checks = [one["check"] for one in json.loads(run("lint", str(path), "--format", "json")[1])]
+    assert sorted(checks) == ["isolates-nothing", "nobody-listens", "nobody-listens", "redundant"]
+
+
+def test_what_was_understood_in_part_is_not_kept_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHOP.replace("spec:\n  replicas", "spec:\n  replcas: 3\n  replicas"))
+    assert run("reach", str(path))[2] == ""
+    path.write_text(SHOP + "---\n" + SHOP)
+    status, _, error = run("reach", str(path))
+    assert (status, error) == (0, f"3 warnings about what was read; see: sdn check {path}\n")
+    assert "3 warnings" in run("check", str(path))[1]

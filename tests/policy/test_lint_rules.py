@@ -95,3 +95,16 @@ def test_report_names_place_and_kind() -> None:
     silent = "ingress NetworkPolicy shop/silent[0] allows 4444/tcp, where nobody listens"
     everybody = "NetworkPolicy shop/open leaves ingress open: it allows everybody on every port"
     assert found == [Finding("nobody-listens", "shop.yaml:7", silent), Finding("isolates-nothing", "", everybody)]
+
+
+def test_findings_are_in_the_order_of_lines_and_the_last_word_of_a_tier_is_none() -> None:
+    halves = [replace(act("pass", side, tcp(80)), label="web") for side in (INGRESS, EGRESS)]
+    placed = build(kube(tier("application/a", *halves), tier("application/z", act("allow", EGRESS))))
+    silent = [netpol(f"shop/{name}", DB, ingress=[rule(tcp(port))]) for name, port in (("a", 4444), ("b", 4445))]
+    placed = replace(placed, model=replace(placed.model, network_policies=tuple(silent)))
+    where = {"policy a": "k.yaml:30", "NetworkPolicy shop/a": "k.yaml:200", "NetworkPolicy shop/b": "k.yaml:4"}
+    found = lint(placed, compile_policy(placed), where)
+    assert [finding.at for finding in found] == ["k.yaml:4", "k.yaml:30", "k.yaml:200"]
+    assert found[1].text == (
+        "egress and ingress application a[web] changes nothing: without it the same would be decided"
+    )

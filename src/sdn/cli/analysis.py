@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - nobody waits for an import that only a verb, or only its mistake, needs
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,11 +48,23 @@ def read_with_places(paths: Iterable[Path], no_ipblock_pods: bool = False) -> tu
     from sdn.plan.desired import placed_anyhow
     from sdn.spec.load import load
 
-    loaded = load(list(paths))
+    paths = list(paths)
+    loaded = load(paths)
+    _hint(loaded.warnings, paths)
     model = loaded.model
     if no_ipblock_pods:
         model = replace(model, options=replace(model.options, ipblock_matches_pods=False))
     return placed_anyhow(model), loaded.where
+
+
+def _hint(warnings: Iterable[str], paths: Iterable[Path]) -> None:
+    """That something was understood in part; kinds that say nothing of networks are in every folder of manifests."""
+    from sdn.report.words import count
+
+    telling = [line for line in warnings if not line.startswith("not used here: ")]
+    if telling:
+        told = f"{count(len(telling), 'warnings')} about what was read"
+        click.echo(f"{told}; see: sdn check {shlex.join(map(str, paths))}", err=True)
 
 
 def families(placed: Placed, only: int | None = None) -> Families:

@@ -7,45 +7,56 @@ from pathlib import Path
 
 import click
 
-from sdn.cli.options import NO, YES, format_option, leave, paths_argument, progress
+from sdn.cli import analysis
+from sdn.cli.options import NO, YES, format_option, leave, progress
 
 
 @click.command("lint")
-@paths_argument()
+@analysis.sources_argument()
+@analysis.ipblock_option()
 @format_option()
-def command(paths: tuple[Path, ...], form: str) -> None:
+def command(paths: tuple[Path, ...], no_ipblock_pods: bool, form: str) -> None:
     """Find rules that do nothing, cost much, or leave something open.
 
     Selectors that match nobody (with the labels that were probably meant), rules that are shadowed, contradicted or
     redundant, equal priorities, policies for everybody and their cost, policies that isolate nothing, ports nobody
     listens on, sensitive workloads that the outside may reach. Exact over all pairs and ports; no lab, no kernel.
 
-    Exit status: 0 if there is nothing to say, 1 if there is.
+    JSON: a list of {check, at, text}; check is nobody, shadowed, contradicted, redundant, equal-priority,
+    applies-to-everybody, isolates-nothing, nobody-listens or sensitive-exposed.
+
+    Exit status: 0 if there is nothing to say, 1 if there is, 2 if it could not be done.
 
     \b
     Examples:
       sdn lint k8s/
       sdn lint topologies/three-tier.yaml --format json | jq '.[] | select(.check == "shadowed")'
     """
-    from sdn.plan.desired import placed_anyhow
     from sdn.policy.compiler import compile_policy
     from sdn.policy.lint_report import lint
-    from sdn.spec.load import load
 
     with progress() as say:
         say("load")
-        loaded = load(paths)
+        placed, where = analysis.read_with_places(paths, no_ipblock_pods)
         say("compile")
-        placed = placed_anyhow(loaded.model)
         compiled = compile_policy(placed)
         say("lint")
-        findings = lint(placed, compiled, loaded.where)
+        findings = lint(placed, compiled, where)
     if form == "json":
         from sdn.report import json
 
         click.echo(json.dumps(findings))
     else:
-        for finding in findings:
-            click.echo(f"{finding.at}: {finding.text}" if finding.at else finding.text)
-        click.echo(f"{len(findings)} findings" if len(findings) != 1 else "1 finding")
+        analysis.write(f"{finding.at}: {finding.text}" if finding.at else finding.text for finding in findings)
+        click.echo(_summary([finding.check for finding in findings]))
     leave(NO if findings else YES)
+
+
+def _summary(checks: list[str]) -> str:
+    """`3 findings: 2 nobody, 1 shadowed`, in the words of the JSON."""
+    from collections import Counter
+
+    from sdn.report.words import count
+
+    tally = ", ".join(f"{number} {check}" for check, number in sorted(Counter(checks).items()))
+    return count(len(checks), "findings") + (f": {tally}" if tally else "")

@@ -17,11 +17,13 @@ from sdn.model import (
     NETWORK_POLICY,
     TIERS,
     Direction,
+    Model,
     NetworkPolicy,
     NetworkPolicyRule,
     Placed,
     Policy,
     Workload,
+    rule_origin,
 )
 from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.lint import warnings
@@ -64,7 +66,13 @@ def lint(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> 
         *_nobody_listens(placed, where),
         *_exposed(placed, compiled),
     ]
-    return sorted(set(found), key=lambda finding: (finding.at == "", finding.at, finding.text))
+    return sorted(set(found), key=_order)
+
+
+def _order(finding: Finding) -> tuple[bool, str, int, str]:
+    """By file and line; what has no place comes last."""
+    file, _, line = finding.at.rpartition(":")
+    return finding.at == "", file, int(line) if line.isdigit() else 0, finding.text
 
 
 def _nothing(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
@@ -74,17 +82,39 @@ def _nothing(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _rules(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding for both halves of a rule of NSX, which are two rules of one label here."""
     if not compiled.profiles:
         return
-    reach = Reach(placed, compiled, families_of(placed.model))
-    for finding in useless_rules(reach):
+    halves: dict[tuple[Use, str, str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for finding in useless_rules(Reach(placed, compiled, families_of(placed.model))):
         match = _ORIGIN.match(finding.origin)
-        if match is None:
+        if match is None or (finding.use is Use.REDUNDANT and finding.origin in _last_words(placed.model)):
             continue
-        use = Use.REDUNDANT if match["tier"] == NETWORK_POLICY else finding.use
-        by = ", ".join(finding.by[:3]) + (f" and {len(finding.by) - 3} more" if len(finding.by) > 3 else "")
-        text = f"{finding.origin} {_SENTENCES[use].format(by=by)}"
-        yield Finding(use, _at(match["tier"], match["policy"], where), text)
+        direction, tier = match["direction"], match["tier"]
+        is_kubernetes = tier == NETWORK_POLICY  # whose rules are numbered per direction
+        use = Use.REDUNDANT if is_kubernetes else finding.use
+        by = tuple(origin.removeprefix(f"{direction} ") for origin in finding.by)
+        name = f"{tier} {match['policy']}[{match['rule']}]"
+        key = use, _at(tier, match["policy"], where), f"{direction} {name}" if is_kubernetes else name, name, by
+        halves[key].append(direction)
+    for (use, at, _, name, by), directions in halves.items():
+        first = ", ".join(by[:3]) + (f" and {len(by) - 3} more" if len(by) > 3 else "")
+        text = f"{' and '.join(sorted(directions))} {name} {_SENTENCES[use].format(by=first)}"
+        yield Finding(use, at, text)
+
+
+def _last_words(model: Model) -> set[str]:
+    """The last rule of each tier where it is for everything: it says on purpose what happens otherwise."""
+    found = set()
+    for tier in TIERS:
+        policies = sorted((p for p in model.policies if p.tier == tier), key=lambda p: (p.priority, p.name))
+        for direction in Direction:
+            rules = [(policy.name, i, r) for policy in policies for i, r in enumerate(policy.rules)]
+            own = [one for one in rules if one[2].direction is direction]
+            if own and not (own[-1][2].peers or own[-1][2].ports or own[-1][2].own or own[-1][2].nothing):
+                name, index, rule = own[-1]
+                found.add(rule_origin(direction, tier, name, rule.label or index))
+    return found
 
 
 def _at(tier: str, policy: str, where: Mapping[str, str]) -> str:

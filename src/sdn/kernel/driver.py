@@ -1,4 +1,4 @@
-"""Build a Plan in the kernel: namespaces, then rules, then links.
+"""Build a Plan in the kernel, or what a lab that is there lacks of one: namespaces, then rules, then links.
 
 One worker thread walks through the nodes; the order is fail closed. A second one makes the workloads' namespaces while
 the first fills the firewalls, for neither waits for the other: no link exists yet. When this process dies at any point,
@@ -38,30 +38,57 @@ _STEPS = 8
 
 
 class Driver:
-    """Builds one Plan; remembers the indexes that it gave to links, for whoever changes the lab later.
+    """Builds one Plan, then whatever a later one adds.
 
-    `notes` are sentences about what was asked for and this kernel cannot do.
+    `notes` are sentences about what was asked for and this kernel cannot do; `messages` and `commands` count what was
+    sent by netlink and to nft. `indexes` are those of links, by node; who adds to a lab reads them from the kernel.
     """
 
     def __init__(self, progress: Progress = lambda _: None) -> None:
         self.indexes: dict[str, Indexes] = {}
         self.notes: list[str] = []
+        self.messages = 0
+        self.commands = 0
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress
+        self._plan: Plan = {}
         self._far: dict[tuple[str, str], Veth] = {}
 
     def build(self, plan: Plan) -> None:
         """Everything, from nothing. KernelError at the first thing that the kernel refuses."""
+        self.aim(plan)
         self.indexes = {name: Indexes() for name in plan}
-        self._far = {(node.name, uplink.name): uplink for node in plan.values() for uplink in node.uplinks}
         with NamespaceWorker("build") as worker:
             worker.run(None, lambda: self._build(plan))
+
+    def aim(self, plan: Plan) -> None:
+        """What the lab shall be; nothing happens yet."""
+        self._plan = plan
+        self._far = {(node.name, uplink.name): uplink for node in plan.values() for uplink in node.uplinks}
+
+    def connect(self, come: Plan) -> None:
+        """Links and what lies on them: of nodes that have their rules, and of which `come` holds only what is missing.
+
+        Call it in a worker thread, after `aim`, with the indexes of the links that are there in `indexes`.
+        """
+        nodes = list(come.values())
+        self._cables(nodes)
+        self._links(nodes)
+        self._workloads(nodes)
+
+    def send(self, wanted: Iterable[Message]) -> None:
+        """Send messages in the namespace of the calling thread, if there are any."""
+        batch = list(wanted)
+        if batch:
+            with Netlink() as netlink:
+                netlink.send(batch)
+            self.messages += len(batch)
 
     def _build(self, plan: Plan) -> None:
         workloads = [port.namespace for state in plan.values() for port in state.ports]
         with NamespaceWorker("workloads") as helper:
             made = helper.submit(None, lambda: create(workloads))
-            self._stage("nodes", list(plan), lambda names: create(names, lambda name: self._found(plan[name])))
+            self._stage("nodes", list(plan), lambda names: create(names, self.found))
             self._stage("underlay cables", list(plan.values()), self._cables)
             self._stage("underlay and overlay", list(plan.values()), self._links)
             if workloads:
@@ -70,7 +97,7 @@ class Driver:
         self._stage("workloads", [n for n in plan.values() if n.ports], self._workloads)
         commands = [port for state in plan.values() for port in state.ports if port.command]
         if commands:
-            self._stage("commands", commands, self._commands)
+            self._stage("commands", commands, self.start)
 
     def _stage(self, what: str, items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> None:
         size = max(1, -(-len(items) // _STEPS))
@@ -79,21 +106,24 @@ class Driver:
             self._progress(f"{what} {start + len(part)} of {len(items)}")
             work(part)
 
-    def _found(self, state: NodeState) -> None:
+    def found(self, name: str) -> None:
         """In the node's new namespace: its switches, tables and, on a Host, all rules; no link exists yet."""
+        state = self._plan[name]
         is_host = state.role == "host"
         sysctl.write(sysctl.HOST if is_host else sysctl.SWITCH)
-        _send(messages.base(state))
+        self.send(messages.base(state))
         if is_host:
             with Nft() as nft:
+                commands = list(ruleset.populate(state))
                 nft.run(ruleset.skeleton())
-                nft.run_chunks(list(ruleset.populate(state)))
+                nft.run_chunks(commands)
+                self.commands += len(commands)
 
     def _cables(self, nodes: Sequence[NodeState]) -> None:
         for state in nodes:
             mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]
             with opened(veth.peer_node for veth in mine) as peers, inside(state.name):
-                _send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
+                self.send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
 
     def _cable(self, name: str, veth: Veth, netns: int) -> Message:
         far = self._far[veth.peer_node, veth.peer_name]
@@ -104,27 +134,29 @@ class Driver:
             index = self.indexes[state.name]
             overlay, ports = _names(state)
             with inside(state.name):
-                _send(message for uplink in state.uplinks for message in messages.uplink(uplink, index[uplink.name]))
+                self.send(
+                    message for uplink in state.uplinks for message in messages.uplink(uplink, index[uplink.name])
+                )
                 self._qualities(state, index)
-                _send(messages.overlay_links(state, index))
-                _send(messages.rules(state))
-                _send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
-                _send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
+                self.send(messages.overlay_links(state, index))
+                self.send(messages.rules(state))
+                self.send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
+                self.send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
 
     def _qualities(self, state: NodeState, index: Indexes) -> None:
         """Bandwidth, delay and loss of the cables, as far as this kernel can."""
-        losing = [veth for veth in state.uplinks if veth.loss]
-        if losing:
+        losing = [veth for veth in self._plan[state.name].uplinks if veth.loss]
+        if losing and state.uplinks:
             with Nft() as nft:
-                nft.run(ruleset.losses(losing))
+                nft.run(ruleset.no_losses() + ruleset.losses(losing))
         for veth in state.uplinks:
             delayed = bool(veth.delay) and self._delay(state.name, veth, index[veth.name])
             if veth.bandwidth:
-                _send([qdisc.bandwidth(index[veth.name], veth.bandwidth, veth.mtu, delayed=delayed)])
+                self.send([qdisc.bandwidth(index[veth.name], veth.bandwidth, veth.mtu, delayed=delayed)])
 
     def _delay(self, node: str, veth: Veth, index: int) -> bool:
         try:
-            _send([qdisc.impairment(index, veth.delay)])
+            self.send([qdisc.impairment(index, veth.delay)])
         except PrivilegeError:
             self.notes.append(
                 f"link {node} {veth.name} to {veth.peer_node}: its delay of {veth.delay} ms is left out, "
@@ -133,7 +165,7 @@ class Driver:
             return False
         return True
 
-    def _commands(self, ports: Sequence[Port]) -> None:
+    def start(self, ports: Sequence[Port]) -> None:
         """What the user runs in workloads; it ends with the lab."""
         OUTPUT.mkdir(exist_ok=True)
         for port in ports:
@@ -143,6 +175,10 @@ class Driver:
                 except KernelError as error:
                     raise type(error)(f"{port.workload}: {error}") from None
                 self._running.append((port, process))
+
+    def forget(self, namespaces: Collection[str]) -> None:
+        """The commands of these workloads are no longer the lab's."""
+        self._running = [(port, process) for port, process in self._running if port.namespace not in namespaces]
 
     def failures(self) -> list[str]:
         """A sentence for each command that has ended with anything but 0, with its last words."""
@@ -164,13 +200,13 @@ class Driver:
         index = self.indexes[state.name]
         overlay, ports = _names(state)
         with opened(port.namespace for port in state.ports) as fds, inside(state.name):
-            _send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
-            _send(messages.neighbours((n for n in state.neighbours if n.dev in overlay), index))
-            _send(messages.fdb(state.fdb, state, index))
-            _send(messages.routes((r for r in state.routes if _uses(r, ports)), index))
+            self.send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
+            self.send(messages.neighbours((n for n in state.neighbours if n.dev in overlay), index))
+            self.send(messages.fdb(state.fdb, self._plan[state.name], index))
+            self.send(messages.routes((r for r in state.routes if _uses(r, ports)), index))
             for port in state.ports:
                 enter(port.namespace)
-                _send(messages.workload(port))
+                self.send(messages.workload(port))
 
 
 def _last_words(port: Port) -> str:
@@ -212,10 +248,3 @@ def _names(state: NodeState) -> tuple[frozenset[str], frozenset[str]]:
 
 def _uses(route: Route, devices: frozenset[str]) -> bool:
     return any(hop.dev in devices for hop in route.nexthops)
-
-
-def _send(wanted: Iterable[Message]) -> None:
-    batch = list(wanted)
-    if batch:
-        with Netlink() as netlink:
-            netlink.send(batch)

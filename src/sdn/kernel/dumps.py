@@ -17,7 +17,8 @@ _RTMSG = Format("=BBBBBBBBI")
 _NEXTHOP = Format("=HBBi")
 _NDMSG = Format("=BxxxiHBB")
 _RULE = Format("=BBBBBxxBI")
-_UNSAID_METRIC6 = 1024  # what the kernel gives an IPv6 route for which none was said
+UNSAID_METRIC6 = 1024
+"""What the kernel gives an IPv6 route for which no metric was said."""
 _NOWHERE = frozenset(routing.ROUTE_KINDS[kind] for kind in ("blackhole", "unreachable", "prohibit"))
 _KINDS = {number: name for name, number in routing.ROUTE_KINDS.items()} | {3: "broadcast", 4: "anycast", 5: "multicast"}
 
@@ -174,7 +175,7 @@ def route(data: memoryview) -> Route:
         prefix=f"{prefix}/{length}",
         kind=_KINDS.get(kind, str(kind)),
         hops=hops,
-        metric=0 if metric == _UNSAID_METRIC6 and family == links.AF_INET6 else metric,
+        metric=0 if metric == UNSAID_METRIC6 and family == links.AF_INET6 else metric,
         protocol=protocol,
     )
 

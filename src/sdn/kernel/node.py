@@ -6,10 +6,11 @@ caller has filled the firewall before any of this is sent, and ports of workload
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from sdn.kernel import links, routing
+from sdn.kernel.dumps import UNSAID_METRIC6
 from sdn.kernel.messages import Message
 from sdn.kernel.owned import alias
 from sdn.plan.state import (
@@ -44,9 +45,9 @@ _TUNNEL = links.PortFlags(neigh_suppress=True)
 class Indexes(dict[str, int]):
     """Name → index of a node's links; asking for a new name gives it the next index."""
 
-    def __init__(self) -> None:
-        super().__init__({"lo": LOOPBACK})
-        self._last = LOOPBACK
+    def __init__(self, existing: Mapping[str, int] | None = None) -> None:
+        super().__init__(existing or {"lo": LOOPBACK})
+        self._last = max(self.values())
 
     def __missing__(self, name: str) -> int:
         self._last += 1
@@ -56,13 +57,18 @@ class Indexes(dict[str, int]):
 
 def base(state: NodeState) -> Iterator[Message]:
     """Loopback addresses, and for a Host the order of routing tables."""
-    for address in state.loopback:
-        single = address if "/" in address else f"{address}/{128 if ':' in address else 32}"
-        yield routing.address(LOOPBACK, single)
+    yield from loopback(state.loopback)
     if state.role == "host":
         for family in (4, 6):
             yield routing.rule(family, routing.Rule(LOCAL_PRIORITY, _LOCAL_TABLE))
             yield routing.rule(family, routing.Rule(0, _LOCAL_TABLE), remove=True)
+
+
+def loopback(addresses: Iterable[str], *, remove: bool = False) -> Iterator[Message]:
+    """The node's own addresses."""
+    for address in addresses:
+        single = address if "/" in address else f"{address}/{128 if ':' in address else 32}"
+        yield routing.address(LOOPBACK, single, remove=remove)
 
 
 def cable(veth: Veth, far: Veth, index: int, far_index: int, far_netns: int) -> Message:
@@ -132,16 +138,25 @@ def workload(port: Port) -> Iterator[Message]:
     yield from (_peer(address, mac) for address, mac in port.peers)
 
 
+def workload_peers(before: Port, after: Port) -> Iterator[Message]:
+    """What changes of the neighbours in a workload's namespace while its link stays."""
+    kept = dict(after.peers)
+    gone = (address for address, _ in before.peers if address not in kept)
+    yield from (routing.neighbour(WORKLOAD_LINK, address, remove=True) for address in gone)
+    yield from (_peer(*peer) for peer in after.peers if peer not in set(before.peers))
+
+
 @lru_cache(maxsize=16_384)
 def _peer(address: str, mac: str) -> Message:
     """One peer's entry is the same in every workload of its Segment, so it is encoded once and not once per pair."""
     return routing.neighbour(WORKLOAD_LINK, address, mac)
 
 
-def rules(state: NodeState) -> Iterator[Message]:
+def rules(state: NodeState, *, remove: bool = False) -> Iterator[Message]:
     """One rule per Application and family."""
     for rule in state.rules:
-        yield routing.rule(rule.family, routing.Rule(MARK_PRIORITY, rule.table, rule.mark, ~LOCAL & 0xFFFFFFFF))
+        marked = routing.Rule(MARK_PRIORITY, rule.table, rule.mark, ~LOCAL & 0xFFFFFFFF)
+        yield routing.rule(rule.family, marked, remove=remove)
 
 
 def routes(wanted: Iterable[Route], index: Indexes) -> Iterator[Message]:
@@ -151,12 +166,19 @@ def routes(wanted: Iterable[Route], index: Indexes) -> Iterator[Message]:
         yield routing.route(route.prefix, hops, table=route.table, kind=route.kind, metric=route.metric)
 
 
-def neighbours(wanted: Iterable[Neighbour], index: Indexes) -> Iterator[Message]:
+def removed_routes(unwanted: Iterable[Route]) -> Iterator[Message]:
+    """In reverse, and with the metric that the kernel gave where none was said: without one it takes the first."""
+    for route in reversed(tuple(unwanted)):
+        metric = route.metric or (UNSAID_METRIC6 if ":" in route.prefix else 0)
+        yield routing.delete_route(route.prefix, table=route.table, metric=metric)
+
+
+def neighbours(wanted: Iterable[Neighbour], index: Indexes, *, remove: bool = False) -> Iterator[Message]:
     """Permanent neighbours."""
-    return (routing.neighbour(index[n.dev], n.address, n.mac) for n in wanted)
+    return (routing.neighbour(index[n.dev], n.address, n.mac, remove=remove) for n in wanted)
 
 
-def fdb(wanted: Iterable[Fdb], state: NodeState, index: Indexes) -> Iterator[Message]:
-    """Forwarding entries of ports and tunnel ends; a routed tunnel end has no bridge above it."""
+def fdb(wanted: Iterable[Fdb], state: NodeState, index: Indexes, *, remove: bool = False) -> Iterator[Message]:
+    """Forwarding entries of ports and tunnel ends of a whole node; a routed tunnel end has no bridge above it."""
     routed = {link.name for link in state.links if isinstance(link, Vxlan) and not link.bridge}
-    return (routing.fdb(index[e.dev], e.mac, dst=e.dst, bridged=e.dev not in routed) for e in wanted)
+    return (routing.fdb(index[e.dev], e.mac, dst=e.dst, bridged=e.dev not in routed, remove=remove) for e in wanted)

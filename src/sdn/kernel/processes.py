@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -153,6 +154,18 @@ def end(pid: int, deadline: float = 5.0) -> bool:
         raise refusal(error.errno or 0, f"end process {pid}") from None
     finally:
         os.close(watch)
+
+
+def end_inside(namespace: Path) -> None:
+    """Kill every process whose network namespace this is, and wait until each is gone."""
+    wanted = namespace.stat()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or is a kernel's or another user's
+            found = (entry / "ns/net").stat()
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                end(int(entry.name))
 
 
 def alive(pid: int) -> bool:

@@ -6,7 +6,7 @@ same ruleset loaded into a namespace made for it, so that nft's own spelling is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import unified_diff
 
@@ -156,11 +156,11 @@ def _whole(address: str) -> str:
 
 def _ruleset(state: NodeState) -> Iterator[str]:
     with inside(state.name), Nft() as nft:
-        found = list(_comparable(nft.run("list ruleset", stateless=True).splitlines()))
+        found = _sorted(_comparable(nft.run("list ruleset", stateless=True).splitlines()))
     with _scratch(), Nft() as nft:
         nft.run(ruleset.skeleton())
         nft.run_chunks(list(ruleset.populate(state)))
-        wanted = nft.run("list ruleset", stateless=True).splitlines()
+        wanted = _sorted(nft.run("list ruleset", stateless=True).splitlines())
     changes = [line for line in unified_diff(wanted, found, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")]
     for line in changes[:_SHOWN]:
         what = "is missing" if line.startswith("-") else "is not planned"
@@ -177,6 +177,22 @@ def _comparable(listing: list[str]) -> Iterator[str]:
         if not skipping:
             yield line
         skipping = skipping and line != "}"
+
+
+def _sorted(listing: Iterable[str]) -> list[str]:
+    """With the sets and chains of each table by name: nft lists them as they came, which is nobody's plan."""
+    found: list[str] = []
+    blocks: list[list[str]] = []
+    for line in listing:
+        if line.startswith("\t"):
+            if not line.startswith("\t\t") and line != "\t}":
+                blocks.append([])
+            blocks[-1].append(line)
+        elif line:
+            found += [inner for block in sorted(blocks) for inner in block]
+            blocks = []
+            found.append(line)
+    return found
 
 
 @contextmanager

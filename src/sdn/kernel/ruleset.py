@@ -223,6 +223,11 @@ def losses(uplinks: Iterable[Veth]) -> str:
     return f"table netdev {TABLE} {{{chains}\n}}\n"
 
 
+def no_losses() -> str:
+    """Without that table, whether it was there or not."""
+    return f"add table netdev {TABLE}\ndelete table netdev {TABLE}\n"
+
+
 def populate(state: NodeState) -> Iterator[str]:
     """Commands that fill the skeleton for one Host, in an order in which nothing is mentioned before it exists.
 

@@ -17,6 +17,8 @@ from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
 from sdn.lab.messages import (
     GONE,
+    Applied,
+    Apply,
     Ask,
     Build,
     Bye,
@@ -34,7 +36,8 @@ from sdn.lab.messages import (
     send,
 )
 from sdn.model import Answer, Model, Placed, Question, Report
-from sdn.plan.desired import plan_placed
+from sdn.plan.delta import Changes, delta
+from sdn.plan.desired import plan_placed, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
 
@@ -80,6 +83,23 @@ class Lab:
     def plan(self) -> Plan:
         """The desired state of every Host: a pure function of what is placed, so it is worked out here."""
         return plan_placed(self.placed()).plan
+
+    def changes(self, model: Model) -> Changes:
+        """What `apply` would do, worked out here; the lab is not touched."""
+        self._placed = None  # another client may have changed the lab since
+        placed = self.placed()
+        return delta(plan_placed(placed).plan, prepare(model, placed).plan)
+
+    def apply(
+        self, model: Model, paths: Sequence[Path] = (), warnings: Sequence[str] = (), progress: Say = _silent
+    ) -> Applied:
+        """Have the lab become another Model while it runs."""
+        try:
+            reply = self._ask(Apply(model, tuple(str(path) for path in paths), tuple(warnings)), progress)
+        finally:
+            self._placed = None
+        assert isinstance(reply, Applied)
+        return reply
 
     def ask(
         self, questions: Sequence[Question], answers: Sequence[tuple[Answer, ...]] = (), progress: Say = _silent

@@ -19,10 +19,13 @@ from msgspec.structs import replace
 
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
+from sdn.kernel.apply import apply
 from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
 from sdn.lab.messages import (
+    Applied,
+    Apply,
     Ask,
     Build,
     Bye,
@@ -40,6 +43,7 @@ from sdn.lab.messages import (
     send,
 )
 from sdn.model import Kind, Placed, SegmentKind
+from sdn.plan.delta import delta
 from sdn.plan.desired import Prepared, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
@@ -64,6 +68,7 @@ class Holder:
         self._lock = threading.Lock()
         self._prepared: Prepared | None = None
         self._driver = Driver()
+        self._torn = ""  # why the kernel is neither as before nor as asked
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
@@ -76,6 +81,9 @@ class Holder:
                 self.asked = True
                 with self._lock:
                     return self._build(request, say)
+            case Apply():
+                with self._lock:
+                    return self._apply(request, say)
             case Ask():
                 with self._lock:
                     return self._ask(request, say)
@@ -107,6 +115,35 @@ class Holder:
             stages=tuple(clock.stages),
         )
         return self.info
+
+    def _apply(self, request: Apply, say: Say) -> Applied:
+        """The old plan stays what the lab is measured by until the kernel holds all of the new one."""
+        before = self._ready()
+        if self._torn:
+            raise LabError(f"{self._torn}; `sdn down {self.info.name}` and `sdn up` build it anew")
+        started = time.monotonic()
+        say("place, compile, plan")
+        after = prepare(request.model, before.placed)
+        changes = delta(before.plan, after.plan)
+        planned = time.monotonic()
+        say(f"{len(changes)} changes")
+        notes = len(self._driver.notes)
+        try:
+            done = apply(before.plan, after.plan, self._driver)
+        except Exception as error:
+            self._torn = f"an earlier change of lab {self.info.name} failed half-way ({error})"
+            self.info = replace(self.info, warnings=(*self.info.warnings, self._torn))
+            raise
+        self._prepared = after
+        new_notes = tuple(self._driver.notes[notes:])
+        self.info = replace(
+            self.info,
+            sources=request.sources or self.info.sources,
+            warnings=tuple(dict.fromkeys((*request.warnings, *self._driver.notes))),
+            counts=counts(after.placed, after.plan),
+        )
+        seconds = (round(planned - started, 4), round(time.monotonic() - planned, 4))
+        return Applied(changes.counts, done.nodes, done.messages, done.commands, *seconds, new_notes)
 
     def _describe(self, check: bool) -> Info:
         if not check or self.info.state != "up":

@@ -30,6 +30,14 @@ class Build(Struct, frozen=True, tag="build"):
     ephemeral: bool = False
 
 
+class Apply(Struct, frozen=True, tag="apply"):
+    """Become this Model, without building anew what is in both; what runs stays where it runs as far as it fits."""
+
+    model: Model
+    sources: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 class Describe(Struct, frozen=True, tag="describe"):
     """What is this lab, and is it still as planned? `check` reads the kernel back, which takes longer."""
 
@@ -52,7 +60,7 @@ class Down(Struct, frozen=True, tag="down"):
     """End the lab."""
 
 
-Request = Build | Describe | GetPlaced | Ask | Down
+Request = Build | Apply | Describe | GetPlaced | Ask | Down
 
 
 class Progress(Struct, frozen=True, tag="progress"):
@@ -74,6 +82,21 @@ class Info(Struct, frozen=True, tag="info"):
     drift: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
+
+
+class Applied(Struct, frozen=True, tag="applied"):
+    """What has changed: `changes` by kind, as (added, changed, removed); what it took, and in how many seconds.
+
+    `nodes` are those that were touched; `enforced` is the time from the first message to the last.
+    """
+
+    changes: dict[str, tuple[int, int, int]] = {}
+    nodes: tuple[str, ...] = ()
+    messages: int = 0  # of netlink
+    commands: int = 0  # of nft
+    planned: float = 0.0
+    enforced: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class PlacedReply(Struct, frozen=True, tag="placed-reply"):
@@ -100,7 +123,7 @@ class Bye(Struct, frozen=True, tag="bye"):
     """The lab is ending."""
 
 
-Reply = Progress | Info | PlacedReply | Observations | Failed | Bye
+Reply = Progress | Info | Applied | PlacedReply | Observations | Failed | Bye
 
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)

@@ -6,6 +6,7 @@ workloads that they are for, and what nobody needs any more goes last, in revers
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any
@@ -63,6 +64,13 @@ class Changes(Struct, frozen=True):
     def __iter__(self) -> Iterator[Change]:
         for changes in self.nodes.values():
             yield from changes
+
+    @property
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """Part → how many things of it are added, changed and removed; only parts that have any, in their order."""
+        found = Counter((change.part, change.op) for change in self)
+        parts = {part: (found[part, Op.ADD], found[part, Op.CHANGE], found[part, Op.REMOVE]) for part in Part}
+        return {str(part): numbers for part, numbers in parts.items() if any(numbers)}
 
     @property
     def text(self) -> str:

@@ -1,0 +1,177 @@
+"""Change a lab that is up, so that the kernel holds another Plan; what is equal in both is not touched.
+
+Closed at every instant, over all Hosts together: first the ports of workloads that leave or move, then the rules of
+every Host, then links and routes, and new ports last. Links are known by name; their indexes are read from the kernel.
+Nothing is undone when the kernel refuses something in the middle: what was closed stays closed, and `readback` names
+the differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from msgspec import Struct
+
+from sdn.kernel import links, processes, ruleset
+from sdn.kernel import node as messages
+from sdn.kernel.apply_links import Device, Difference, difference
+from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send
+from sdn.kernel.driver import Driver
+from sdn.kernel.libnft import Nft
+from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
+from sdn.kernel.node import Indexes
+from sdn.kernel.rtnetlink import Netlink
+from sdn.plan.state import Bridge, NodeState, Plan, Port
+
+Ports = dict[str, Port]
+"""By namespace."""
+
+
+class Applied(Struct, frozen=True):
+    """What it took: netlink messages, nft commands, and the nodes whose namespaces were entered to change them."""
+
+    messages: int = 0
+    commands: int = 0
+    nodes: tuple[str, ...] = ()
+
+
+def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT) -> Applied:
+    """Make the kernel, which holds `actual`, hold `desired`; nothing is sent where they are equal.
+
+    `limit` is of the characters of one nft transaction. Raises KernelError at the first thing that the kernel refuses.
+    """
+    if actual == desired:
+        return Applied()
+    work = _Work(actual, desired, driver, limit)
+    with NamespaceWorker("apply") as worker:
+        worker.run(None, work.run)
+    return Applied(driver.messages - work.messages, driver.commands - work.commands, work.nodes)
+
+
+class _Work:
+    """One change of a lab; each method is a stage, in the order of `run`."""
+
+    def __init__(self, actual: Plan, desired: Plan, driver: Driver, limit: int) -> None:
+        self.messages, self.commands = driver.messages, driver.commands
+        self._actual, self._desired = actual, desired
+        self._driver = driver
+        self._limit = limit
+        self._links: Difference = difference(actual, desired)
+        self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
+        self._rules = self._rule_changes()
+        self._old, self._new = _ports(actual), _ports(desired)
+        self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rules}))
+
+    def _rule_changes(self) -> dict[str, RuleChanges]:
+        hosts = [n for n in self._kept if self._desired[n].role == "host" and self._actual[n] != self._desired[n]]
+        found = {name: rule_changes(self._actual[name], self._desired[name]) for name in hosts}
+        return {name: changes for name, changes in found.items() if len(changes)}
+
+    def run(self) -> None:
+        """All stages; rules before links over the whole lab, since a Host's rules speak of other Hosts' workloads."""
+        self._driver.aim(self._desired)
+        reborn = sorted({*self._links.removed} & {*self._links.added})
+        self._close()
+        self._remove_nodes(reborn)
+        create(self._links.added, self._driver.found)
+        self._judge()
+        create(name for name in self._new if name not in self._old)
+        self._read_indexes()
+        self._disconnect()
+        self._driver.connect(self._links.come)
+        self._forget_routes()
+        self._change_peers()
+        self._commands()
+        self._remove_nodes(name for name in self._links.removed if name not in reborn)
+        delete(name for name in self._old if name not in self._new)
+
+    def _close(self) -> None:
+        """Ports that leave, move or are made anew; with a port goes the workload's own end."""
+        for name, gone in self._links.gone.items():
+            if gone.ports:
+                with inside(name):
+                    self._delete(gone.ports)
+
+    def _judge(self) -> None:
+        """The rules of the Hosts that stay."""
+        for name, changes in self._rules.items():
+            with inside(name), Nft() as nft:
+                send(nft, changes, self._desired[name], self._limit)
+            self._driver.commands += len(changes)
+
+    def _read_indexes(self) -> None:
+        self._driver.indexes = {name: Indexes() for name in self._links.added}
+        for name in {*self._links.gone, *self._links.come} - {*self._links.removed, *self._links.added}:
+            with inside(name), Netlink() as netlink:
+                self._driver.indexes[name] = Indexes(netlink.indexes())
+
+    def _disconnect(self) -> None:
+        """Links that go, and what lies on those that stay; routes and addresses stay until there are new ones."""
+        for name, come in self._of_kept(self._links.come):
+            if come.loopback:
+                with inside(name):
+                    self._driver.send(messages.loopback(come.loopback))
+        for name, gone in self._of_kept(self._links.gone):
+            index = self._driver.indexes[name]
+            with inside(name):
+                if any(uplink.loss for uplink in self._actual[name].uplinks) and gone.uplinks:
+                    with Nft() as nft:
+                        nft.run(ruleset.no_losses())
+                self._driver.send(messages.fdb(gone.fdb, self._actual[name], index, remove=True))
+                self._driver.send(messages.neighbours(gone.neighbours, index, remove=True))
+                self._driver.send(messages.rules(gone, remove=True))
+                self._delete([*_tunnels_first(gone), *gone.uplinks])
+
+    def _forget_routes(self) -> None:
+        for name, gone in self._of_kept(self._links.gone):
+            with inside(name):
+                self._driver.send(messages.removed_routes(gone.routes))
+                self._driver.send(messages.loopback(gone.loopback, remove=True))
+
+    def _change_peers(self) -> None:
+        """Of workloads whose link stays: one that came or went is their neighbour, in segments with many members."""
+        made = {port.namespace for come in self._links.come.values() for port in come.ports}
+        for name, port in self._new.items():
+            if name in self._old and name not in made and self._old[name].peers != port.peers:
+                with inside(name):
+                    self._driver.send(messages.workload_peers(self._old[name], port))
+
+    def _commands(self) -> None:
+        """What runs in workloads that leave ends, and so does all that runs where the command is another one now."""
+        ended = {name for name, port in self._old.items() if _command(self._new.get(name)) != port.command}
+        ended |= {name for name in self._old if name not in self._new}
+        self._driver.forget(ended)
+        for name in sorted(ended):
+            processes.end_inside(RUN / name)
+        started = [
+            port for name, port in self._new.items() if port.command and (name in ended or name not in self._old)
+        ]
+        if started:
+            self._driver.start(started)
+
+    def _remove_nodes(self, names: Iterable[str]) -> None:
+        """Their links by hand, because the kernel would take its time, and the far ends would stay as long."""
+        for name in names:
+            state = self._actual[name]
+            with inside(name):
+                self._delete([*_tunnels_first(state), *state.uplinks])
+            delete([name])
+
+    def _delete(self, gone: Collection[Device]) -> None:
+        self._driver.send(links.delete_link(device.name) for device in gone)
+
+    def _of_kept(self, plan: Plan) -> list[tuple[str, NodeState]]:
+        return [(name, plan[name]) for name in self._kept if name in plan]
+
+
+def _tunnels_first(state: NodeState) -> list[Device]:
+    """Before the bridges that they are in."""
+    return sorted(state.links, key=lambda link: isinstance(link, Bridge))
+
+
+def _ports(plan: Plan) -> Ports:
+    return {port.namespace: port for state in plan.values() for port in state.ports}
+
+
+def _command(port: Port | None) -> tuple[str, ...]:
+    return port.command if port is not None else ()

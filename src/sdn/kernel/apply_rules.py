@@ -1,0 +1,206 @@
+"""From one state of a Host's firewall and load balancer to another, in nft's language.
+
+One transaction where it fits: nft shows a packet all of it or nothing of it. Where it does not fit, what nothing refers
+to yet is staged first, then one transaction switches over, and what nothing refers to any more goes last. Where even
+the switch does not fit, the Host is closed for new connections until it is complete.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sdn.errors import KernelError
+from sdn.kernel import ruleset
+from sdn.kernel.libnft import TOO_LONG, Nft
+from sdn.kernel.owned import TABLE
+from sdn.kernel.ruleset import Elements
+from sdn.plan.state import Firewall, LoadBalancer, NodeState, ProfileChain
+
+T = TypeVar("T")
+
+_DISPATCH = ("egress4", "egress6", "ingress4", "ingress6")
+_CLOSE = [f"flush map inet {TABLE} {name}" for name in _DISPATCH]
+
+LIMIT = 1 << 20
+"""Characters of one transaction; the kernel refuses longer ones from an ordinary user long before, and says so."""
+
+Content = dict[tuple[str, str], dict[str, str]]
+"""(family, set or map) → key → data, which is empty in a set."""
+
+
+class RuleChanges(Struct, frozen=True):
+    """Commands: `new` makes what nothing refers to yet, `switch` changes what packets meet, `dispatch` is the part of
+    it that leads workloads to their rules, `old` removes what nothing refers to any more."""
+
+    new: tuple[str, ...]
+    switch: tuple[str, ...]
+    dispatch: tuple[str, ...]
+    old: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.new) + len(self.switch) + len(self.dispatch) + len(self.old)
+
+
+def rule_changes(before: NodeState, after: NodeState) -> RuleChanges:
+    """What leads from one state of a Host to the other; nothing where the rules are equal."""
+    removed, added = _elements(before, after)
+    return RuleChanges(
+        new=tuple(_new(before, after)),
+        switch=(
+            *(line for one in removed if one.name not in _DISPATCH for line in one.commands("delete")),
+            *_changed_profiles(before, after),
+            *(line for one in added if one.name not in _DISPATCH for line in one.commands("add")),
+        ),
+        dispatch=(
+            *(line for one in removed if one.name in _DISPATCH for line in one.commands("delete")),
+            *(line for one in added if one.name in _DISPATCH for line in one.commands("add")),
+        ),
+        old=tuple(_old(before, after)),
+    )
+
+
+def send(nft: Nft, changes: RuleChanges, after: NodeState, limit: int = LIMIT) -> None:
+    """Make the changes in the namespace of `nft`, closed at every instant."""
+    whole = [*changes.new, *changes.switch, *changes.dispatch, *changes.old]
+    if not whole or _fits(nft, whole, limit):
+        return
+    nft.run_chunks(changes.new)
+    switch = [*changes.switch, *changes.dispatch]
+    if switch and not _fits(nft, switch, limit):
+        nft.run("\n".join(_CLOSE))
+        nft.run_chunks(changes.switch)
+        nft.run_chunks([line for one in ruleset.dispatch(after) for line in one.commands("add")])
+    nft.run_chunks(changes.old)
+
+
+def _fits(nft: Nft, commands: list[str], limit: int) -> bool:
+    """Run them as one transaction; False if that is too long, and nothing has happened."""
+    text = "\n".join(commands)
+    if len(text) > limit:
+        return False
+    try:
+        nft.run(text)
+    except KernelError as error:
+        if TOO_LONG in str(error):
+            return False
+        raise
+    return True
+
+
+def _firewalls(before: NodeState, after: NodeState) -> tuple[Firewall, Firewall]:
+    return before.firewall or Firewall(), after.firewall or Firewall()
+
+
+def _balancers(before: NodeState, after: NodeState) -> tuple[LoadBalancer, LoadBalancer]:
+    return before.loadbalancer or LoadBalancer(), after.loadbalancer or LoadBalancer()
+
+
+def _new(before: NodeState, after: NodeState) -> Iterator[str]:
+    was, now = _firewalls(before, after)
+    sets = {(one.name, one.family) for one in was.sets}
+    for addresses in now.sets:
+        if (addresses.name, addresses.family) not in sets:
+            yield from ruleset.define_set(addresses)
+    chains = {chain.name for chain in was.chains}
+    for chain in now.chains:
+        if chain.name not in chains:
+            yield from ruleset.define_chain(chain)
+    known = set(ruleset.balancers(before))
+    for balancer in ruleset.balancers(after):
+        if balancer not in known:
+            yield from ruleset.define_balancer(*balancer)
+    profiles = {profile.name for profile in was.profiles}
+    for profile in now.profiles:
+        if profile.name not in profiles:
+            yield from ruleset.define_profile(profile)
+
+
+def _changed_profiles(before: NodeState, after: NodeState) -> Iterator[str]:
+    """Chains that stay under their name and say something else, which content-named ones never do."""
+    was, now = _firewalls(before, after)
+    profiles = {profile.name: profile for profile in was.profiles}
+    for profile in now.profiles:
+        if profiles.get(profile.name, profile) != profile:
+            yield from ruleset.define_profile(profile)
+    chains = {chain.name: chain for chain in was.chains}
+    for chain in now.chains:
+        if chains.get(chain.name, chain) != chain:
+            yield from ruleset.define_chain(chain)
+
+
+def _old(before: NodeState, after: NodeState) -> Iterator[str]:
+    """In reverse: who refers goes before what it refers to."""
+    was, now = _firewalls(before, after)
+    chains = [p.name for p in _missing(was.profiles, now.profiles)]
+    wanted = set(ruleset.balancers(after))
+    chains += [ruleset.balancer_name(*one) for one in ruleset.balancers(before) if one not in wanted]
+    kept = {chain.name for chain in now.chains}
+    chains += [chain.name for chain in was.chains if chain.name not in kept]
+    for name in chains:
+        yield f"flush chain inet {TABLE} {name}"
+        yield f"delete chain inet {TABLE} {name}"
+    sets = {(one.name, one.family) for one in now.sets}
+    yield from (f"delete set inet {TABLE} {one.name}" for one in was.sets if (one.name, one.family) not in sets)
+
+
+def _missing(was: Iterable[ProfileChain], now: Iterable[ProfileChain]) -> list[ProfileChain]:
+    kept = {profile.name for profile in now}
+    return [profile for profile in was if profile.name not in kept]
+
+
+def _elements(before: NodeState, after: NodeState) -> tuple[list[Elements], list[Elements]]:
+    """What sets and maps that stay lose and gain; an element whose data changes does both."""
+    old, new = _content(before, after), _content(after, before)
+    removed, added = [], []
+    for family, name in sorted(old.keys() | new.keys()):
+        was, now = old.get((family, name), {}), new.get((family, name), {})
+        gone = [key for key, data in was.items() if now.get(key) != data]
+        come = [f"{key} : {data}" if data else key for key, data in now.items() if was.get(key) != data]
+        if gone:
+            removed.append(Elements(name, gone, family))
+        if come:
+            added.append(Elements(name, come, family))
+    return removed, added
+
+
+def _content(state: NodeState, other: NodeState) -> Content:
+    """What sets and maps that both states have hold, without what the two have exactly alike."""
+    content: Content = defaultdict(dict)
+    for one in (*ruleset.members(_reduced(state, other)), *_groups(state, other)):
+        for value in one.values:
+            key, _, data = value.partition(" : ")
+            content[one.family, one.name][key] = data
+    return content
+
+
+def _reduced(state: NodeState, other: NodeState) -> NodeState:
+    """The state without equal Services, ports and dispatch: looking at these costs more than their comparison."""
+    (mine, theirs), (here, there) = _firewalls(state, other), _balancers(state, other)
+    return replace(
+        state,
+        ports=_without(state.ports, other.ports),
+        firewall=Firewall(egress=_without(mine.egress, theirs.egress), ingress=_without(mine.ingress, theirs.ingress)),
+        loadbalancer=LoadBalancer(_without(here.virtuals, there.virtuals), _without(here.hairpin, there.hairpin)),
+    )
+
+
+def _groups(state: NodeState, other: NodeState) -> Iterator[Elements]:
+    """The elements of address sets that both states have and that differ."""
+    mine, theirs = _firewalls(state, other)
+    known = {(one.name, one.family): one for one in theirs.sets}
+    for one in mine.sets:
+        same = known.get((one.name, one.family))
+        if same is not None and same != one:
+            yield ruleset.group_members(replace(one, elements=_without(one.elements, same.elements)))
+
+
+def _without(mine: tuple[T, ...], others: tuple[T, ...]) -> tuple[T, ...]:
+    if mine == others:
+        return ()
+    known = frozenset(others)
+    return tuple(one for one in mine if one not in known)

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from test_cli_reach import DB, SHOP, WEB, run
+from test_cli_reach import DB, FAMILIES, SHOP, WEB, run
 
 WIDER = SHOP.replace("8999", "9000")
 TCP = "TCP 5432,8000-8999"
@@ -108,10 +108,46 @@ def test_a_sender_from_outside_can_be_tried(both: tuple[str, str], tmp_path: Pat
     status, out, _ = run("verify", both[0], "--assert", path, "--format", "json")
     assert status == 1
     (command,) = json.loads(out)["assertions"][0]["counterexample"]["commands"]
-    echoed, _, verb = command.partition(" | ")
-    status, out, _ = run(*shlex.split(verb)[1:], text=shlex.split(echoed)[1] + "\n")
+    assert command.startswith(f"sdn explain {both[0]} ")
+    status, out, _ = run(*shlex.split(command)[1:])
     assert status == 0
-    assert json.loads(out)["verdict"] == "allow"
+    assert out.splitlines()[-1].startswith("  arriving: nothing can be removed")
+
+
+def test_a_counterexample_keeps_the_option_that_it_was_found_with(tmp_path: Path) -> None:
+    lab = tmp_path / "both.yaml"
+    lab.write_text(FAMILIES)
+    path = claims(
+        tmp_path,
+        "assertions:\n  - allow: {from: [{labels: {app: web}}], to: [{labels: {app: db}}], ports: [5432/tcp]}\n",
+    )
+    arguments = "verify", str(lab), "--assert", path, "-4", "--format", "json"
+    assert run(*arguments)[0] == 0
+    status, out, _ = run(*arguments, "--no-ipblock-pods")
+    assert status == 1
+    (command,) = json.loads(out)["assertions"][0]["counterexample"]["commands"]
+    assert run(*shlex.split(command)[1:])[0] == 1
+
+
+def test_an_assertion_about_nobody_is_counted(both: tuple[str, str], tmp_path: Path) -> None:
+    path = claims(tmp_path, "assertions:\n  - deny: {to: [{labels: {app: gone}}]}\n")
+    status, out, _ = run("verify", both[0], "--assert", path)
+    assert status == 0
+    assert out.splitlines()[1:] == [
+        "    says nothing, for nobody is meant by: to",
+        "1 assertion, 0 refuted, 1 about nobody",
+    ]
+
+
+def test_rules_behind_many_changes(both: tuple[str, str]) -> None:
+    Path(both[1]).write_text(SHOP.rpartition("---")[0])
+    out = run("diff", *both)[1]
+    assert out.partition("rules behind them:\n")[2].splitlines() == [
+        "     2  egress NetworkPolicy shop/db isolates",
+        "        → egress default allow",
+        "     2  ingress NetworkPolicy shop/db isolates",
+        "        → ingress default allow",
+    ]
 
 
 def test_mistakes_of_the_assertions(both: tuple[str, str], tmp_path: Path) -> None:

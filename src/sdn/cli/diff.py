@@ -21,13 +21,18 @@ def command(old: Path, new: Path, no_ipblock_pods: bool, family: int | None, for
     """Say what a change would do: connections that appear, disappear, grow and shrink.
 
     Exact over all pairs, ports and addresses, with the rules responsible on both sides; rules that change without
-    changing a connection are no difference. OLD and NEW are each a file or a folder, as `sdn reach` reads them.
+    changing a connection are no difference. OLD and NEW are each a file or a folder, as `sdn reach` reads them; to
+    compare several, put them in a folder, or name them in `manifests:` of a lab file.
+
+    JSON: {"changes": [{change, src, dst, before, after, gained, lost, reasons}]}, ends and services as in `sdn reach`;
+    a reason is {services, before, after}.
 
     Exit status: 0 if no connection changes, 1 if any does, 2 if it could not be done.
 
     \b
     Examples:
       sdn diff k8s/ k8s-new/
+      git worktree add /tmp/main main && sdn diff /tmp/main/k8s k8s
       sdn diff before.yaml after.yaml --format json | jq '.changes[] | select(.change == "appears")'
     """
     from sdn.policy.compiler import compile_policy
@@ -43,4 +48,5 @@ def command(old: Path, new: Path, no_ipblock_pods: bool, family: int | None, for
     else:
         analysis.write(diff.text(changes))
         click.echo(diff.summary(changes))
+        analysis.write(diff.causes(changes))
     leave(NO if changes else YES)

@@ -29,11 +29,14 @@ def command(paths: tuple[Path, ...], no_ipblock_pods: bool, flows: BinaryIO) -> 
     nobody has is outside, and policy alone judges it. Where the lab has both IP families one that allows is enough;
     "family": 4 or 6 asks one.
 
-    A line that cannot be answered comes back with "error", and the exit status is 2; all others are answered.
+    A line that cannot be answered comes back with "error"; all others are answered.
+
+    Exit status: 0 if all lines are answered, whatever the verdicts, else 2.
 
     \b
     Examples:
-      echo '{"src": "shop/web-0", "dst": "shop/db-0", "protocol": "tcp", "port": 5432}' | sdn evaluate k8s/ --flows -
+      echo '{"src": "web-0", "dst": "db-0", "protocol": "tcp", "port": 5432}' |
+        sdn evaluate k8s/ --flows -
       sdn evaluate lab.yaml --flows flows.jsonl | jq -c 'select(.verdict == "deny")'
     """
     from sdn.policy.asked import Asked

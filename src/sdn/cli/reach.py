@@ -26,6 +26,11 @@ def command(paths: tuple[Path, ...], no_ipblock_pods: bool, family: int | None, 
 
     IPv6 is looked at where the files speak of it (-4 and -6 choose). What only one family may is marked.
 
+    JSON: {"connections": [{src, dst, allowed}]}; an end is {workload, kind} or {external: [ranges]}, allowed lists
+    {protocol, ports}, where protocol "any" is everything.
+
+    Exit status: 0, or 2 if it could not be done.
+
     \b
     Examples:
       sdn reach k8s/

@@ -34,14 +34,17 @@ def command(paths: tuple[Path, ...], claims: Path, no_ipblock_pods: bool, family
         - name: every pod may resolve names
           allow: {from: [{kind: pod}], to: [{labels: {k8s-app: kube-dns}}], ports: [53/udp]}
 
-    A counterexample comes with the commands that try it.
+    A counterexample comes with the commands that try it. An end that means nobody is named: such an assertion holds.
+
+    JSON: {ok, assertions: [{name, at, holds, pairs, idle, counterexample}]}.
 
     Exit status: 0 if all hold, 1 if one is refuted, 2 if it could not be done.
 
     \b
     Examples:
       sdn verify k8s/ --assert pci.yaml
-      sdn verify lab.yaml --assert claims.yaml --format json | jq '.assertions[] | select(.holds | not)'
+      sdn verify lab.yaml --assert claims.yaml --format json |
+        jq '.assertions[] | select(.holds | not)'
     """
     from sdn.policy.compiler import compile_policy
     from sdn.policy.verify import verify
@@ -52,9 +55,9 @@ def command(paths: tuple[Path, ...], claims: Path, no_ipblock_pods: bool, family
     placed = analysis.read(paths, no_ipblock_pods)
     assertions = load(claims, placed.model)
     proofs = verify(placed, compile_policy(placed), assertions, analysis.families(placed, family))
-    names = list(map(str, paths))
+    told = list(map(str, paths)), ["--no-ipblock-pods"] if no_ipblock_pods else []
     if form == "json":
-        click.echo(json.dumps(report.document(proofs, names)))
+        click.echo(json.dumps(report.document(proofs, *told)))
     else:
-        analysis.write(report.text(proofs, names))
+        analysis.write(report.text(proofs, *told))
     leave(YES if all(proof.holds for proof in proofs) else NO)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -94,6 +95,32 @@ def summary(changes: Iterable[Change]) -> str:
     return "connections: " + ", ".join(
         f"{tally[kind]:,} {kind if tally[kind] == 1 else verbs[kind]}" for kind in Kind if kind in tally
     )
+
+
+def causes(changes: Sequence[Change]) -> Iterator[str]:
+    """Which rules gave way to which, for how many connections; nothing where each connection has its own."""
+    tally: Counter[tuple[str, str]] = Counter()
+    for one in changes:
+        tally.update({_cause(reason.before, reason.after) for reason in one.reasons})
+    if len(tally) >= len(changes):
+        return
+    yield "rules behind them:"
+    for (before, after), number in sorted(tally.items(), key=lambda item: (-item[1], item[0])):
+        yield f"{number:>6,}  {before}"
+        yield f"        → {after}"
+
+
+def _cause(before: Verdict | None, after: Verdict | None) -> tuple[str, str]:
+    """Of the side that allows only the rule at the end where the other side denies."""
+    both = [verdict for verdict in (before, after) if verdict is not None]
+    ingress = all(verdict.allowed or not verdict.rule.startswith("egress ") for verdict in both)
+    return _decider(before, ingress), _decider(after, ingress)
+
+
+def _decider(verdict: Verdict | None, ingress: bool) -> str:
+    if verdict is None:
+        return NOT_THERE
+    return verdict.rule if ingress or not verdict.egress else verdict.egress
 
 
 def _what(one: Change) -> str:

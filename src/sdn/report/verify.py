@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
 from msgspec import Struct
 
 from sdn.model import Flow
@@ -43,12 +42,13 @@ class VerifyDocument(Struct, frozen=True):
     assertions: tuple[ProofDocument, ...]
 
 
-def document(proofs: Sequence[Proof], paths: Sequence[str]) -> VerifyDocument:
-    """All proofs as the value that is written; `paths` are the files of the lab, for the commands."""
-    return VerifyDocument(all(proof.holds for proof in proofs), tuple(_proof(proof, paths) for proof in proofs))
+def document(proofs: Sequence[Proof], paths: Sequence[str], options: Sequence[str] = ()) -> VerifyDocument:
+    """All proofs as the value that is written; `paths` are the files of the lab, for the commands, as are `options`."""
+    made = tuple(_proof(proof, paths, options) for proof in proofs)
+    return VerifyDocument(all(proof.holds for proof in proofs), made)
 
 
-def _proof(proof: Proof, paths: Sequence[str]) -> ProofDocument:
+def _proof(proof: Proof, paths: Sequence[str], options: Sequence[str]) -> ProofDocument:
     found, shown = proof.counterexample, None
     if found is not None:
         shown = CounterexampleDocument(
@@ -58,37 +58,40 @@ def _proof(proof: Proof, paths: Sequence[str]) -> ProofDocument:
             protocol=str(found.protocol),
             port=found.port,
             reason=words.verdict(found.verdict),
-            commands=tuple(commands(found, paths)),
+            commands=tuple(commands(found, paths, options)),
         )
     return ProofDocument(proof.assertion.name, proof.assertion.at, proof.holds, proof.pairs, proof.idle, shown)
 
 
-def text(proofs: Sequence[Proof], paths: Sequence[str]) -> Iterator[str]:
+def text(proofs: Sequence[Proof], paths: Sequence[str], options: Sequence[str] = ()) -> Iterator[str]:
     """A line for each assertion, more for one that is refuted, and a summary."""
     for proof in proofs:
         yield f"{'holds  ' if proof.holds else 'refuted'}  {proof.assertion.name}  ({proof.assertion.at})"
         if proof.idle:
-            yield f"    says nothing: nobody is meant by {' and '.join(proof.idle)}"
+            yield f"    says nothing, for nobody is meant by: {', '.join(proof.idle)}"
         if proof.counterexample is not None:
-            yield from _refutation(proof, proof.counterexample, paths)
+            yield from _refutation(proof, proof.counterexample, commands(proof.counterexample, paths, options))
     refuted = sum(not proof.holds for proof in proofs)
-    yield f"{words.count(len(proofs), 'assertions')}, {refuted} refuted"
+    idle = sum(bool(proof.idle) for proof in proofs)
+    yield f"{words.count(len(proofs), 'assertions')}, {refuted} refuted" + (f", {idle} about nobody" if idle else "")
 
 
-def _refutation(proof: Proof, found: Counterexample, paths: Sequence[str]) -> Iterator[str]:
+def _refutation(proof: Proof, found: Counterexample, tries: Iterable[str]) -> Iterator[str]:
     whose = f" ({found.destination})" if found.destination else ""
     more = f"; so do {words.count(proof.pairs - 1, 'other pairs')}" if proof.pairs > 1 else ""
     yield f"    {found.source} → {_target(found)}{whose}: {words.verdict(found.verdict)}{more}"
-    yield from (f"    {command}" for command in commands(found, paths))
+    yield from (f"    {command}" for command in tries)
 
 
-def commands(found: Counterexample, paths: Sequence[str]) -> Iterable[str]:
-    """How to try it: on the plan and on the wire, or, for a sender from outside, on the policies."""
+def commands(found: Counterexample, paths: Sequence[str], options: Sequence[str] = ()) -> Iterable[str]:
+    """How to try it: on the plan and on the wire; on the policies alone where a sender outside or `options` need it."""
     files = " ".join(map(shlex.quote, paths))
-    if ":" in found.source or "/" not in found.source:
-        flow = {"src": found.source, "dst": found.destination, "protocol": found.protocol, "port": found.port}
-        line = msgspec.json.encode(flow).decode()
-        return [f"echo {shlex.quote(line)} | sdn evaluate {files} --flows -"]
+    is_outside = ":" in found.source or "/" not in found.source
+    if is_outside or options:
+        target = f"{found.destination}:{found.port}/{found.protocol}" if found.port else f"{found.destination}/icmp"
+        target = shlex.quote(target if found.destination else _target(found))
+        family = "-6" if ":" in found.address else "-4"
+        return [" ".join(("sdn explain", files, found.source, target, family, *options))]
     asked = f"{found.source} {shlex.quote(_target(found))}"
     named = " ".join(f"--file {shlex.quote(path)}" for path in paths)
     return [f"sdn trace {asked} {named}", f"sdn probe {asked}"]

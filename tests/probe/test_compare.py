@@ -19,7 +19,7 @@ from sdn.model import (
     Question,
     Verdict,
 )
-from sdn.probe.compare import compare, responders
+from sdn.probe.compare import MANY, compare, never_met, responders
 
 FLOW = Flow("shop/web", "10.244.1.2", Protocol.TCP, 5432)
 QUESTION = Question(FLOW, "shop/db", Ask.LISTENING)
@@ -141,3 +141,31 @@ def test_echo_needs_no_listener() -> None:
 def test_whom_a_service_must_meet() -> None:
     assert responders(QUESTION, (ALLOW, DENY2), LISTENS) == {("shop/db", 5432)}
     assert responders(QUESTION, (CLOSED,), LISTENS) == frozenset()
+
+
+class TestManyBackends:
+    """Of a Service with more Backends than `MANY`, all clients together must meet each."""
+
+    COUNT = MANY + 2
+
+    def ask(self, *met: range) -> tuple[dict[int, str], list[str]]:
+        allow = Verdict(Disposition.ALLOW, "ingress default allow", "egress default allow")
+        answers = tuple(Answer(allow, f"a/w-{number}", 80) for number in range(self.COUNT))
+        listens = {(answer.backend, Protocol.TCP, 80) for answer in answers}
+        flows = [Flow(f"a/c-{index}", "10.96.0.1", Protocol.TCP, 80) for index in range(len(met))]
+        questions = [Question(flow, "a/web", Ask.SERVICE) for flow in flows]
+        rules = (allow.egress, allow.rule)
+        seen = [
+            tuple(Observation(flow, Outcome.CONNECTED, f"a/w-{number}", 80, rules) for number in numbers)
+            for flow, numbers in zip(flows, met, strict=True)
+        ]
+        each = [compare(q, answers, answers, one, listens) for q, one in zip(questions, seen, strict=True)]
+        return never_met(questions, [answers] * len(met), seen, listens), each
+
+    def test_together_they_met_all(self) -> None:
+        assert self.ask(range(5), range(5, self.COUNT)) == ({}, ["", ""])
+
+    def test_one_was_never_met(self) -> None:
+        missing, each = self.ask(range(5), range(5, self.COUNT - 1))
+        assert missing == {0: f"a/web: no client ever reached a/w-{self.COUNT - 1}:80"}
+        assert each == ["", ""]

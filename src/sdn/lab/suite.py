@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from sdn.errors import ProbeError
 from sdn.lab import client
 from sdn.lab.messages import Observations
@@ -19,7 +21,7 @@ from sdn.plan.desired import Prepared, plan_placed, prepare
 from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
-from sdn.probe.compare import compare
+from sdn.probe.compare import compare, never_met
 from sdn.probe.questions import Listener, expectation_questions, listening, questions, visible_applications
 from sdn.spec.load import Loaded, load
 
@@ -126,7 +128,11 @@ class Answers:
     def results(self, observed: Observations) -> tuple[Result, ...]:
         """All three answers side by side."""
         together = zip(self.questions, self.evaluated, self.traced, observed.observations, strict=True)
-        return tuple(_result(*each, self.listens) for each in together)
+        results = [_result(*each, self.listens) for each in together]
+        pooled = never_met(self.questions, self.evaluated, observed.observations, self.listens)
+        for index, why in pooled.items():
+            results[index] = replace(results[index], disagreement=results[index].disagreement or why)
+        return tuple(results)
 
 
 def _result(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from math import ceil, log
 
 from sdn.model import Answer, Disposition, Observation, Outcome, Protocol, Question
 from sdn.probe.attempt import Attempt
-from sdn.probe.compare import responders
+from sdn.probe.compare import MANY, responders
 from sdn.probe.questions import Listener
 
 Alive = tuple[str, Protocol, int, int]
@@ -22,12 +23,14 @@ class Asked:
         answers: tuple[Answer, ...],
         listens: Collection[Listener],
         is_service: bool,
+        askers: int = 1,
     ) -> None:
         self.question = question
         self._answers = answers
         self._listens = listens
         self._is_service = is_service
         self._wanted = responders(question, answers, listens) if is_service else frozenset()
+        self._share = _share(len(self._wanted), askers) if len(self._wanted) > MANY else 0
         self._hopeful = all(answer.verdict.allowed for answer in answers) if answers else None
         # Whoever is refused, rejected or has no route is told so; the kernel may lose such an error as any packet.
         denied = any(answer.verdict.disposition is Disposition.DENY for answer in answers)
@@ -59,6 +62,8 @@ class Asked:
 
     def more(self, tries: int) -> list[Attempt]:
         """As long as a Backend that may be reached was not, and not for ever."""
+        if self._share:
+            return []
         missing = self._wanted - {(attempt.responder, attempt.port) for attempt in self._attempts}
         if not missing or len(self._attempts) >= tries * max(1, len(self._answers)):
             return []
@@ -68,6 +73,8 @@ class Asked:
 
     def _round(self) -> int:
         """How many tries at a time: where some Backends stay silent, a round takes a second, and one should do."""
+        if self._share:
+            return self._share
         silent = any(not answer.verdict.allowed for answer in self._answers)
         return max(2, 6 * len(self._answers) if silent and self._wanted else 2 * len(self._wanted))
 
@@ -152,6 +159,11 @@ class Asked:
         if outcome is Outcome.CONNECTED and answered and attempt.responder != question.target:
             outcome = Outcome.WRONG_BACKEND
         return Observation(question.flow, outcome, attempt.responder, attempt.port, _rules(attempt, self._is_service))
+
+
+def _share(backends: int, askers: int) -> int:
+    """One client's part of the tries after which, but for one chance in a million, somebody met every Backend."""
+    return max(2, ceil(backends * (log(backends) + 14) / askers))
 
 
 def _is_logged(attempt: Attempt) -> bool:

@@ -6,7 +6,8 @@ rules that the answer names, and when every Backend that may be reached was reac
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
 from sdn.model import (
     GATEWAY,
@@ -21,6 +22,12 @@ from sdn.model import (
     Question,
 )
 from sdn.probe.questions import Listener
+
+MANY = 8
+"""Up to so many Backends every client of a Service must meet each of them; of more, all clients together must.
+
+One client needs about n ln n connections to meet n of them, so 300 clients of 300 would need half a million.
+"""
 
 UNLOGGED = frozenset({GATEWAY, NO_PATH, NO_BACKEND, OWN_ADDRESS, ""})
 """Reasons that are no firewall rule, so that nothing in the kernel can log them."""
@@ -61,12 +68,48 @@ def compare(
         wrong = [_contradiction(answer, observation, listens) for answer in evaluate]
         if all(wrong):
             return _sentence(question, evaluate, trace, observations, min(wrong, key=len), observation)
-    met = {(observation.responder, observation.port) for observation in observations}
-    missed = sorted(responders(question, evaluate, listens) - met)
+    wanted = responders(question, evaluate, listens)
+    missed = wanted - _met(observations) if len(wanted) <= MANY else frozenset()
     if missed:
-        names = ", ".join(_where(*responder) for responder in missed)
-        return _sentence(question, evaluate, trace, observations, f"never reached: {names}")
+        return _sentence(question, evaluate, trace, observations, f"never reached: {_names(missed)}")
     return ""
+
+
+def never_met(
+    questions: Sequence[Question],
+    evaluated: Sequence[tuple[Answer, ...]],
+    observed: Sequence[tuple[Observation, ...]],
+    listens: Collection[Listener],
+) -> dict[int, str]:
+    """Of Services with more than `MANY` Backends: those that all clients together never met, at the first question."""
+    wanted: dict[object, set[tuple[str, int]]] = defaultdict(set)
+    met: dict[object, set[tuple[str, int]]] = defaultdict(set)
+    first: dict[object, int] = {}
+    for index, (question, answers, seen) in enumerate(zip(questions, evaluated, observed, strict=True)):
+        mine = responders(question, answers, listens) if len(answers) > MANY else frozenset()
+        if len(mine) > MANY:
+            key = virtual_of(question)
+            first.setdefault(key, index)
+            wanted[key] |= mine
+            met[key] |= _met(seen)
+    return {
+        first[key]: f"{questions[first[key]].target}: no client ever reached {_names(wanted[key] - met[key])}"
+        for key in wanted
+        if wanted[key] - met[key]
+    }
+
+
+def virtual_of(question: Question) -> tuple[str, str, int]:
+    """The Service address and port that a question is about, whoever asks."""
+    return question.flow.destination, question.flow.protocol, question.flow.port
+
+
+def _met(observations: Iterable[Observation]) -> frozenset[tuple[str, int]]:
+    return frozenset((observation.responder, observation.port) for observation in observations)
+
+
+def _names(responders: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(_where(*responder) for responder in sorted(responders))
 
 
 def _contradiction(answer: Answer, observation: Observation, listens: Collection[Listener]) -> str:

@@ -6,7 +6,7 @@ nobody asked may, by itself over its own address. If it does not even answer its
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -16,6 +16,7 @@ from sdn.errors import ProbeError
 from sdn.model import Answer, Ask, Flow, Observation, Placed, Protocol, Question
 from sdn.probe.asked import Alive, Asked
 from sdn.probe.attempt import Attempt, Numbers
+from sdn.probe.compare import virtual_of
 from sdn.probe.flight import Flight
 from sdn.probe.listeners import Listeners
 from sdn.probe.nflog import LogReader
@@ -106,8 +107,15 @@ class Engine:
     ) -> tuple[tuple[Observation, ...], ...]:
         if any(question.flow.protocol is Protocol.SCTP for question in questions):
             self._answer_sctp()
+        askers = Counter(virtual_of(question) for question in questions)
         asked = [
-            Asked(question, answers[index] if answers else (), self._listens, self._is_service(question))
+            Asked(
+                question,
+                answers[index] if answers else (),
+                self._listens,
+                self._is_service(question),
+                askers[virtual_of(question)],
+            )
             for index, question in enumerate(questions)
         ]
         for wave in self._waves(asked):

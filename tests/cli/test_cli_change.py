@@ -178,3 +178,12 @@ def test_what_was_understood_in_part_is_not_kept_quiet(tmp_path: Path) -> None:
     status, _, error = run("reach", str(path))
     assert (status, error) == (0, f"3 warnings about what was read; see: sdn check {path}\n")
     assert "3 warnings" in run("check", str(path))[1]
+
+
+def test_lint_names_what_lets_the_outside_in(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(SHOP.replace("labels: {app: web}}\n    spec", "labels: {app: web, sensitivity: high}}\n    spec"))
+    assert run("lint", str(path))[1].splitlines()[0] == (
+        f"{path}:1: workload shop/web-0 and 1 more of its owner (sensitivity high) may be reached from outside: "
+        "ingress default allow"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from msgspec import Struct
 
@@ -30,6 +31,7 @@ from sdn.policy.lint import warnings
 from sdn.policy.lint_rules import Use, useless_rules
 from sdn.policy.oracle_match import policy_selects
 from sdn.policy.reach import Reach, families_of
+from sdn.policy.reach_reasons import verdict
 
 SENSITIVITY = "sensitivity"
 """The label that says how far a workload must be kept from others; any value counts as sensitive."""
@@ -64,7 +66,7 @@ def lint(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> 
         *_everywhere(placed, compiled, where),
         *_isolating_nothing(placed, where),
         *_nobody_listens(placed, where),
-        *_exposed(placed, compiled),
+        *_exposed(placed, compiled, where),
     ]
     return sorted(set(found), key=_order)
 
@@ -193,16 +195,27 @@ def _silent_ports(policy: NetworkPolicy, selected: list[Workload], where: Mappin
                 yield Finding("nobody-listens", where.get(f"NetworkPolicy {key}", ""), text)
 
 
-def _exposed(placed: Placed, compiled: CompiledPolicy) -> Iterator[Finding]:
-    """Sensitive workloads that policy lets the outside reach, by owner."""
-    levels = {w.key: w.labels[SENSITIVITY] for w in placed.model.workloads if SENSITIVITY in w.labels}
-    if not any(key in placed.endpoints for key in levels):
+def _exposed(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> Iterator[Finding]:
+    """Sensitive workloads that policy lets the outside reach: one for all of an owner that the same rule opens."""
+    sensitive = [w for w in placed.model.workloads if SENSITIVITY in w.labels and w.key in placed.endpoints]
+    if not sensitive:
         return
     reach = Reach(placed, compiled, families_of(placed.model))
-    for key, level in sorted(levels.items()):
-        if key in placed.endpoints and _open(reach, reach.classes.of(key)):
-            yield Finding("sensitive-exposed", "", f"workload {key} (sensitivity {level}) may be reached from outside")
+    opener = cache(lambda number: _opener(reach, number))
+    found: dict[tuple[str, str, str, str], list[str]] = defaultdict(list)
+    for one in sensitive:
+        if rule := opener(reach.classes.of(one.key)):
+            found[one.namespace, one.owner[1] or one.name, one.labels[SENSITIVITY], rule].append(one.key)
+    for (_, _, level, rule), keys in found.items():
+        first, *others = sorted(keys)
+        more = f" and {len(others):,} more of its owner" if others else ""
+        text = f"workload {first}{more} (sensitivity {level}) may be reached from outside: {rule}"
+        yield Finding("sensitive-exposed", where.get(f"workload {first}", ""), text)
 
 
-def _open(reach: Reach, workload: int) -> bool:
-    return any(reach.inwards(part, workload) for part in reach.outside)
+def _opener(reach: Reach, number: int) -> str:
+    """A rule that lets somebody outside reach a class of workloads; empty where none does."""
+    for part in reach.outside:
+        if services := reach.inwards(part, number):
+            return verdict(reach, part.position, number, part.family, services & -services).rule
+    return ""

@@ -22,6 +22,8 @@ VERBS = {
     "test": "Build the lab, ask every question three ways, tear it down.",
     "check": "Say every mistake in what you wrote, with file:line:column.",
     "up": "Build a lab that stays up.",
+    "plan": "Say what `sdn apply` would change in a running lab.",
+    "apply": "Have a running lab become what its file says now, without building it anew.",
     "ls": "List the labs that are up.",
     "status": "Say what a lab is, and whether the kernel still agrees.",
     "down": "Take a lab down; nothing of it remains.",

@@ -91,7 +91,7 @@ def to_all(selector: LabelSelector) -> NetworkPolicy:
         ),
         pytest.param(
             netpol("shop/p", labelled(need("app", Operator.IN, "x", "y"), need("tier", Operator.EXISTS))),
-            (f"{P}: app in (x, y),tier selects no pod of namespace shop",),
+            (f"{P}: app in (x, y),tier selects no pod of namespace shop (there are: app=api, app=db, app=web)",),
             id="expressions",
         ),
         pytest.param(

@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from sdn.model import (
+    AllOf,
+    AnyOf,
     Direction,
+    Expression,
+    Group,
     LabelSelector,
     Model,
     NetworkPolicy,
@@ -19,8 +23,10 @@ from sdn.model import (
     Policy,
     PortRange,
     Requirement,
+    Rule,
     Selector,
     Service,
+    Where,
     Workload,
 )
 from sdn.policy.oracle_match import (
@@ -42,13 +48,14 @@ SHOWN = 5
 def warnings(model: Model, where: dict[str, str]) -> tuple[str, ...]:
     """One sentence per thing that does nothing, ordered by file and line.
 
-    `where` gives file:line of "NetworkPolicy namespace/name", "policy name" and "service namespace/name"; what it
-    lacks is named without a place.
+    `where` gives file:line of "NetworkPolicy namespace/name", "policy name", "group name" and "service namespace/name";
+    what it lacks is named without a place.
     """
     lint = _Lint(model)
     found = [
         *((f"NetworkPolicy {p.namespace}/{p.name}", text) for p in model.network_policies for text in lint.network(p)),
         *((f"policy {p.name}", text) for p in model.policies for text in lint.policy(p)),
+        *((f"group {g.name}", text) for g in model.groups for text in lint.group(g)),
         *((f"service {s.key}", text) for s in model.services for text in lint.service(s)),
     ]
     unique = dict.fromkeys(found)
@@ -82,6 +89,8 @@ class _Lint:
     def __init__(self, model: Model) -> None:
         self._namespaces = namespace_labels(model)
         self._members = Members(model)
+        self._groups = {group.name: group for group in model.groups}
+        self._is_empty: dict[str, bool] = {}
         self._workloads = _distinct(model)
         self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
 
@@ -108,7 +117,8 @@ class _Lint:
             if not self._selected(selector):
                 yield f"applies_to {_selector_words(selector)} selects no workload{self._selector_hint(selector)}"
         subjects = self._union([self._selected(selector) for selector in policy.applies_to])
-        for rule in policy.rules:
+        for index, rule in enumerate(policy.rules):
+            yield from (f"rule {rule.label or index}: {text}" for text in self._rule(rule))
             matches = [None if peer.selector is None else self._selected(peer.selector) for peer in rule.peers]
             for peer, match in zip(rule.peers, matches, strict=True):
                 if match == [] and peer.selector is not None:
@@ -117,6 +127,34 @@ class _Lint:
             yield from _unknown_ports(
                 rule.ports, subjects if rule.direction is Direction.INGRESS else self._union(matches)
             )
+
+    def _rule(self, rule: Rule) -> Iterator[str]:
+        """Groups that hold nobody, and whom the rule is for where that is nobody."""
+        named = {peer.group for peer in (*rule.peers, *rule.own)} | {n for one in rule.applies_to for n in one.groups}
+        for name in sorted(named & self._groups.keys()):
+            if self._holds_nobody(name):
+                yield f"group {name} holds nobody"
+        for selector in (*rule.applies_to, *(peer.selector for peer in rule.own if peer.selector is not None)):
+            if not selector.groups and not self._selected(selector):
+                yield f"{_selector_words(selector)} selects no workload{self._selector_hint(selector)}"
+
+    def group(self, group: Group) -> Iterator[str]:
+        """A group that holds nobody, with what its selectors may have meant."""
+        if self._holds_nobody(group.name):
+            hints = (self._selector_hint(one) for one in _leaves(group.members))
+            yield f"holds no workload and no address{next(filter(None, hints), '')}"
+
+    def _holds_nobody(self, name: str) -> bool:
+        """Neither by itself nor by what is nested in it."""
+        if name not in self._is_empty:
+            self._is_empty[name] = not self._has_addresses(name) and not any(
+                self._members.is_member(name, workload) for workload in self._workloads
+            )
+        return self._is_empty[name]
+
+    def _has_addresses(self, name: str) -> bool:
+        group = self._groups.get(name)
+        return group is not None and (bool(group.blocks) or any(map(self._has_addresses, group.within)))
 
     def service(self, service: Service) -> Iterator[str]:
         """What of a Service leads nowhere."""
@@ -173,6 +211,15 @@ class _Lint:
         return list({workload.key: workload for match in matches for workload in match or ()}.values())
 
 
+def _leaves(expression: Expression | None) -> Iterator[Selector]:
+    """The selectors of an expression."""
+    if isinstance(expression, AllOf | AnyOf):
+        for part in expression.parts:
+            yield from _leaves(part)
+    elif isinstance(expression, Where):
+        yield expression.selector
+
+
 def _unknown_ports(ports: tuple[PortRange, ...], destinations: list[Workload], word: str = "port") -> Iterator[str]:
     """Port names that none of the workloads has; nothing if there are no workloads, which is its own warning."""
     if not destinations:
@@ -186,12 +233,14 @@ def _unknown_ports(ports: tuple[PortRange, ...], destinations: list[Workload], w
 
 def _hint(selector: LabelSelector, existing: list[Labels]) -> str:
     """The labels that exist and that whoever wrote the selector may have meant."""
-    for key, value in selector.labels:
+    wanted: list[tuple[str, tuple[str, ...]]] = [(key, (value,)) for key, value in selector.labels]
+    wanted += [(r.key, r.values) for r in selector.expressions if r.operator in (Operator.IN, Operator.EXISTS)]
+    for key, alternatives in wanted:
         values = sorted({labels[key] for labels in existing if key in labels})
         if not values:
             return _near(key, _itself(other for labels in existing for other in labels), "labels")
-        if value not in values:
-            return _near(value, {f"{key}={other}": other for other in values})
+        if alternatives and not set(alternatives) & set(values):
+            return _near(alternatives[0], {f"{key}={other}": other for other in values})
     return ""
 
 
@@ -249,6 +298,8 @@ def _selector_words(selector: Selector) -> str:
         "segments": ", ".join(selector.segments),
         "kind": "" if selector.kind is None else str(selector.kind),
         "name": selector.name,
+        "workloads": ", ".join(selector.keys),
+        "groups": ", ".join(selector.groups),
     }
     return " and ".join(f"{field} {value}" for field, value in fields.items() if value) or "everything"
 

@@ -16,6 +16,8 @@ from exports import (
     good,
     group,
     listed,
+    model,
+    paths,
     policy,
     read,
     rule,
@@ -30,6 +32,7 @@ from exports import (
 )
 
 from sdn.model import Direction, Policy, PortRange, Protocol, Rule
+from sdn.policy.lint import warnings
 
 LAB = listed(
     t1("shop"),
@@ -385,6 +388,18 @@ def test_all_mistakes_at_once_each_with_its_place() -> None:
     assert len(problems) == 3
     assert all(problem.startswith("1.json:") and problem.count(":") >= 4 for problem in problems)
     assert 'did you mean "Application"?' in problems[0]
+
+
+def test_groups_that_hold_nobody_are_told_with_the_tags_that_exist() -> None:
+    empty = group("wbe", tagged("tier|wbe")), group("around", paths(GROUPS + "wbe")), group("known", addresses("::1"))
+    made = rule("r", ["wbe", "known"], ANY), rule("scoped", ANY, ANY, scope=[GROUPS + "around"])
+    found = good(LAB, listed(*empty, policy("p", *made)))
+    assert [line.partition(": ")[2] for line in warnings(model(found), found.where)] == [
+        "group wbe: holds no workload and no address (did you mean tag/tier/db or tag/tier/web?)",
+        "group around: holds no workload and no address",
+        "policy p: rule r: group wbe holds nobody",
+        "policy p: rule scoped: group around holds nobody",
+    ]
 
 
 def test_what_cannot_be_read_is_not_missed() -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sdn.errors import SdnError
 from sdn.model import NO_PATH, Disposition, Flow, Placed, Protocol, Verdict
+from sdn.policy.asked_judge import RememberingJudge
 from sdn.policy.evaluate import Oracle
 from sdn.policy.resolve import SERVICE, find_workload
 
@@ -36,6 +37,7 @@ class Asked:
         self._placed = placed
         self._families = families
         self._oracle = Oracle(placed)
+        self._oracle.judge = RememberingJudge(placed.model)
         self._services = {service.key: service.addresses for service in placed.model.services}
         self._owners: dict[str, list[str]] = {}
         for key, endpoint in placed.endpoints.items():

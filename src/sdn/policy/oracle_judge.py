@@ -6,6 +6,7 @@ documentation, and compiles nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -92,6 +93,9 @@ class Judge:
         self._model = model
         self._namespaces = namespace_labels(model)
         self._members = Members(model)
+        self._by_namespace: dict[str, list[NetworkPolicy]] = defaultdict(list)
+        for policy in model.network_policies:
+            self._by_namespace[policy.namespace].append(policy)
         self._rules: dict[tuple[str, str, Direction], tuple[tuple[Rule, str], ...]] = {}
         self._isolating: dict[tuple[str, Direction], tuple[NetworkPolicy, ...]] = {}
 
@@ -121,7 +125,7 @@ class Judge:
         """How many rules of each tier are for this end of a packet, whether they match it or not."""
         counts = {tier: len(self._tier_rules(tier, side.subject, side.direction)) for tier in ORDER}
         isolating = self._isolating_policies(side.subject, side.direction)
-        counts[NETWORK_POLICY] = sum(len(_rules_of(policy, side.direction)) for policy in isolating)
+        counts[NETWORK_POLICY] = sum(len(rules_of(policy, side.direction)) for policy in isolating)
         return counts
 
     def _by_tiers(self, tiers: tuple[str, ...], side: Side) -> Decision | None:
@@ -142,7 +146,7 @@ class Judge:
             not rule.nothing
             and self._is_among(rule.own, rule.own_excluded, side.subject, side.own_address)
             and self._is_among(rule.peers, rule.peers_excluded, side.peer, side.peer_address)
-            and _ports_match(rule.ports, side)
+            and ports_match(rule.ports, side)
         )
 
     def _is_among(self, peers: tuple[Peer, ...], excluded: bool, who: Workload | None, address: str | None) -> bool:
@@ -155,27 +159,25 @@ class Judge:
             return None
         for origin in self._network_rules(side):
             return Decision(Action.ALLOW, origin)
-        return Decision(Action.DENY, isolation_origin(side.direction, tuple(_key(policy) for policy in isolating)))
+        return Decision(Action.DENY, isolation_origin(side.direction, tuple(key_of(policy) for policy in isolating)))
 
     def _network_rules(self, side: Side) -> Iterator[str]:
         """The NetworkPolicy rules that allow a packet, in the order in which they are named."""
         for policy in self._isolating_policies(side.subject, side.direction):
-            for index, rule in enumerate(_rules_of(policy, side.direction)):
+            for index, rule in enumerate(rules_of(policy, side.direction)):
                 if self._network_rule_matches(rule, policy, side):
-                    yield rule_origin(side.direction, NETWORK_POLICY, _key(policy), index)
+                    yield rule_origin(side.direction, NETWORK_POLICY, key_of(policy), index)
 
     def _network_rule_matches(self, rule: NetworkPolicyRule, policy: NetworkPolicy, side: Side) -> bool:
         return (
-            not rule.peers or any(self._network_peer_matches(peer, policy, side) for peer in rule.peers)
-        ) and _ports_match(rule.ports, side)
+            not rule.peers or any(self._network_peer_matches(peer, policy.namespace, side) for peer in rule.peers)
+        ) and ports_match(rule.ports, side)
 
-    def _network_peer_matches(self, peer: NetworkPolicyPeer, policy: NetworkPolicy, side: Side) -> bool:
+    def _network_peer_matches(self, peer: NetworkPolicyPeer, namespace: str, side: Side) -> bool:
         if peer.ip_block is not None:
             meant = not side.is_workloads or self._model.options.ipblock_matches_pods
             return meant and block_contains(peer.ip_block, side.peer_address)
-        return side.peer is not None and peer_selects(
-            peer, policy.namespace, side.peer, self._namespaces[side.peer.namespace]
-        )
+        return side.peer is not None and peer_selects(peer, namespace, side.peer, self._namespaces[side.peer.namespace])
 
     def _tier_rules(self, tier: str, subject: Workload, direction: Direction) -> tuple[tuple[Rule, str], ...]:
         """The rules of a tier that are for a workload in one direction, in order of evaluation, with their origins."""
@@ -207,20 +209,23 @@ class Judge:
         if (subject.key, direction) not in self._isolating:
             selecting = (
                 policy
-                for policy in self._model.network_policies
+                for policy in self._by_namespace.get(subject.namespace, ())
                 if direction in policy.directions and policy_selects(policy, subject)
             )
             self._isolating[subject.key, direction] = tuple(sorted(selecting, key=lambda p: (p.namespace, p.name)))
         return self._isolating[subject.key, direction]
 
 
-def _ports_match(ports: tuple[PortRange, ...], side: Side) -> bool:
+def ports_match(ports: tuple[PortRange, ...], side: Side) -> bool:
+    """Whether one of a rule's ports is the packet's; no ports are no wish."""
     return not ports or any(port_matches(port, side.protocol, side.port, side.destination) for port in ports)
 
 
-def _rules_of(policy: NetworkPolicy, direction: Direction) -> tuple[NetworkPolicyRule, ...]:
+def rules_of(policy: NetworkPolicy, direction: Direction) -> tuple[NetworkPolicyRule, ...]:
+    """The rules that a NetworkPolicy has for a direction."""
     return policy.ingress if direction is Direction.INGRESS else policy.egress
 
 
-def _key(policy: NetworkPolicy) -> str:
+def key_of(policy: NetworkPolicy) -> str:
+    """How origins call a NetworkPolicy."""
     return f"{policy.namespace}/{policy.name}"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from policy_without import without
-from sdn.model import Flow, IPBlock, Placed
+from sdn.model import Flow, IPBlock, Peer, Placed, Selector
 from sdn.policy.compiler import compile_policy
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint_report import Finding, lint
@@ -108,3 +108,11 @@ def test_findings_are_in_the_order_of_lines_and_the_last_word_of_a_tier_is_none(
     assert found[1].text == (
         "egress and ingress application a[web] changes nothing: without it the same would be decided"
     )
+
+
+def test_ports_of_tiers_on_which_nobody_listens() -> None:
+    own = replace(act("allow", INGRESS, tcp(80), tcp(4444)), own=(Peer(selector=Selector(labels=WEB)),))
+    unknown = replace(act("allow", INGRESS, tcp(4444)), own=(Peer(selector=Selector(namespaces=("gone",))),))
+    placed = build(kube(tier("application/a", own, unknown, act("deny", INGRESS))))
+    found = [one for one in lint(placed, compile_policy(placed), {}) if one.check == "nobody-listens"]
+    assert [one.text for one in found] == ["ingress application a[0] allows 4444/tcp, where nobody listens"]

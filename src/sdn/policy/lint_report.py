@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 from msgspec import Struct
@@ -17,12 +17,15 @@ from sdn.model import (
     BASELINE,
     NETWORK_POLICY,
     TIERS,
+    Action,
     Direction,
     Model,
-    NetworkPolicy,
     NetworkPolicyRule,
+    Peer,
     Placed,
     Policy,
+    PortRange,
+    Selector,
     Workload,
     rule_origin,
 )
@@ -30,6 +33,7 @@ from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.lint import warnings
 from sdn.policy.lint_rules import Use, useless_rules
 from sdn.policy.oracle_match import policy_selects
+from sdn.policy.oracle_members import Members
 from sdn.policy.reach import Reach, families_of
 from sdn.policy.reach_reasons import verdict
 
@@ -173,26 +177,52 @@ def _isolating_nothing(placed: Placed, where: Mapping[str, str]) -> Iterator[Fin
 
 
 def _nobody_listens(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
-    """Numbered ports of NetworkPolicy ingress on which none of the selected Pods listens; names are another finding."""
-    pods = [workload for workload in placed.model.workloads if workload.key in placed.endpoints]
-    for policy in placed.model.network_policies:
-        selected = [pod for pod in pods if pod.namespace == policy.namespace and policy_selects(policy, pod)]
+    """Numbered ports allowed to workloads none of which listens there; port names are another finding."""
+    model = placed.model
+    workloads = [workload for workload in model.workloads if workload.key in placed.endpoints]
+    for policy in model.network_policies:
+        selected = [w for w in workloads if w.namespace == policy.namespace and policy_selects(policy, w)]
         if selected and Direction.INGRESS in policy.directions:
-            yield from _silent_ports(policy, selected, where)
+            key = f"NetworkPolicy {policy.namespace}/{policy.name}"
+            for index, one in enumerate(policy.ingress):
+                for ports in _silent(one.ports, selected):
+                    text = f"ingress {key}[{index}] allows {ports}, where nobody listens"
+                    yield Finding("nobody-listens", where.get(key, ""), text)
+    # Of an inventory's VMs nobody knows where they listen.
+    yield from _silent_tiers(placed, [workload for workload in workloads if workload.ports], where)
 
 
-def _silent_ports(policy: NetworkPolicy, selected: list[Workload], where: Mapping[str, str]) -> Iterator[Finding]:
-    key = f"{policy.namespace}/{policy.name}"
-    listening = {(port.protocol, port.number) for pod in selected for port in pod.ports}
-    for index, rule in enumerate(policy.ingress):
-        for port in rule.ports:
-            if not isinstance(port.port, int):
-                continue
+def _silent_tiers(placed: Placed, listeners: list[Workload], where: Mapping[str, str]) -> Iterator[Finding]:
+    members = Members(placed.model)
+
+    @cache
+    def subjects(scope: tuple[Selector, ...], own: tuple[Peer, ...], excluded: bool) -> list[Workload]:
+        applied = [w for w in listeners if not scope or any(members.selects(one, w) for one in scope)]
+        return [w for w in applied if not own or _is_one(members, own, w, placed) is not excluded]
+
+    for policy in placed.model.policies:
+        for index, rule in enumerate(policy.rules):
+            if rule.action is Action.ALLOW and rule.direction is Direction.INGRESS:
+                found = subjects(policy.applies_to or rule.applies_to, rule.own, rule.own_excluded)
+                origin = rule_origin(rule.direction, policy.tier, policy.name, rule.label or index)
+                for ports in _silent(rule.ports, found) if found else ():
+                    text = f"{origin} allows {ports}, where nobody listens"
+                    yield Finding("nobody-listens", where.get(f"policy {policy.name}", ""), text)
+
+
+def _is_one(members: Members, own: tuple[Peer, ...], workload: Workload, placed: Placed) -> bool:
+    addresses = placed.endpoints[workload.key].addresses
+    return any(members.is_peer(peer, workload, address) for peer in own for address in addresses)
+
+
+def _silent(ports: Iterable[PortRange], workloads: Iterable[Workload]) -> Iterator[str]:
+    """Those of some ports on which none of the workloads listens."""
+    listening = {(port.protocol, port.number) for workload in workloads for port in workload.ports}
+    for port in ports:
+        if isinstance(port.port, int):
             last = port.end or port.port
             if not any(protocol is port.protocol and port.port <= n <= last for protocol, n in listening):
-                ports = f"{port.port}-{last}" if last != port.port else f"{port.port}"
-                text = f"ingress NetworkPolicy {key}[{index}] allows {ports}/{port.protocol}, where nobody listens"
-                yield Finding("nobody-listens", where.get(f"NetworkPolicy {key}", ""), text)
+                yield f"{port.port}{f'-{last}' if last != port.port else ''}/{port.protocol}"
 
 
 def _exposed(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> Iterator[Finding]:

@@ -131,7 +131,8 @@ class Holder:
         try:
             done = apply(before.plan, after.plan, self._driver)
         except Exception as error:
-            self._torn = f"an earlier change of lab {self.info.name} failed half-way ({error})"
+            why = str(error).partition("\n")[0]
+            self._torn = f"an earlier change of lab {self.info.name} failed half-way ({why})"
             self.info = replace(self.info, warnings=(*self.info.warnings, self._torn))
             raise
         self._prepared = after

@@ -93,10 +93,14 @@ class _Lint:
         self._is_empty: dict[str, bool] = {}
         self._workloads = _distinct(model)
         self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
+        self._peers: dict[tuple[NetworkPolicyPeer, str], list[Workload]] = {}
+        self._neighbours: dict[str, list[Workload]] = {}
+        for pod in self._pods:
+            self._neighbours.setdefault(pod.namespace, []).append(pod)
 
     def network(self, policy: NetworkPolicy) -> Iterator[str]:
         """What of a NetworkPolicy does nothing."""
-        own = [pod for pod in self._pods if pod.namespace == policy.namespace]
+        own = self._neighbours.get(policy.namespace, [])
         selected = [pod for pod in own if policy_selects(policy, pod)]
         if not selected:
             hint = _hint(policy.pods, [pod.labels for pod in own])
@@ -174,7 +178,11 @@ class _Lint:
     def _network_peer(self, peer: NetworkPolicyPeer, namespace: str) -> list[Workload] | None:
         if peer.ip_block is not None:
             return None
-        return [pod for pod in self._pods if peer_selects(peer, namespace, pod, self._namespaces[pod.namespace])]
+        at = namespace if peer.namespaces is None else ""  # the rest of the cluster is the same seen from anywhere
+        if (peer, at) not in self._peers:
+            pods = self._neighbours.get(at, []) if at else self._pods
+            self._peers[peer, at] = [p for p in pods if peer_selects(peer, namespace, p, self._namespaces[p.namespace])]
+        return self._peers[peer, at]
 
     def _peer_hint(self, peer: NetworkPolicyPeer, own: list[Workload]) -> str:
         """The labels nearby: first of namespaces, because pods are looked for inside those only."""

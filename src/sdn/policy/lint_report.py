@@ -92,9 +92,10 @@ def _rules(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -
     if not compiled.profiles:
         return
     halves: dict[tuple[Use, str, str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    last_words = _last_words(placed.model)
     for finding in useless_rules(Reach(placed, compiled, families_of(placed.model))):
         match = _ORIGIN.match(finding.origin)
-        if match is None or (finding.use is Use.REDUNDANT and finding.origin in _last_words(placed.model)):
+        if match is None or (finding.use is Use.REDUNDANT and finding.origin in last_words):
             continue
         direction, tier = match["direction"], match["tier"]
         is_kubernetes = tier == NETWORK_POLICY  # whose rules are numbered per direction
@@ -180,8 +181,11 @@ def _nobody_listens(placed: Placed, where: Mapping[str, str]) -> Iterator[Findin
     """Numbered ports allowed to workloads none of which listens there; port names are another finding."""
     model = placed.model
     workloads = [workload for workload in model.workloads if workload.key in placed.endpoints]
+    neighbours: dict[str, list[Workload]] = defaultdict(list)
+    for workload in workloads:
+        neighbours[workload.namespace].append(workload)
     for policy in model.network_policies:
-        selected = [w for w in workloads if w.namespace == policy.namespace and policy_selects(policy, w)]
+        selected = [w for w in neighbours[policy.namespace] if policy_selects(policy, w)]
         if selected and Direction.INGRESS in policy.directions:
             key = f"NetworkPolicy {policy.namespace}/{policy.name}"
             for index, one in enumerate(policy.ingress):

@@ -93,6 +93,7 @@ class _Lint:
         self._is_empty: dict[str, bool] = {}
         self._workloads = _distinct(model)
         self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
+        self._chosen: dict[tuple[str, LabelSelector], list[Workload]] = {}
         self._peers: dict[tuple[NetworkPolicyPeer, str], list[Workload]] = {}
         self._neighbours: dict[str, list[Workload]] = {}
         for pod in self._pods:
@@ -101,7 +102,10 @@ class _Lint:
     def network(self, policy: NetworkPolicy) -> Iterator[str]:
         """What of a NetworkPolicy does nothing."""
         own = self._neighbours.get(policy.namespace, [])
-        selected = [pod for pod in own if policy_selects(policy, pod)]
+        chosen = policy.namespace, policy.pods
+        if chosen not in self._chosen:
+            self._chosen[chosen] = [pod for pod in own if policy_selects(policy, pod)]
+        selected = self._chosen[chosen]
         if not selected:
             hint = _hint(policy.pods, [pod.labels for pod in own])
             yield f"{_words(policy.pods)} selects no pod of namespace {policy.namespace}{hint}"

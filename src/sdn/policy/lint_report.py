@@ -19,6 +19,7 @@ from sdn.model import (
     TIERS,
     Action,
     Direction,
+    LabelSelector,
     Model,
     NetworkPolicyRule,
     Peer,
@@ -184,14 +185,18 @@ def _nobody_listens(placed: Placed, where: Mapping[str, str]) -> Iterator[Findin
     neighbours: dict[str, list[Workload]] = defaultdict(list)
     for workload in workloads:
         neighbours[workload.namespace].append(workload)
+    chosen: dict[tuple[str, LabelSelector], list[Workload]] = {}
     for policy in model.network_policies:
-        selected = [w for w in neighbours[policy.namespace] if policy_selects(policy, w)]
+        key = policy.namespace, policy.pods
+        if key not in chosen:
+            chosen[key] = [w for w in neighbours[policy.namespace] if policy_selects(policy, w)]
+        selected = chosen[key]
         if selected and Direction.INGRESS in policy.directions:
-            key = f"NetworkPolicy {policy.namespace}/{policy.name}"
+            name = f"NetworkPolicy {policy.namespace}/{policy.name}"
             for index, one in enumerate(policy.ingress):
                 for ports in _silent(one.ports, selected):
-                    text = f"ingress {key}[{index}] allows {ports}, where nobody listens"
-                    yield Finding("nobody-listens", where.get(key, ""), text)
+                    text = f"ingress {name}[{index}] allows {ports}, where nobody listens"
+                    yield Finding("nobody-listens", where.get(name, ""), text)
     # Of an inventory's VMs nobody knows where they listen.
     yield from _silent_tiers(placed, [workload for workload in workloads if workload.ports], where)
 

@@ -15,7 +15,18 @@ from labs import ask_all, entering, eventually, inside, new_name, sdn, story, up
 from sdn.errors import LabError
 from sdn.lab import client
 from sdn.lab.messages import Applied
-from sdn.model import Application, Model, PortRange, Protocol, SegmentKind, Selector, Service, ServicePort, Workload
+from sdn.model import (
+    Application,
+    LabelSelector,
+    Model,
+    PortRange,
+    Protocol,
+    SegmentKind,
+    Selector,
+    Service,
+    ServicePort,
+    Workload,
+)
 from sdn.plan.ids import namespace_of
 from worlds_build import EGRESS, INGRESS, act, leaf_spine, model, segment, tcp, tier, workload
 
@@ -283,7 +294,7 @@ def arrived(lab: client.Lab, key: str) -> int:
 
 UDP = PortRange(Protocol.UDP, 4009, 4009)
 BY_NAME = tier("application/n", act("deny", INGRESS, Selector(name="x"), UDP))
-BY_LABEL = tier("environment/l", act("reject", INGRESS, Selector(labels={"role": "x"}), UDP))
+BY_LABEL = tier("environment/l", act("reject", INGRESS, Selector(labels=LabelSelector((("role", "x"),))), UDP))
 OPEN = replace(BASE, policies=())
 """From x nobody may hear, said in two ways."""
 SHUT = [
@@ -313,16 +324,21 @@ def test_nothing_forbidden_arrives_while_rules_change_hands() -> None:
             assert {key: arrived(lab, key) for key in watched} == closed
 
 
+TO_THE_BORN = tier("application/b", act("deny", EGRESS, Selector(labels=LabelSelector((("role", "born"),))), UDP))
+
+
 def test_a_workload_is_born_under_fire() -> None:
+    """What forbids it is on the sender's Host, which learns of the new address like everybody else."""
     born = [
-        workload("a/n", 1, "a/lan", ip=("10.1.1.77", "fd00:1::77")),
-        workload("a/m", 3, "a/pods", ip=("10.2.3.77", "fd00:2::77")),
+        workload("a/n", 1, "a/lan", ip=("10.1.1.77", "fd00:1::77"), role="born"),
+        workload("a/m", 3, "a/pods", ip=("10.2.3.77", "fd00:2::77"), role="born"),
+        workload("a/l", 3, "a/lan", ip=("10.1.1.78", "fd00:1::78"), role="born"),
     ]
-    full = replace(lab_of(*born), policies=(BY_NAME,))
-    with up(SHUT[0]) as lab, flooded(lab, "a/x", *born[0].ip, *born[1].ip):
+    without, full = (replace(lab_of(*more), policies=(TO_THE_BORN,)) for more in ((), born))
+    with up(without) as lab, flooded(lab, "a/x", *(address for one in born for address in one.ip)):
         for _ in range(4):
             lab.apply(full)
-            assert [arrived(lab, one.key) for one in born] == [0, 0]
-            lab.apply(SHUT[0])
+            assert [arrived(lab, one.key) for one in born] == [0, 0, 0]
+            lab.apply(without)
         lab.apply(replace(full, policies=()))
         assert all(eventually(lambda key=one.key: arrived(lab, key)) for one in born)

@@ -240,6 +240,15 @@ def test_a_change_is_one_line(before: Plan, after: Plan, text: str) -> None:
     assert len(delta(before, after)) == 1
 
 
+def test_changes_are_counted_by_part() -> None:
+    before = firewall(sets=(WEB,), egress=(Dispatch(1, "10.1.1.2", "p_a"),))
+    after = firewall(
+        sets=(msgspec.structs.replace(WEB, elements=((1, "10.1.1.4"),)),), egress=(Dispatch(1, "10.1.1.2", "p_b"),)
+    )
+    assert delta({"h1": before}, {"h1": after}).counts == {"element": (1, 0, 2), "egress": (0, 1, 0)}
+    assert Changes().counts == {}
+
+
 def test_equal_plans_have_no_changes() -> None:
     assert delta({"h1": HOST}, {"h1": HOST}) == Changes()
     assert not delta({}, {})

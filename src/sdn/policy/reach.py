@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
-from operator import attrgetter
 from typing import NamedTuple
 
 from sdn.model import Application, Direction, Model, Placed
@@ -69,9 +68,9 @@ class Reach:
             for family in families
         }
         self._near = neighbours(placed.model.applications)
-        self._allowed = {family: judge.allowed(self._used(family)) for family, judge in self.judges.items()}
-        self._out = {family: self._by_class(family, Direction.EGRESS) for family in families}
-        self._into = {family: self._by_class(family, Direction.INGRESS) for family in families}
+        self._allowed: dict[int, dict[str, Allowed]] = {family: {} for family in families}
+        self._out = {family: self._answers(family, [one.egress for one in self.classes.all]) for family in families}
+        self._into = {family: self._answers(family, [one.ingress for one in self.classes.all]) for family in families}
 
     def between(self, source: int, destination: int) -> tuple[tuple[int, int], ...]:
         """(family, services) that one class may send to another, for each family of both; empty without a path."""
@@ -121,25 +120,23 @@ class Reach:
 
     def profiles(self, family: int) -> Iterator[Profile]:
         """The profiles of workloads that have this family, by id."""
-        return iter(sorted(self._used(family), key=attrgetter("id")))
+        return (self.compiled.profiles[profile] for profile in sorted(self._allowed[family]))
 
-    def _used(self, family: int) -> Iterable[Profile]:
-        """The profiles of workloads that have this family, in the order of classes.
+    def _answers(self, family: int, profiles: list[str]) -> list[Allowed | None]:
+        """What each class may do under these profiles, one for each class; None for classes without this family.
 
-        The compiler made them in that order, so they are near each other in memory: half of the time to read them.
+        In the order of classes the compiler made the profiles, so they are near each other in memory.
         """
-        mine = [one for one in self.classes.all if family in one.families]
-        used = dict.fromkeys([*[one.egress for one in mine], *[one.ingress for one in mine]])
-        return map(self.compiled.profiles.__getitem__, used)
-
-    def _by_class(self, family: int, direction: Direction) -> list[Allowed | None]:
-        """What each class may do in one direction; None for classes without this family."""
-        allowed = self._allowed[family]
-        outgoing = direction is Direction.EGRESS
-        return [
-            allowed[one.egress if outgoing else one.ingress] if family in one.families else None
-            for one in self.classes.all
-        ]
+        known, solve, written = self._allowed[family], self.judges[family].allowed, self.compiled.profiles
+        answers: list[Allowed | None] = []
+        for one, profile in zip(self.classes.all, profiles, strict=True):
+            answer = known.get(profile)
+            if family not in one.families:
+                answer = None
+            elif answer is None:
+                answer = known[profile] = solve(written[profile])
+            answers.append(answer)
+        return answers
 
     def _candidates(self, source: int) -> Collection[int]:
         """Classes that may be reached, and perhaps some that may not: never all of them where few are named."""

@@ -6,7 +6,6 @@ usually speaks of few, so sets of them are finite or everything but finitely man
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -64,14 +63,11 @@ class Judge:
         self._sets: dict[Matcher | str | None, PeerSet] = {}
         self._inside: dict[IPBlock, frozenset[int]] = {}
 
-    def allowed(self, profiles: Iterable[Profile]) -> dict[str, Allowed]:
-        """What each profile allows to whom, by its id."""
-        found = {}
-        for profile in profiles:
-            tiers = profile.tiers
-            answer = self._sum(tiers[0]) if len(tiers) == 1 else None
-            found[profile.id] = answer or _Asked(profile, self).answer(self._services.all)
-        return found
+    def allowed(self, profile: Profile) -> Allowed:
+        """What the profile allows to whom."""
+        tiers = profile.tiers
+        answer = self._sum(tiers[0]) if len(tiers) == 1 else None
+        return answer or _Asked(profile, self).answer(self._services.all)
 
     def decide(self, profile: Profile, position: int, service: int) -> Decision:
         """What the profile says to one peer about one service (a set of one bit), and by which rule."""
@@ -88,15 +84,11 @@ class Judge:
     def peers(self, rule: CompiledRule) -> PeerSet:
         """Whom of this family a rule means."""
         key: Matcher | str | None = rule.group
-        plain = rule.block is None and rule.not_group is None and not rule.not_blocks and not rule.family
-        if not plain:
+        if not _is_plain(rule):
             key = (rule.group, rule.block, rule.not_group, rule.not_blocks, rule.family)
         found = self._sets.get(key)
         if found is None:
-            if plain and rule.group is not None:
-                found = PeerSet(False, self._classes.in_group(rule.group))
-            else:
-                found = self._peers(rule)
+            found = self._peers(rule)
             if 2 * len(found.positions) > self._count:
                 found = PeerSet(not found.but, self._universe - found.positions)
             self._sets[key] = found
@@ -109,17 +101,27 @@ class Judge:
         """
         if tier.default is None or tier.default.action is not Action.DENY:
             return None
+        rules = tier.rules
+        if len(rules) == 1 and (answer := self._few(rules[0])) is not None:
+            return answer
         masks: dict[PeerSet, int] = {}
-        for rule in tier.rules:
+        for rule in rules:
             if rule.action is not Action.ALLOW:
                 return None
             peers = self.peers(rule)
             if peers.but and peers.positions:
                 return None
             masks[peers] = masks.get(peers, 0) | self.mask(rule)
-        if len(masks) == 1 and not peers.but:
-            return Allowed(0, dict.fromkeys(peers.positions, masks[peers]))
         return _added(masks)
+
+    def _few(self, rule: CompiledRule) -> Allowed | None:
+        """One rule that allows to the members of a group, if they are few; None for others."""
+        if rule.action is not Action.ALLOW or rule.group is None or not _is_plain(rule):
+            return None
+        positions = self._classes.in_group(rule.group)
+        if 2 * len(positions) > self._count:
+            return None
+        return Allowed(0, dict.fromkeys(positions, self._services.mask(rule.protocol, rule.ports)))
 
     def _peers(self, rule: CompiledRule) -> PeerSet:
         if rule.family not in {0, self.family}:
@@ -149,6 +151,11 @@ class Judge:
     @cached_property
     def _universe(self) -> frozenset[int]:
         return frozenset(range(self._count))
+
+
+def _is_plain(rule: CompiledRule) -> bool:
+    """Whether it means a group or everybody, in both families and without exception."""
+    return rule.block is None and rule.not_group is None and not rule.not_blocks and not rule.family
 
 
 def _added(masks: dict[PeerSet, int]) -> Allowed:

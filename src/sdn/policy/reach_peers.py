@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import count, pairwise
@@ -39,13 +39,19 @@ class Addresses:
 
     def __init__(self, placed: Placed, family: int) -> None:
         self.family = family
-        self._owned = [
-            (text, key) for key, e in placed.endpoints.items() for text in e.addresses if (":" in text) == (family == 6)
+        self._placed = placed
+
+    # Only asked for where some rule names a block: a hundred thousand addresses take a while to read.
+    @cached_property
+    def _owned(self) -> list[tuple[str, str]]:
+        """All of them, each with whose it is."""
+        six = self.family == 6
+        return [
+            (text, key) for key, e in self._placed.endpoints.items() for text in e.addresses if (":" in text) == six
         ]
 
     @cached_property
     def _sorted(self) -> tuple[list[int], list[str]]:
-        """Only asked for where some rule names a block: a hundred thousand addresses take a while to read."""
         found = sorted((number_of(text), key) for text, key in self._owned)
         return [number for number, _ in found], [key for _, key in found]
 
@@ -90,14 +96,16 @@ class Classes:
         self._sizes = list(map(Counter(self._class.values()).__getitem__, range(len(colours))))
         # Equal groups share one tuple (the compiler sees to it), so each is gone through once.
         for number, members in {id(members): members for members in compiled.groups.values()}.items():
-            self._known[number] = self._split(members)
-        for found in inside.values():
-            self._split(dict.fromkeys(found))
+            found = self._known[number] = frozenset(map(self._class.__getitem__, members))
+            if sum(map(self._sizes.__getitem__, found)) != len(members):
+                self._split(members)
+        for keys in inside.values():
+            self._split(dict.fromkeys(keys))
         if len(self._kinds) > len(colours):
             self._renumber()
             self._known.clear()
         self.all = self._collect()
-        self._inside = {block: frozenset(map(self.of, found)) for block, found in inside.items()}
+        self._inside = {block: frozenset(map(self.of, keys)) for block, keys in inside.items()}
 
     def of(self, key: str) -> int:
         """The number of the class of a workload."""
@@ -115,15 +123,9 @@ class Classes:
         """The classes whose address is in a block."""
         return self._inside[block]
 
-    def _split(self, members: Collection[str]) -> frozenset[int]:
-        """Give those who are in it another number, a new one for each that they had, where it holds not all of them.
-
-        Returns the numbers that they had.
-        """
+    def _split(self, members: Iterable[str]) -> None:
+        """Give those who are in it another number, a new one for each that they had."""
         numbers, sizes = self._class, self._sizes
-        found = frozenset(map(numbers.__getitem__, members))
-        if sum(map(sizes.__getitem__, found)) == len(members):
-            return found
         fresh: dict[int, int] = {}
         for key in members:
             before = numbers[key]
@@ -135,7 +137,6 @@ class Classes:
             numbers[key] = after
             sizes[before] -= 1
             sizes[after] += 1
-        return found
 
     def _renumber(self) -> None:
         """Splitting numbers in the order of groups, and leaves numbers behind that nobody has."""

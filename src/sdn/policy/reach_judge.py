@@ -47,6 +47,9 @@ class Decision(NamedTuple):
 
 Matcher = tuple[str | None, IPBlock | None, str | None, tuple[str, ...], int]
 
+# To ask an enumeration for its member takes longer than all else that is done with it here.
+ALLOW, DENY, PASS = Action.ALLOW, Action.DENY, Action.PASS
+
 EVERYBODY = PeerSet(True, frozenset())
 
 
@@ -62,6 +65,7 @@ class Judge:
         self._count = self.first_outside + len(outside.stretches)
         self._sets: dict[Matcher | str | None, PeerSet] = {}
         self._inside: dict[IPBlock, frozenset[int]] = {}
+        self._plain: dict[tuple[str, int], Allowed] = {}
 
     def allowed(self, profile: Profile) -> Allowed:
         """What the profile allows to whom."""
@@ -73,9 +77,9 @@ class Judge:
         """What the profile says to one peer about one service (a set of one bit), and by which rule."""
         for tier in profile.tiers:
             found = next((r for r in tier.rules if self.mask(r) & service and position in self.peers(r)), tier.default)
-            if found is not None and found.action is not Action.PASS:
+            if found is not None and found.action is not PASS:
                 return Decision(found.action, found.origin)
-        return Decision(Action.ALLOW, default_origin(profile.direction))
+        return Decision(ALLOW, default_origin(profile.direction))
 
     def mask(self, rule: CompiledRule) -> int:
         """The services of a rule."""
@@ -99,14 +103,14 @@ class Judge:
 
         Most profiles of a large cluster are such a tier and nothing else.
         """
-        if tier.default is None or tier.default.action is not Action.DENY:
+        if tier.default is None or tier.default.action is not DENY:
             return None
         rules = tier.rules
         if len(rules) == 1 and (answer := self._few(rules[0])) is not None:
             return answer
         masks: dict[PeerSet, int] = {}
         for rule in rules:
-            if rule.action is not Action.ALLOW:
+            if rule.action is not ALLOW:
                 return None
             peers = self.peers(rule)
             if peers.but and peers.positions:
@@ -116,12 +120,17 @@ class Judge:
 
     def _few(self, rule: CompiledRule) -> Allowed | None:
         """One rule that allows to the members of a group, if they are few; None for others."""
-        if rule.action is not Action.ALLOW or rule.group is None or not _is_plain(rule):
+        if rule.action is not ALLOW or rule.group is None or not _is_plain(rule):
             return None
-        positions = self._classes.in_group(rule.group)
-        if 2 * len(positions) > self._count:
-            return None
-        return Allowed(0, dict.fromkeys(positions, self._services.mask(rule.protocol, rule.ports)))
+        # Who may send to a group often may hear from it, too.
+        key = (rule.group, self._services.mask(rule.protocol, rule.ports))
+        answer = self._plain.get(key)
+        if answer is None:
+            positions = self._classes.in_group(rule.group)
+            if 2 * len(positions) > self._count:
+                return None
+            answer = self._plain[key] = Allowed(0, dict.fromkeys(positions, key[1]))
+        return answer
 
     def _peers(self, rule: CompiledRule) -> PeerSet:
         if rule.family not in {0, self.family}:
@@ -225,15 +234,15 @@ class _Asked:
             for _, action, mask in _matching(tier, signature & tier.bits):
                 hit = left & mask
                 left ^= hit
-                if action is Action.ALLOW:
+                if action is ALLOW:
                     allowed |= hit
-                elif action is Action.PASS:
+                elif action is PASS:
                     passed |= hit
                 if not left:
                     break
-            if tier.default is Action.ALLOW:
+            if tier.default is ALLOW:
                 allowed |= left
-            elif tier.default is Action.PASS:
+            elif tier.default is PASS:
                 passed |= left
             left = passed if tier.default is not None else left | passed
         return allowed | left

@@ -8,7 +8,7 @@ from test_bench import bench
 
 
 def test_policy_as_json() -> None:
-    sizes = ("--namespaces", "20", "--everybody", "30", "--pods", "4", "--blocks", "9")
+    sizes = ("--namespaces", "20", "--everybody", "30", "--pods", "4", "--blocks", "9", "--policies", "20")
     done = bench("policy", *sizes, "--format", "json")
     assert done.returncode == 0, done.stderr
     by_case = {row["case"]: row for row in json.loads(done.stdout)}
@@ -21,6 +21,7 @@ def test_policy_as_json() -> None:
         "namespaces: one label to its set deltas",
         "everybody: compile",
         "outside: reach, listed",
+        "flows: 20,000 flows",
     ):
         row = by_case[f"policy {case}"]
         assert row["unit"] == "s" and row["peer"] == "floor" and row["value"] > 0 and row["peer_value"] > 0

@@ -54,10 +54,11 @@ def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, re
 @click.option("--everybody", type=click.IntRange(1), default=10_000, show_default=True, help="Policies and their pods.")
 @click.option("--pods", type=click.IntRange(1), default=16, show_default=True, help="Reached from outside.")
 @click.option("--blocks", type=click.IntRange(1, 40_000), default=250, show_default=True, help="Of outside addresses.")
+@click.option("--policies", type=click.IntRange(1), default=1_000, show_default=True, help="Asked flow by flow.")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
-def policy_command(namespaces: int, everybody: int, pods: int, blocks: int, form: str) -> None:
-    """From policies to profiles and groups, and everything that may talk to anything, for large clusters."""
-    _print(policy.run(policy.Options(namespaces, everybody, pods, blocks), _note), form)
+def policy_command(namespaces: int, everybody: int, pods: int, blocks: int, policies: int, form: str) -> None:
+    """From policies to profiles and groups, all that may talk to anything, and flow by flow, for large clusters."""
+    _print(policy.run(policy.Options(namespaces, everybody, pods, blocks, policies), _note), form)
 
 
 @main.command("all")

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from random import Random
 from typing import TypeVar
 
 import msgspec
@@ -19,8 +20,9 @@ from msgspec import Struct
 
 from benchmarks import machine, policy_worlds
 from benchmarks.rows import Row, compared, plain
-from sdn.model import Placed
+from sdn.model import Placed, Protocol
 from sdn.plan.set_moves import SetMoves, set_moves
+from sdn.policy.asked import Asked
 from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.compiler import compile_policy
 from sdn.policy.compiler_relabel import Relabeller
@@ -30,16 +32,20 @@ from sdn.policy.reach_list import Connection, Listing
 T = TypeVar("T")
 
 TIMEOUT = 1800.0
+FLOWS = 20_000
 
 
 @dataclass(frozen=True)
 class Options:
-    """Namespaces of the first cluster, Pods of the flat one, Pods and blocks of the one that is open to outside."""
+    """Namespaces of the first cluster, Pods of the flat one, Pods and blocks of the one that is open to outside,
+    policies of the one that is asked flow by flow.
+    """
 
     namespaces: int = 25_000
     everybody: int = 10_000
     pods: int = 16
     blocks: int = 250
+    policies: int = 1_000
 
 
 class Stage(Struct, frozen=True):
@@ -81,6 +87,7 @@ def run(options: Options, _note: Callable[[str], None]) -> Iterator[Row]:
         ("namespaces", (options.namespaces,)),
         ("everybody", (options.everybody,)),
         ("outside", (options.pods, options.blocks)),
+        ("flows", (options.policies,)),
     ):
         yield from _rows(f"policy {case}", _in_a_process(case, sizes))
 
@@ -168,12 +175,31 @@ def _listed(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]
     return [f"{len(found):,} connections, {lines:,} lines with one range each"]
 
 
+def _asked(placed: Placed, _compiled: CompiledPolicy, watch: Watch) -> list[str]:
+    """Random pairs, a fifth of them to the outside, as `sdn evaluate` answers them; nothing is known beforehand."""
+    dice = Random(FLOWS)
+    keys = sorted(placed.endpoints)
+
+    def target() -> str:
+        return dice.choice(keys) if dice.random() < 0.8 else f"{dice.randrange(20, 24)}.{dice.randrange(256)}.9.9"
+
+    flows = [(dice.choice(keys), target(), Protocol.TCP, dice.randrange(7990, 8110)) for _ in range(FLOWS)]
+
+    def everything() -> int:
+        asked = Asked(placed, families_of(placed.model))
+        return sum(asked.verdict(*flow).allowed for flow in flows)
+
+    allowed = watch.time(f"{FLOWS:,} flows", everything)
+    return [f"{len(flows):,} random flows, {allowed:,} of them allowed"]
+
+
 WORLDS: dict[str, Callable[..., Placed]] = {
     "namespaces": policy_worlds.namespaces,
     "everybody": policy_worlds.everybody,
     "outside": policy_worlds.outside,
+    "flows": policy_worlds.flows,
 }
-REACH = {"namespaces": _pairs_and_label, "outside": _listed}
+REACH = {"namespaces": _pairs_and_label, "outside": _listed, "flows": _asked}
 
 
 if __name__ == "__main__":

@@ -65,6 +65,29 @@ def outside(pods: int, blocks: int) -> Placed:
     return _placed(workloads, policies)
 
 
+def flows(policies: int) -> Placed:
+    """500 Pods in 25 namespaces, and policies by label, namespace and block, dealt out to the namespaces in turn."""
+    workloads = [
+        _pod(f"ns-{number % 25:02}", f"app-{number % 4}-{number // 100}", f"app-{number % 4}") for number in range(500)
+    ]
+    return _placed(workloads, (_mixed(number) for number in range(policies)))
+
+
+def _mixed(number: int) -> NetworkPolicy:
+    """For one app of its namespace, and every third for all of them."""
+    peers = (
+        NetworkPolicyPeer(pods=_app(f"app-{number // 7 % 4}")),
+        NetworkPolicyPeer(
+            namespaces=LabelSelector((("kubernetes.io/metadata.name", f"ns-{number * 11 % 25:02}"),)),
+            pods=_app("app-1"),
+        ),
+        NetworkPolicyPeer(ip_block=_block(number)),
+    )
+    rules = (NetworkPolicyRule(peers, (PortRange(port=8000 + number % 100),)),)
+    pods = LabelSelector() if number % 3 == 0 else _app(f"app-{number % 4}")
+    return NetworkPolicy(f"ns-{number % 25:02}", f"p-{number:05}", pods, BOTH, rules, rules)
+
+
 def _block(number: int) -> IPBlock:
     """A /16 of its own with two holes, the second inside of a /18."""
     first = f"{20 + number // 256}.{number % 256}"

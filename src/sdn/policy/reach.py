@@ -140,8 +140,10 @@ class Reach:
 
     def _candidates(self, source: int) -> Collection[int]:
         """Classes that may be reached, and perhaps some that may not: never all of them where few are named."""
-        found: set[int] = set()
         count = len(self.classes.all)
+        if len(self.families) == 1 and (only := self._out[self.families[0]][source]) is not None and not only.others:
+            return [position for position in only.to if position < count]
+        found: set[int] = set()
         for family in self.families:
             mine = self._out[family][source]
             if mine is None:

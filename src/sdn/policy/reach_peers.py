@@ -105,6 +105,7 @@ class Classes:
             self._renumber()
             self._known.clear()
         self.all = self._collect()
+        del self._kinds, self._sizes  # fifty thousand objects that nobody asks for later, and the collector would
         self._inside = {block: frozenset(map(self.of, keys)) for block, keys in inside.items()}
 
     def of(self, key: str) -> int:

@@ -342,3 +342,45 @@ def test_a_workload_is_born_under_fire() -> None:
             lab.apply(without)
         lab.apply(replace(full, policies=()))
         assert all(eventually(lambda key=one.key: arrived(lab, key)) for one in born)
+
+
+_ANSWER = """
+import socket
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+sock.bind(("::", 4009))
+print("ready", flush=True)
+sock.sendto(b"yes", sock.recvfrom(99)[1])
+"""
+_ASK = """
+import socket, sys
+for target in sys.argv[1:]:
+    sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("", 4010))
+    sock.sendto(b"x", (target, 4009))
+    sock.settimeout(float(5))
+    print(sock.recv(99) if HEAR else "sent")
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "host", "family"), [("a/pods", 1, 4), ("a/pods", 2, 6), ("a/lan", 1, 6), ("a/lan", 2, 4)]
+)
+def test_nobody_inherits_the_connections_of_an_address(where: str, host: int, family: int) -> None:
+    """x may talk to the one and not to the other, who gets its address and its place."""
+    address = ("10.1.1.50", "fd00:1::50")
+    deny = tier("application/t", act("deny", INGRESS, Selector(name="x"), UDP), to=[Selector(name="heir")])
+    x = workload("a/x", 1, where)
+    one, heir = (workload(f"a/{name}", host, "a/lan", ip=address) for name in ("one", "heir"))
+    with up(model("heirs", [ONE], [x, one], deny)) as lab:
+        target = address[family == 6]
+        command = entering(lab, "a/one", sys.executable, "-c", _ANSWER)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as answering:
+            assert answering.stdout is not None
+            assert answering.stdout.readline() == "ready\n"
+            inside(lab, "a/x", sys.executable, "-c", _ASK.replace("HEAR", "True"), target)
+        lab.apply(model("heirs", [ONE], [x, heir], deny))
+        inside(lab, "a/x", sys.executable, "-c", _ASK.replace("HEAR", "False"), target)
+        assert arrived(lab, "a/heir") == 0
+        lab.apply(model("heirs", [ONE], [x, heir]))
+        inside(lab, "a/x", sys.executable, "-c", _ASK.replace("HEAR", "False"), target)
+        assert eventually(lambda: arrived(lab, "a/heir"))

@@ -8,6 +8,7 @@ the differences.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from sdn.kernel import links, processes, ruleset
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send
+from sdn.kernel.conntrack import Conntrack
 from sdn.kernel.driver import Driver
 from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
@@ -75,6 +77,7 @@ class _Work:
         self._remove_nodes(reborn)
         create(self._links.added, self._driver.found)
         self._judge()
+        self._forget_connections()
         create(name for name in self._new if name not in self._old)
         self._read_indexes()
         self._disconnect()
@@ -98,6 +101,21 @@ class _Work:
             with inside(name), Nft() as nft:
                 send(nft, changes, self._desired[name], self._limit)
             self._driver.commands += len(changes)
+
+    def _forget_connections(self) -> None:
+        """Of addresses that have no owner any more, or another one, on every Host that may know any."""
+        gone = frozenset((port.zone, address) for port in self._old.values() for address in self._left(port))
+        zones = {zone for zone, _ in gone}
+        for name in self._kept:
+            if zones & {interface.zone for interface in self._actual[name].interfaces}:
+                with inside(name), Conntrack() as conntrack:
+                    self._driver.messages += conntrack.forget(gone)
+
+    def _left(self, port: Port) -> list[str]:
+        """The addresses that this workload had and has no more."""
+        now = self._new.get(port.namespace)
+        kept = _plain(now) if now is not None and now.zone == port.zone else []
+        return [address for address in _plain(port) if address not in kept]
 
     def _read_indexes(self) -> None:
         self._driver.indexes = {name: Indexes() for name in self._links.added}
@@ -129,12 +147,19 @@ class _Work:
                 self._driver.send(messages.loopback(gone.loopback, remove=True))
 
     def _change_peers(self) -> None:
-        """Of workloads whose link stays: one that came or went is their neighbour, in segments with many members."""
+        """What workloads whose link stays know of those that came or went: what they learnt, or were told for good."""
         made = {port.namespace for come in self._links.come.values() for port in come.ports}
-        for name, port in self._new.items():
-            if name in self._old and name not in made and self._old[name].peers != port.peers:
+        left: dict[str, list[str]] = defaultdict(list)
+        for port in self._old.values():
+            if port.bridge:
+                left[port.bridge] += self._left(port)
+        for name in self._new.keys() & self._old.keys() - made:
+            before, after = self._old[name], self._new[name]
+            known = [] if before.peers else left.get(after.bridge, [])
+            changed = [*messages.forgotten(known), *messages.workload_peers(before, after)]
+            if changed:
                 with inside(name):
-                    self._driver.send(messages.workload_peers(self._old[name], port))
+                    self._driver.send(changed)
 
     def _commands(self) -> None:
         """What runs in workloads that leave ends, and so does all that runs where the command is another one now."""
@@ -171,6 +196,11 @@ def _tunnels_first(state: NodeState) -> list[Device]:
 
 def _ports(plan: Plan) -> Ports:
     return {port.namespace: port for state in plan.values() for port in state.ports}
+
+
+def _plain(port: Port) -> list[str]:
+    """Its addresses without their lengths."""
+    return [address.partition("/")[0] for address in port.addresses]
 
 
 def _command(port: Port | None) -> tuple[str, ...]:

@@ -138,11 +138,15 @@ def workload(port: Port) -> Iterator[Message]:
     yield from (_peer(address, mac) for address, mac in port.peers)
 
 
+def forgotten(addresses: Iterable[str]) -> Iterator[Message]:
+    """What a workload may have learnt of neighbours that are gone; whoever has the address next has another MAC."""
+    return (routing.neighbour(WORKLOAD_LINK, address, remove=True) for address in addresses)
+
+
 def workload_peers(before: Port, after: Port) -> Iterator[Message]:
     """What changes of the neighbours in a workload's namespace while its link stays."""
     kept = dict(after.peers)
-    gone = (address for address, _ in before.peers if address not in kept)
-    yield from (routing.neighbour(WORKLOAD_LINK, address, remove=True) for address in gone)
+    yield from forgotten(address for address, _ in before.peers if address not in kept)
     yield from (_peer(*peer) for peer in after.peers if peer not in set(before.peers))
 
 

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from types import TracebackType
+from typing import Self
 
 from sdn.errors import KernelError
 from sdn.kernel import dumps, links, routing
@@ -40,13 +41,13 @@ class Netlink:
     Not for use by two threads at once. Every method raises KernelError or one of its subclasses.
     """
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._sequence = 0
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

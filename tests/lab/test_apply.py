@@ -28,6 +28,7 @@ from sdn.model import (
     Workload,
 )
 from sdn.plan.ids import namespace_of
+from strategies_world import world
 from worlds_build import EGRESS, INGRESS, act, leaf_spine, model, segment, tcp, tier, workload
 
 pytestmark = pytest.mark.kernel
@@ -163,6 +164,17 @@ def test_one_then_both_then_the_other(lab: client.Lab) -> None:
     for names in ((NEW[0],), NEW, (NEW[1],)):
         follows(lab, lab_of(*names))
     follows(lab, BASE)
+
+
+def test_random_labs_become_one_another() -> None:
+    """Labs that have nothing in common, not even the underlay's family."""
+    with up(world(200).model) as lab:
+        for seed in range(201, 209):
+            wanted = world(seed).model
+            lab.apply(wanted)
+            assert lab.status().drift == (), seed
+            assert nothing(lab.apply(wanted)), seed
+        assert story(ask_all(lab)) == ""
 
 
 def test_a_change_touches_only_whom_it_concerns(lab: client.Lab) -> None:

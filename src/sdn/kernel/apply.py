@@ -183,7 +183,7 @@ class _Work:
             delete([name])
 
     def _delete(self, gone: Collection[Device]) -> None:
-        self._driver.send(links.delete_link(device.name) for device in gone)
+        self._driver.send(links.delete_links(device.name for device in gone))
 
     def _of_kept(self, plan: Plan) -> list[tuple[str, NodeState]]:
         return [(name, plan[name]) for name in self._kept if name in plan]

@@ -7,6 +7,7 @@ in the message that creates a link; so a link is made, then changed (`set_link`)
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 from msgspec import Struct as Value
@@ -17,8 +18,8 @@ NEWLINK, DELLINK, GETLINK, SETLINK = 16, 17, 18, 19
 AF_BRIDGE, AF_INET6, AF_UNSPEC = 7, 10, 0
 IFF_UP = 1
 
-ADDRESS, IFNAME, MTU, LINK, MASTER, PROTINFO, OPERSTATE, LINKINFO, IFALIAS, AF_SPEC, NET_NS_FD, EXT_MASK = (
-    1, 3, 4, 5, 10, 12, 16, 18, 20, 26, 28, 29,
+ADDRESS, IFNAME, MTU, LINK, MASTER, PROTINFO, OPERSTATE, LINKINFO, IFALIAS, AF_SPEC, GROUP, NET_NS_FD, EXT_MASK = (
+    1, 3, 4, 5, 10, 12, 16, 18, 20, 26, 27, 28, 29,
 )  # fmt: skip
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_PEER = 1
@@ -30,6 +31,9 @@ PORT_NEIGH_SUPPRESS, PORT_ISOLATED = 32, 33
 INET6_ADDR_GEN_MODE, ADDR_GEN_NONE = 8, 1
 
 VXLAN_TTL = 64
+DOOMED = 0x5D
+"""The group of links that are about to be deleted together; no link stays in it."""
+
 _IFINFO = Struct("=BxHiII").pack  # family, type, index, flags, change
 _CREATE = _IFINFO(AF_UNSPEC, 0, 0, 0, 0)
 _NO_LINK_LOCAL = nest(AF_SPEC, nest(AF_INET6, u8(INET6_ADDR_GEN_MODE, ADDR_GEN_NONE)))
@@ -124,6 +128,14 @@ def move_link(index: int, netns: int, name: str = "") -> Message:
 def delete_link(name: str) -> Message:
     """Remove a link, and with a veth its peer; already gone is success."""
     return Message(DELLINK, REQUEST, _CREATE + text(IFNAME, name), f"delete link {name}", ABSENT)
+
+
+def delete_links(names: Iterable[str]) -> Iterator[Message]:
+    """Remove several links at once, which takes the kernel as long as one; already gone is success."""
+    wanted = [text(IFNAME, name) + u32(GROUP, DOOMED) for name in names]
+    yield from (Message(NEWLINK, REQUEST, _CREATE + body, "mark a link for deletion", ABSENT) for body in wanted)
+    if wanted:
+        yield Message(DELLINK, REQUEST, _CREATE + u32(GROUP, DOOMED), f"delete {len(wanted)} links", ABSENT)
 
 
 class PortFlags(Value, frozen=True, order=True):

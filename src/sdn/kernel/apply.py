@@ -8,8 +8,10 @@ the differences.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -17,7 +19,7 @@ from sdn.kernel import links, processes, ruleset
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send
-from sdn.kernel.conntrack import Conntrack
+from sdn.kernel.conntrack import Conntrack, Owned
 from sdn.kernel.driver import Driver
 from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
@@ -25,16 +27,23 @@ from sdn.kernel.node import Indexes
 from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.state import Bridge, NodeState, Plan, Port
 
+_SOCKETS = 200
+"""To netfilter, that stay open at a time."""
+
 Ports = dict[str, Port]
 """By namespace."""
 
 
 class Applied(Struct, frozen=True):
-    """What it took: netlink messages, nft commands, and the nodes whose namespaces were entered to change them."""
+    """What it took: netlink messages, nft commands, and the nodes whose namespaces were entered to change them.
+
+    `seconds` is until the kernel had taken the last of it; what the kernel frees afterwards is not in it.
+    """
 
     messages: int = 0
     commands: int = 0
     nodes: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT) -> Applied:
@@ -45,9 +54,10 @@ def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT) -> Ap
     if actual == desired:
         return Applied()
     work = _Work(actual, desired, driver, limit)
-    with NamespaceWorker("apply") as worker:
+    # Closing a socket to netfilter waits until the kernel has freed what it deleted, which is longer than all the rest.
+    with NamespaceWorker("apply") as worker, work.sockets:
         worker.run(None, work.run)
-    return Applied(driver.messages - work.messages, driver.commands - work.commands, work.nodes)
+    return Applied(driver.messages - work.messages, driver.commands - work.commands, work.nodes, work.seconds)
 
 
 class _Work:
@@ -58,6 +68,9 @@ class _Work:
         self._actual, self._desired = actual, desired
         self._driver = driver
         self._limit = limit
+        self.sockets = ExitStack()
+        self.seconds = 0.0
+        self._started = time.monotonic()
         self._links: Difference = difference(actual, desired)
         self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
         self._rules = self._rule_changes()
@@ -73,11 +86,12 @@ class _Work:
         """All stages; rules before links over the whole lab, since a Host's rules speak of other Hosts' workloads."""
         self._driver.aim(self._desired)
         reborn = sorted({*self._links.removed} & {*self._links.added})
-        self._close()
+        self._shut()
         self._remove_nodes(reborn)
         create(self._links.added, self._driver.found)
         self._judge()
-        self._forget_connections()
+        left, taken = self._left_behind()
+        self._forget_connections(taken)
         create(name for name in self._new if name not in self._old)
         self._read_indexes()
         self._disconnect()
@@ -87,8 +101,10 @@ class _Work:
         self._commands()
         self._remove_nodes(name for name in self._links.removed if name not in reborn)
         delete(name for name in self._old if name not in self._new)
+        self.seconds = round(time.monotonic() - self._started, 4)
+        self._forget_connections(left)
 
-    def _close(self) -> None:
+    def _shut(self) -> None:
         """Ports that leave, move or are made anew; with a port goes the workload's own end."""
         for name, gone in self._links.gone.items():
             if gone.ports:
@@ -97,19 +113,31 @@ class _Work:
 
     def _judge(self) -> None:
         """The rules of the Hosts that stay."""
-        for name, changes in self._rules.items():
-            with inside(name), Nft() as nft:
-                send(nft, changes, self._desired[name], self._limit)
+        for number, (name, changes) in enumerate(self._rules.items(), 1):
+            with inside(name):
+                send(self.sockets.enter_context(Nft()), changes, self._desired[name], self._limit)
             self._driver.commands += len(changes)
+            self._close_some(number)
 
-    def _forget_connections(self) -> None:
-        """Of addresses that have no owner any more, or another one, on every Host that may know any."""
-        gone = frozenset((port.zone, address) for port in self._old.values() for address in self._left(port))
+    def _left_behind(self) -> tuple[Owned, Owned]:
+        """The addresses that have no owner any more, and those that have another one."""
+        gone = {(port.zone, address) for port in self._old.values() for address in self._left(port)}
+        owned = {(port.zone, address) for port in self._new.values() for address in _plain(port)}
+        return frozenset(gone - owned), frozenset(gone & owned)
+
+    def _forget_connections(self, gone: Owned) -> None:
+        """On every Host that may know any. The kernel looks through those of the whole machine each time (10 ms), so
+        an address that is left to nobody can wait until all else is done."""
         zones = {zone for zone, _ in gone}
-        for name in self._kept:
-            if zones & {interface.zone for interface in self._actual[name].interfaces}:
-                with inside(name), Conntrack() as conntrack:
-                    self._driver.messages += conntrack.forget(gone)
+        knowing = [name for name in self._kept if zones & {one.zone for one in self._actual[name].interfaces}]
+        for number, name in enumerate(knowing, 1):
+            with inside(name):
+                self._driver.messages += self.sockets.enter_context(Conntrack()).forget(gone)
+            self._close_some(number)
+
+    def _close_some(self, number: int) -> None:
+        if number % _SOCKETS == 0:
+            self.sockets.close()
 
     def _left(self, port: Port) -> list[str]:
         """The addresses that this workload had and has no more."""

@@ -143,7 +143,7 @@ class Holder:
             warnings=tuple(dict.fromkeys((*request.warnings, *self._driver.notes))),
             counts=counts(after.placed, after.plan),
         )
-        seconds = (round(planned - started, 4), round(time.monotonic() - planned, 4))
+        seconds = (round(planned - started, 4), done.seconds)
         return Applied(changes.counts, done.nodes, done.messages, done.commands, *seconds, new_notes)
 
     def _describe(self, check: bool) -> Info:

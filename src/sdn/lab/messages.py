@@ -87,7 +87,7 @@ class Info(Struct, frozen=True, tag="info"):
 class Applied(Struct, frozen=True, tag="applied"):
     """What has changed: `changes` by kind, as (added, changed, removed); what it took, and in how many seconds.
 
-    `nodes` are those that were touched; `enforced` is the time from the first message to the last.
+    `nodes` are those that were touched; `enforced` is until the kernel had taken the last of it.
     """
 
     changes: dict[str, tuple[int, int, int]] = {}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -329,7 +330,7 @@ def test_nothing_forbidden_arrives_while_rules_change_hands() -> None:
                 lab.apply(wanted)
             assert {key: arrived(lab, key) for key in watched} == dict.fromkeys(watched, 0)
             lab.apply(OPEN)
-            assert all(eventually(lambda key=key: arrived(lab, key)) for key in watched)
+            assert all(eventually(partial(arrived, lab, key)) for key in watched)
             lab.apply(SHUT[1])
             closed = {key: arrived(lab, key) for key in watched}
             lab.apply(SHUT[0])
@@ -353,7 +354,7 @@ def test_a_workload_is_born_under_fire() -> None:
             assert [arrived(lab, one.key) for one in born] == [0, 0, 0]
             lab.apply(without)
         lab.apply(replace(full, policies=()))
-        assert all(eventually(lambda key=one.key: arrived(lab, key)) for one in born)
+        assert all(eventually(partial(arrived, lab, one.key)) for one in born)
 
 
 _ANSWER = """

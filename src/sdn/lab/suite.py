@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from sdn.errors import ProbeError
 from sdn.lab import client
 from sdn.lab.messages import Observations
-from sdn.model import Answer, Ask, Flow, Model, Observation, Placed, Question, Report, Result, Timing, Trace
+from sdn.model import Answer, Ask, Flow, Model, Observation, Placed, Question, Report, Result, Timing, Trace, connected
 from sdn.plan.desired import Prepared, plan_placed, prepare
 from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
 from sdn.probe.compare import compare, never_met
-from sdn.probe.questions import Listener, expectation_questions, listening, questions, visible_applications
+from sdn.probe.questions import Listener, expectation_questions, listening, questions
 from sdn.spec.load import Loaded, load
 
 Progress = Callable[[str], None]
@@ -97,7 +97,7 @@ def ask_flows(lab: client.Lab, placed: Placed, flows: Sequence[Flow]) -> list[Re
 
 def _question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question:
     """The flow with whom it means: the Service that the sender sees at that address, else who would receive it."""
-    seen = visible_applications(placed.model)[placed.endpoints[flow.source].application]
+    seen = connected(placed.model.applications)[placed.endpoints[flow.source].application]
     for service in placed.model.services:
         if flow.destination in service.addresses and service.application in seen:
             return Question(flow, service.key, Ask.SERVICE)

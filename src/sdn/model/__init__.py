@@ -2,7 +2,7 @@
 
 from sdn.model.flow import Answer, Disposition, Flow, Observation, Outcome, Step, Trace, Verdict, unsendable
 from sdn.model.lab import Expectation, Model, Options, Placed, Placement
-from sdn.model.overlay import Application, Endpoint, Segment, SegmentKind
+from sdn.model.overlay import Application, Endpoint, Segment, SegmentKind, connected
 from sdn.model.policy import (
     ADMIN,
     BASELINE,
@@ -113,6 +113,7 @@ __all__ = [
     "Verdict",
     "Where",
     "Workload",
+    "connected",
     "default_origin",
     "isolation_origin",
     "rule_origin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from msgspec import Struct
@@ -53,3 +54,14 @@ class Endpoint(Struct, frozen=True):
     def address(self, family: int) -> str | None:
         """The address of an IP family (4 or 6), None where it has none."""
         return next((a for a in self.addresses if (":" in a) == (family == 6)), None)
+
+
+def connected(applications: Sequence[Application]) -> dict[str, frozenset[str]]:
+    """Each Application with itself and those that a connection joins to it, whichever of the two it is written at."""
+    found = {application.name: {application.name} for application in applications}
+    for application in applications:
+        for other in application.connects:
+            if other in found:
+                found[application.name].add(other)
+                found[other].add(application.name)
+    return {name: frozenset(joined) for name, joined in found.items()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sdn.model import Application, Endpoint, LabelSelector, Placed, Service, ServicePort, Workload
+from sdn.model import Application, Endpoint, LabelSelector, Placed, Service, ServicePort, Workload, connected
 from sdn.plan.addresses import parse_all, text_of
 from sdn.plan.state import Backend, LoadBalancer, Virtual
 from sdn.policy.selector import LabelIndex, positions_of
@@ -27,7 +27,7 @@ class LoadBalancerPlanner:
         self._endpoints: dict[str, list[Endpoint]] = defaultdict(list)
         for endpoint in placed.endpoints.values():
             self._endpoints[endpoint.host].append(endpoint)
-        self._connected = _connected(placed.model.applications)
+        self._connected = connected(placed.model.applications)
         self._gateways = _gateways(placed.model.applications)
         self._finder = _BackendFinder(placed)
         self._services: dict[str, list[Service]] = defaultdict(list)
@@ -130,16 +130,6 @@ def _target(workload: Workload, port: ServicePort) -> int | None:
         return port.target
     named = (p.number for p in workload.ports if p.name == port.target and p.protocol is port.protocol)
     return next(named, None)
-
-
-def _connected(applications: Iterable[Application]) -> dict[str, set[str]]:
-    """Each Application with those directly connected to it, whichever of the two says so."""
-    connected = {application.name: {application.name} for application in applications}
-    for application in applications:
-        for other in application.connects:
-            connected[application.name].add(other)
-            connected.setdefault(other, {other}).add(application.name)
-    return connected
 
 
 def _gateways(applications: Iterable[Application]) -> dict[tuple[str, str, int], str]:

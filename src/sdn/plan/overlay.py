@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 
-from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload
+from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload, connected
 from sdn.plan.addresses import Subnet, parse_all, value_of
 from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
 from sdn.plan.state import (
@@ -71,6 +71,7 @@ class OverlayPlanner:
         self.family = placed.model.underlay.family
         self.mtu = min(WORKLOAD_MTU, mtu - _TUNNEL_OVERHEAD[self.family])
         self.applications = {application.name: application for application in placed.model.applications}
+        self.connected = connected(placed.model.applications)
         self.members: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
         self.local: dict[str, list[Endpoint]] = defaultdict(list)
         for endpoint in placed.endpoints.values():
@@ -80,16 +81,6 @@ class OverlayPlanner:
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         return {workload.key: workload for workload in self.placed.model.workloads}
-
-    @cached_property
-    def peers(self) -> dict[str, tuple[str, ...]]:
-        """Directly connected Applications, both ways round."""
-        found: dict[str, set[str]] = defaultdict(set)
-        for application in self.applications.values():
-            for other in application.connects:
-                found[application.name].add(other)
-                found[other].add(application.name)
-        return {name: tuple(sorted(others)) for name, others in found.items()}
 
     @cached_property
     def hosts_of(self) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -111,7 +102,7 @@ class OverlayPlanner:
 
     def visible(self, application: str) -> Iterator[tuple[Application, Segment]]:
         """The Segments with members that an Application's workloads have a path to: its own and its peers'."""
-        for name in (application, *self.peers.get(application, ())):
+        for name in (application, *sorted(self.connected[application] - {application})):
             for segment in self.applications[name].segments:
                 if (name, segment.name) in self.members:
                     yield self.applications[name], segment

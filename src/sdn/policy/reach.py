@@ -8,11 +8,11 @@ count as reachable wherever policy permits.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from sdn.model import Application, Direction, Model, Placed
+from sdn.model import Direction, Model, Placed, connected
 from sdn.policy.collector import without_gc
 from sdn.policy.compiled import CompiledPolicy, Profile
 from sdn.policy.intervals import Services, rules_of
@@ -67,7 +67,7 @@ class Reach:
             family: Judge(family, self.classes, Outside(blocks[family], owned[family]), self.services)
             for family in families
         }
-        self._near = neighbours(placed.model.applications)
+        self._near = connected(placed.model.applications)
         self._allowed: dict[int, dict[str, Allowed]] = {family: {} for family in families}
         self._out = {family: self._answers(family, [one.egress for one in self.classes.all]) for family in families}
         self._into = {family: self._answers(family, [one.ingress for one in self.classes.all]) for family in families}
@@ -223,17 +223,6 @@ def _colours(answers: Iterable[Allowed], start: int, count: int) -> list[int]:
                 fresh += 1
             colours[peer - start] = renamed[key]
     return colours
-
-
-def neighbours(applications: Sequence[Application]) -> dict[str, frozenset[str]]:
-    """For each Application itself and those that a connection joins to it, whichever of the two it is written at."""
-    found = {one.name: {one.name} for one in applications}
-    for one in applications:
-        for other in one.connects:
-            if other in found:
-                found[one.name].add(other)
-                found[other].add(one.name)
-    return {name: frozenset(joined) for name, joined in found.items()}
 
 
 def families_of(model: Model, unspoken: Iterable[str] = ()) -> Families:

@@ -13,14 +13,14 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 
 from sdn.errors import ProbeError
-from sdn.model import Answer, Ask, Flow, Observation, Placed, Protocol, Question
+from sdn.model import Answer, Ask, Flow, Observation, Placed, Protocol, Question, connected
 from sdn.probe.asked import Alive, Asked
 from sdn.probe.attempt import Attempt, Numbers
 from sdn.probe.compare import virtual_of
 from sdn.probe.flight import Flight
 from sdn.probe.listeners import Listeners
 from sdn.probe.nflog import LogReader
-from sdn.probe.questions import listening, visible_applications
+from sdn.probe.questions import listening
 from sdn.probe.sockets import raise_descriptor_limit
 
 _SPARE = 512  # descriptors for everything else in this process
@@ -227,7 +227,7 @@ class Engine:
                 tuple(subnet for other in sorted(others) for subnet in subnets[other]),
                 frozenset(address for other in others for address in owned[other]),
             )
-            for name, others in visible_applications(self._placed.model).items()
+            for name, others in connected(self._placed.model.applications).items()
         }
 
     def _is_patient(self, question: Question) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from sdn.model import Ask, Endpoint, Expectation, Flow, Model, Placed, Protocol, Question, Service
+from sdn.model import Ask, Endpoint, Expectation, Flow, Model, Placed, Protocol, Question, Service, connected
 
 FIRST_CLOSED_PORT = 7
 
@@ -34,16 +34,6 @@ def closed_port(model: Model) -> int:
     return next(number for number in range(FIRST_CLOSED_PORT, 65536) if number not in used)
 
 
-def visible_applications(model: Model) -> dict[str, frozenset[str]]:
-    """Application → itself and those that a connection joins to it, whichever of the two it is written at."""
-    seen: dict[str, set[str]] = {application.name: {application.name} for application in model.applications}
-    for application in model.applications:
-        for other in application.connects:
-            seen[application.name].add(other)
-            seen.setdefault(other, {other}).add(application.name)
-    return {name: frozenset(others) for name, others in seen.items()}
-
-
 def questions(placed: Placed) -> tuple[Question, ...]:
     """All pairs by all ports, one closed port and echo, then every Service from every workload of its Application."""
     asker = _Asker(placed)
@@ -61,7 +51,7 @@ def expectation_questions(placed: Placed) -> tuple[tuple[Expectation, Question],
 class _Asker:
     def __init__(self, placed: Placed) -> None:
         self._placed = placed
-        self._visible = visible_applications(placed.model)
+        self._visible = connected(placed.model.applications)
         self._closed = closed_port(placed.model)
         self._services = {service.key: service for service in placed.model.services}
         self._listens: dict[str, list[tuple[Protocol, int]]] = defaultdict(list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from sdn.model.constraints import Constraints
 from sdn.model.flow import Disposition
 from sdn.model.overlay import Application, Endpoint
 from sdn.model.policy import Group, NetworkPolicy, Policy, Selector
@@ -16,6 +17,8 @@ class Options(Struct, frozen=True):
     """Where real systems differ, the lab says which one it is."""
 
     ipblock_matches_pods: bool = True  # NetworkPolicy's ipBlock also matches addresses of workloads
+    judge_hairpin: bool = True  # policy judges a client that meets itself behind a Service
+    cut_established: bool = False  # a change of policy ends the connections that it no longer allows
 
 
 class Expectation(Struct, frozen=True):
@@ -33,12 +36,19 @@ class Expectation(Struct, frozen=True):
     at: str = ""
 
 
+class Placement(Struct, frozen=True):
+    """Where all runs. `hosts`: workload key → Host, also of Pods in VMs. `nodes`: Pod key → the VM it runs in."""
+
+    hosts: dict[str, str]
+    nodes: dict[str, str] = {}
+
+
 class Model(Struct, frozen=True):
     """The desired lab. Each tuple is sorted by name, so the order of what was read never matters.
 
     `exclusions` are workloads that no micro-segmentation policy is for, neither as subject nor by default (NSX's
     exclusion list); Kubernetes' tiers still are. `service_prefixes` are the ranges that Service addresses come from, at
-    most one per family.
+    most one per family. `running` is where things run now, as far as the files say so; None where they do not.
     """
 
     name: str
@@ -54,13 +64,8 @@ class Model(Struct, frozen=True):
     expectations: tuple[Expectation, ...] = ()
     service_prefixes: tuple[str, ...] = ("10.96.0.0/16", "fd00:10:96::/112")
     options: Options = Options()
-
-
-class Placement(Struct, frozen=True):
-    """Where all runs. `hosts`: workload key → Host, also of Pods in VMs. `nodes`: Pod key → the VM it runs in."""
-
-    hosts: dict[str, str]
-    nodes: dict[str, str] = {}
+    constraints: Constraints = Constraints()
+    running: Placement | None = None
 
 
 class Placed(Struct, frozen=True):

@@ -7,6 +7,7 @@ from hashlib import blake2s
 
 from msgspec import Struct
 
+from sdn.model.selectors import LabelSelector
 from sdn.model.workload import Kind, Protocol
 
 ADMIN = "admin"
@@ -42,30 +43,6 @@ class Action(StrEnum):
     DENY = "deny"
     REJECT = "reject"
     PASS = "pass"
-
-
-class Operator(StrEnum):
-    """NotIn and DoesNotExist match where the key is absent; In and Exists do not."""
-
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
-
-
-class Requirement(Struct, frozen=True):
-    """One matchExpressions element."""
-
-    key: str
-    operator: Operator
-    values: tuple[str, ...] = ()
-
-
-class LabelSelector(Struct, frozen=True):
-    """All of it must hold; an empty selector matches everything (an absent one is None where it is used)."""
-
-    labels: tuple[tuple[str, str], ...] = ()  # sorted by key
-    expressions: tuple[Requirement, ...] = ()
 
 
 class IPBlock(Struct, frozen=True):

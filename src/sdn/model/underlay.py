@@ -31,8 +31,20 @@ class Taint(Struct, frozen=True, order=True):
     effect: Effect = Effect.NO_SCHEDULE
 
 
+class HostState(StrEnum):
+    """`maintenance` takes nothing new and is to be emptied; a `failed` Host runs nothing."""
+
+    UP = "up"
+    MAINTENANCE = "maintenance"
+    FAILED = "failed"
+
+
 class Host(Struct, frozen=True):
-    """A physical server: runs VMs, or Pods directly."""
+    """A physical server: runs VMs, or Pods directly.
+
+    `cpu_overcommit` and `memory_overcommit` are percent: requests may add up to that much of it, reservations to what
+    there is. `numa` holds (millicores, MiB) of each NUMA node; empty is one node with everything.
+    """
 
     name: str
     cpu: int = 64_000  # millicores
@@ -40,6 +52,10 @@ class Host(Struct, frozen=True):
     pods: int = 256  # the most workloads that it may run
     labels: dict[str, str] = {}
     taints: tuple[Taint, ...] = ()
+    cpu_overcommit: int = 100
+    memory_overcommit: int = 100
+    numa: tuple[tuple[int, int], ...] = ()
+    state: HostState = HostState.UP
 
 
 class Switch(Struct, frozen=True):

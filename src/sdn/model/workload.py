@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sdn.model.scheduling import Scheduling
+
 
 class Kind(StrEnum):
     """A VM may also be a Kubernetes node that runs Pods (`Workload.is_node`)."""
@@ -77,6 +79,7 @@ class Workload(Struct, frozen=True):
     host_network: bool = False
     ip: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    scheduling: Scheduling = Scheduling()
 
     @property
     def key(self) -> str:

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 
 from msgspec import Struct
 
-from sdn.kernel import links, processes, ruleset
+from sdn.kernel import links, processes, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send
@@ -162,7 +162,7 @@ class _Work:
             with inside(name):
                 if any(uplink.loss for uplink in self._actual[name].uplinks) and gone.uplinks:
                     with Nft() as nft:
-                        nft.run(ruleset.no_losses())
+                        nft.run(skeleton.no_losses())
                 self._driver.send(messages.fdb(gone.fdb, self._actual[name], index, remove=True))
                 self._driver.send(messages.neighbours(gone.neighbours, index, remove=True))
                 self._driver.send(messages.rules(gone, remove=True))

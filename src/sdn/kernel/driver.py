@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sdn.errors import KernelError, PrivilegeError
 from sdn.kernel import node as messages
-from sdn.kernel import qdisc, ruleset, sysctl
+from sdn.kernel import qdisc, ruleset, skeleton, sysctl
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
@@ -115,7 +115,7 @@ class Driver:
         if is_host:
             with Nft() as nft:
                 commands = list(ruleset.populate(state))
-                nft.run(ruleset.skeleton())
+                nft.run(skeleton.tables())
                 nft.run_chunks(commands)
                 self.commands += len(commands)
 
@@ -148,7 +148,7 @@ class Driver:
         losing = [veth for veth in self._plan[state.name].uplinks if veth.loss]
         if losing and state.uplinks:
             with Nft() as nft:
-                nft.run(ruleset.no_losses() + ruleset.losses(losing))
+                nft.run(skeleton.no_losses() + skeleton.losses(losing))
         for veth in state.uplinks:
             delayed = bool(veth.delay) and self._delay(state.name, veth, index[veth.name])
             if veth.bandwidth:

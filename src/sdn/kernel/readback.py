@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import unified_diff
 
-from sdn.kernel import ruleset, sysctl
+from sdn.kernel import ruleset, skeleton, sysctl
 from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import NamespaceWorker, create, delete, inside, names
 from sdn.kernel.node import LOCAL_PRIORITY, MARK_PRIORITY
@@ -158,7 +158,7 @@ def _ruleset(state: NodeState) -> Iterator[str]:
     with inside(state.name), Nft() as nft:
         found = _sorted(_comparable(nft.run("list ruleset", stateless=True).splitlines()))
     with _scratch(), Nft() as nft:
-        nft.run(ruleset.skeleton())
+        nft.run(skeleton.tables())
         nft.run_chunks(list(ruleset.populate(state)))
         wanted = _sorted(nft.run("list ruleset", stateless=True).splitlines())
     changes = [line for line in unified_diff(wanted, found, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")]

@@ -1,26 +1,20 @@
-"""A Host's firewall, anti-spoofing and load balancer in nft's language.
+"""What one Host's firewall, anti-spoofing and load balancer hold, in nft's language: what fills the `skeleton`.
 
-Three tables, all named `sdn`. `bridge` judges frames at the ports of l2 Segments (whose MAC, IP and ARP must be the
-port's own) and marks them, `arp` does so for routed ports; `inet` does the rest: zones, Services, egress and ingress.
 Verdicts hang in few shared maps keyed by (zone, address); each deciding rule carries its origin as comment and as
-NFLOG prefix.
-
-nft's accept ends only its own base chain, so a flow is accepted twice: once leaving, once arriving.
+NFLOG prefix. A change of the lab is a change of elements of sets and maps, and of chains that nothing refers to yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from sdn.kernel.owned import TABLE
-from sdn.model import GATEWAY, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN, Action, Protocol
+from sdn.model import Action, Protocol
 from sdn.plan.state import (
     LOCAL,
     LOG_GROUP,
-    NOWHERE,
-    VXLAN_PORT,
     AddressSet,
     Chain,
     Firewall,
@@ -28,204 +22,12 @@ from sdn.plan.state import (
     NodeState,
     Port,
     ProfileChain,
-    Veth,
     Virtual,
     Vxlan,
 )
 
-CHATTER = "nobody routes multicast"
-"""Linux announces its multicast groups from an address that is not the workload's; that is no spoofing."""
-
-UNMARK = "the tunnel's own packet is routed by the underlay's table"
-"""VXLAN looks its outer packet up with the mark of the inner one."""
-
-ASTRAY = "the frame is for another than its packet"
-"""Policy judges a packet's address, bridges forward by a frame's: whoever names two neighbours, or all, would be judged
-as for the one and reach the other. So nothing but ARP and neighbour discovery is ever flooded."""
-
-BEFORE_DEFRAG = -450
-"""Fragments are put together at -400, by addresses and zone: without the zone, those of two tenants would be mixed."""
-
-UNROUTED = 255
-"""Hop limit of neighbour discovery (RFC 4861); what was routed has less, and is judged like everything else."""
-
 CHUNK = 500
 """Elements of one command."""
-
-
-_PICK = "numgen random mod 2"  # stands for any number in the type of a map
-# Sets and maps exist before and after every element, so a change of the lab is a change of elements.
-_BRIDGE_TABLE = f"""
-table bridge {TABLE} {{
-  map marks {{ type ifname : mark; }}
-  set tunnels {{ type ifname; }}
-  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
-  set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
-  set targets6 {{ typeof iifname . @th,64,128; }}
-  chain c_port {{
-    ether type ip iifname . ether saddr . ip saddr @owners4 accept
-    ether type arp iifname . arp saddr ether . arp saddr ip @owners4 \\
-      iifname . ether saddr . arp saddr ip @owners4 accept
-    icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 counter drop comment "{SPOOFED}"
-    ether type ip6 iifname . ether saddr . ip6 saddr @owners6 accept
-    icmpv6 type mld2-listener-report drop comment "{CHATTER}"
-    counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
-  }}
-  chain c_postrouting {{
-    type filter hook postrouting priority 0; policy accept;
-    oifname @tunnels meta mark set 0 accept comment "{UNMARK}"
-    ether type ip oifname . ether daddr . ip daddr @owners4 accept
-    ether type ip6 oifname . ether daddr . ip6 daddr @owners6 accept
-    ether type arp accept
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
-    counter drop comment "{ASTRAY}"
-  }}
-  chain c_prerouting {{
-    type filter hook prerouting priority -300; policy drop;
-    meta mark set iifname map @marks
-    iifname @tunnels accept
-    meta mark != 0 goto c_port
-    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
-  }}
-}}
-"""
-
-# A Host remembers whoever asks it by ARP, and all namespaces of a machine together remember a thousand neighbours.
-_ARP_TABLE = f"""
-table arp {TABLE} {{
-  set routed {{ type ifname; }}
-  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
-  chain c_arp {{
-    type filter hook input priority 0; policy accept;
-    iifname != @routed accept
-    iifname . arp saddr ether . arp saddr ip @owners4 accept
-    counter drop comment "{SPOOFED}"
-  }}
-}}
-"""
-
-_INET_TABLE = f"""
-table inet {TABLE} {{
-  set uplinks {{ type ifname; }}
-  set tunnels {{ type ifname; }}
-  map marks {{ type ifname : mark; }}
-  map zones {{ typeof iifname : ct zone; }}
-  set routed {{ type ifname; }}
-  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
-  set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
-  map egress4 {{ typeof ct zone . ip saddr : verdict; }}
-  map egress6 {{ typeof ct zone . ip6 saddr : verdict; }}
-  map ingress4 {{ typeof ct zone . ip daddr : verdict; }}
-  map ingress6 {{ typeof ct zone . ip6 daddr : verdict; }}
-  map services4 {{ type mark . ipv4_addr . inet_proto . inet_service : verdict; }}
-  map services6 {{ type mark . ipv6_addr . inet_proto . inet_service : verdict; }}
-  set nobody4 {{ type mark . ipv4_addr . inet_proto . inet_service; }}
-  set nobody6 {{ type mark . ipv6_addr . inet_proto . inet_service; }}
-  map backends4_tcp {{ typeof meta mark . ip daddr . tcp dport . {_PICK} : ip daddr . tcp dport; }}
-  map backends4_udp {{ typeof meta mark . ip daddr . udp dport . {_PICK} : ip daddr . udp dport; }}
-  map backends4_sctp {{ typeof meta mark . ip daddr . sctp dport . {_PICK} : ip daddr . sctp dport; }}
-  map backends6_tcp {{ typeof meta mark . ip6 daddr . tcp dport . {_PICK} : ip6 daddr . tcp dport; }}
-  map backends6_udp {{ typeof meta mark . ip6 daddr . udp dport . {_PICK} : ip6 daddr . udp dport; }}
-  map backends6_sctp {{ typeof meta mark . ip6 daddr . sctp dport . {_PICK} : ip6 daddr . sctp dport; }}
-  map hairpin4 {{ typeof ct zone . ip saddr . ip daddr : ip saddr; }}
-  map hairpin6 {{ typeof ct zone . ip6 saddr . ip6 daddr : ip6 saddr; }}
-  chain c_underlay {{
-    udp dport {VXLAN_PORT} notrack accept
-    meta l4proto {{ icmp, icmpv6 }} accept
-    counter drop comment "only tunnels and ICMP enter from the underlay"
-  }}
-  chain c_routed {{
-    iifname . ether saddr . ip saddr @owners4 return
-    iifname . ether saddr . ip6 saddr @owners6 return
-    icmpv6 type mld2-listener-report drop comment "{CHATTER}"
-    counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
-  }}
-  chain c_raw {{
-    type filter hook prerouting priority {BEFORE_DEFRAG}; policy accept;
-    iifname "lo" accept
-    iifname @uplinks goto c_underlay
-    meta mark 0 meta mark set iifname map @marks
-    meta mark 0 counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
-    iifname @routed jump c_routed
-    ct zone set iifname map @zones
-  }}
-  chain c_raw_out {{
-    type filter hook output priority raw; policy accept;
-    udp dport {VXLAN_PORT} notrack
-  }}
-  chain c_services {{
-    type nat hook prerouting priority dstnat; policy accept;
-    meta mark . ip daddr . meta l4proto . th dport vmap @services4
-    meta mark . ip6 daddr . meta l4proto . th dport vmap @services6
-  }}
-  chain c_unmark {{
-    type filter hook postrouting priority filter; policy accept;
-    oifname @tunnels meta mark set 0 comment "{UNMARK}"
-  }}
-  chain c_hairpin {{
-    type nat hook postrouting priority srcnat; policy accept;
-    snat ip to ct zone . ip saddr . ip daddr map @hairpin4
-    snat ip6 to ct zone . ip6 saddr . ip6 daddr map @hairpin6
-  }}
-  chain c_input {{
-    type filter hook input priority filter; policy drop;
-    iifname "lo" accept
-    iifname @uplinks accept
-    meta l4proto {{ icmp, icmpv6 }} accept
-    reject with icmpx no-route comment "{GATEWAY}"
-  }}
-  chain c_egress {{
-    type filter hook forward priority filter - 10; policy drop;
-    ct state established,related accept
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
-    ct state invalid counter drop comment "invalid"
-    meta mark . ip daddr . meta l4proto . th dport @nobody4 reject with icmpx port-unreachable comment "{NO_BACKEND}"
-    meta mark . ip6 daddr . meta l4proto . th dport @nobody6 reject with icmpx port-unreachable comment "{NO_BACKEND}"
-    meta mark & {LOCAL:#x} == 0 accept comment "judged where it left its workload"
-    ct zone . ip saddr . ip daddr @hairpin4 accept
-    ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
-    ct zone . ip saddr vmap @egress4
-    ct zone . ip6 saddr vmap @egress6
-    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
-  }}
-  chain c_ingress {{
-    type filter hook forward priority filter + 10; policy drop;
-    ct state established,related accept
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
-    ct state invalid counter drop comment "invalid"
-    oifname "{NOWHERE}" reject with icmpx no-route comment "{NO_PATH}"
-    ct zone . ip saddr . ip daddr @hairpin4 accept
-    ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
-    ct zone . ip daddr vmap @ingress4
-    ct zone . ip6 daddr vmap @ingress6
-    meta mark & {LOCAL:#x} != 0 accept comment "judged where it arrives"
-    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
-  }}
-}}
-"""
-
-
-def skeleton() -> str:
-    """All tables and hooks without elements: everything from a workload is dropped."""
-    return _BRIDGE_TABLE + _ARP_TABLE + _INET_TABLE
-
-
-def losses(uplinks: Iterable[Veth]) -> str:
-    """A table that loses packets where they come in; it tracks no connections, so Switches stay fast."""
-    chains = "".join(
-        f"""
-  chain c_{veth.name} {{
-    type filter hook ingress device "{veth.name}" priority 0; policy accept;
-    numgen random mod 100 < {veth.loss} counter drop comment "loss {veth.loss} %"
-  }}"""
-        for veth in uplinks
-    )
-    return f"table netdev {TABLE} {{{chains}\n}}\n"
-
-
-def no_losses() -> str:
-    """Without that table, whether it was there or not."""
-    return f"add table netdev {TABLE}\ndelete table netdev {TABLE}\n"
 
 
 def populate(state: NodeState) -> Iterator[str]:

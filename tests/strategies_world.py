@@ -84,7 +84,9 @@ def world(seed: int) -> Placed:
         network_policies=tuple(only for _, only in sorted({(p.namespace, p.name): p for p in policies}.items())),
         options=Options(ipblock_matches_pods=not dice.one_in(3)),
     )
-    return replace(bare, model=Writer(dice, model, addresses).write(model))
+    written = Writer(dice, model, addresses).write(model)
+    options = replace(written.options, judge_hairpin=not dice.one_in(3))
+    return replace(bare, model=replace(written, options=options))
 
 
 def bare_world(dice: Dice) -> Placed:

@@ -192,8 +192,21 @@ MATCHES = [
         f"shop/old → shop/old/icmp | allow | {OWN_ADDRESS}",
     ),
     *scene(
-        "25 through a Service back to itself is as for NetworkPolicy, to others it is judged",
+        "25 through a Service back to itself is subject to the admin tier",
         kube(SITE, tier("admin/a", act("deny", EGRESS), to=[WEB_PODS])),
+        "shop/web → service:shop/site:80 | deny | egress admin a[0] || shop/web",
+        "shop/web → service:shop/site:80 | deny | egress admin a[0] || shop/api",
+    ),
+    *scene(
+        "25 through a Service back to itself ingress is asked after egress",
+        kube(SITE, tier("admin/a", act("reject", INGRESS, WEB_PODS), act("allow", EGRESS))),
+        "shop/web → service:shop/site:80 | reject | ingress admin a[0] | egress admin a[1] | shop/web",
+        "shop/api → service:shop/site:80 | allow | ingress default allow | egress admin a[1] | shop/api",
+        "shop/api → service:shop/site:80 | allow | ingress default allow | egress admin a[1] | shop/web",
+    ),
+    *scene(
+        "25 a lab whose hairpin is not judged",
+        kube(SITE, tier("admin/a", act("deny", EGRESS), to=[WEB_PODS]), options=Options(judge_hairpin=False)),
         f"shop/web → service:shop/site:80 | allow | {OWN_ADDRESS} || shop/web",
         "shop/web → service:shop/site:80 | deny | egress admin a[0] || shop/api",
     ),

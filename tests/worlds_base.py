@@ -110,11 +110,12 @@ def kube(
     *objects: NetworkPolicy | Policy | Service | Namespace | Group,
     workloads: list[Workload] | None = None,
     exclusions: Iterable[Selector] = (),
+    options: Options | None = None,
 ) -> Model:
     """The cluster with these policies, groups and services."""
     named = {o.name for o in objects if isinstance(o, Namespace)}
     default = [space for space in (SHOP, OPS) if space.name not in named]
-    return model("kube", [CLUSTER], workloads or KUBE, *default, *objects, exclusions=exclusions)
+    return model("kube", [CLUSTER], workloads or KUBE, *default, *objects, exclusions=exclusions, options=options)
 
 
 # --- One l2 segment with addresses that are known, for ipBlocks.
@@ -131,7 +132,7 @@ ALL_BUT_API = (block("10.244.9.0/24", "10.244.9.11/32"), block("fd00:9::/64", "f
 ONLY_API = (block("10.244.9.11/32"), block("fd00:9::11/128"))
 
 
-def lan(*objects: NetworkPolicy | Policy | Group, options: Options | None = None) -> Model:
+def lan(*objects: NetworkPolicy | Policy | Service | Group, options: Options | None = None) -> Model:
     """The numbered world with these policies."""
     return model("lan", [LAN], NUMBERED, *objects, options=options)
 

@@ -23,6 +23,7 @@ from worlds_base import (
 from worlds_build import (
     BOTH,
     EGRESS,
+    INGRESS,
     block,
     labelled,
     namespace,
@@ -313,6 +314,34 @@ ADDRESSES = [
     *scene(
         "13 and through a Service that leads back to itself",
         kube(SITE, netpol("shop/p", WEB, BOTH)),
+        f"shop/web → service:shop/site:80 | deny | {OUT_NONE} || shop/web",
+        f"shop/web → service:shop/site:80 | deny | {OUT_NONE} || shop/api",
+    ),
+    *scene(
+        "13 through a Service back to itself both of its sides must allow",
+        kube(SITE, netpol("shop/p", WEB, [INGRESS], [rule(pods(app="api"))])),
+        f"shop/web → service:shop/site:80 | deny | {NONE} || shop/web",
+        f"shop/web → service:shop/site:80 | allow | {IN} || shop/api",
+    ),
+    *scene(
+        "13 through a Service back to itself, allowed by name on both sides",
+        kube(SITE, netpol("shop/p", WEB, BOTH, [rule(pods(app="web"), tcp("http"))], [rule(pods(app="web"))])),
+        f"shop/web → service:shop/site:80 | allow | {P0} | egress NetworkPolicy shop/p[0] | shop/web",
+        f"shop/web → service:shop/site:80 | deny | {OUT_NONE} || shop/api",
+    ),
+    *scene(
+        "13 through a Service back to itself on an l2 segment",
+        lan(
+            service("shop/me", "cluster", 12, ServicePort(80, 80), app="web"),
+            service("shop/you", "cluster", 13, ServicePort(80, 81), app="web"),
+            netpol("shop/p", WEB, [INGRESS], [rule(tcp(80))]),
+        ),
+        f"shop/web → service:shop/me:80 | allow | {P0}",
+        f"shop/web → service:shop/you:80 | deny | {NONE}",
+    ),
+    *scene(
+        "13 a lab whose hairpin is not judged",
+        kube(SITE, netpol("shop/p", WEB, BOTH), options=Options(judge_hairpin=False)),
         f"shop/web → service:shop/site:80 | allow | {OWN_ADDRESS} || shop/web",
         f"shop/web → service:shop/site:80 | deny | {OUT_NONE} || shop/api",
     ),

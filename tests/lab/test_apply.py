@@ -20,6 +20,7 @@ from sdn.model import (
     Application,
     LabelSelector,
     Model,
+    Options,
     PortRange,
     Protocol,
     SegmentKind,
@@ -105,6 +106,7 @@ STATES = {
         BASE, underlay=replace(BASE.underlay, links=tuple(replace(link, loss=1) for link in BASE.underlay.links))
     ),
     "ipv6-underlay": replace(BASE, underlay=replace(BASE.underlay, family=6)),
+    "hairpin-not-judged": replace(BASE, options=Options(judge_hairpin=False)),
     "nobody-left": model("changing", [ONE, OTHER], []),
 }
 ASKED = {

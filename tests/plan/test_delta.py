@@ -101,8 +101,8 @@ balancers = st.builds(
             st.lists(st.builds(Backend, ADDRESSES, SMALL, NAMES), max_size=2).map(tuple),
         ),
     ),
-    hairpin=st.dictionaries(st.tuples(SMALL, ADDRESSES), ADDRESSES, max_size=3).map(
-        lambda found: tuple(sorted((*key, gateway) for key, gateway in found.items()))
+    hairpin=st.dictionaries(st.tuples(SMALL, ADDRESSES), st.tuples(ADDRESSES, st.booleans()), max_size=3).map(
+        lambda found: tuple(sorted((*key, *more) for key, more in found.items()))
     ),
 )
 links = st.builds(Bridge, NAMES, NAMES, NAMES, SMALL, st.just(())) | st.builds(

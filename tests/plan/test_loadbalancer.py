@@ -134,11 +134,11 @@ class TestHairpin:
         placed = world(service("db", SQL, app="db"))
         zone = placed.zones["back"]
         assert host_loadbalancer(placed, "host-3").hairpin == (
-            (zone, "10.2.0.12", "10.2.0.1"),
-            (zone, "fd00:2::12", "fd00:2::1"),
+            (zone, "10.2.0.12", "10.2.0.1", True),
+            (zone, "fd00:2::12", "fd00:2::1", True),
         )
         assert host_loadbalancer(placed, "host-1").hairpin == ()
 
     def test_only_the_family_in_which_it_is_a_backend(self) -> None:
         only4 = msgspec.structs.replace(service("db", ServicePort(1, "sql"), app="db"), addresses=("10.96.0.5",))
-        assert [address for _, address, _ in balancer(3, only4).hairpin] == ["10.2.0.12"]
+        assert [address for _, address, _, _ in balancer(3, only4).hairpin] == ["10.2.0.12"]

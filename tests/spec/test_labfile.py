@@ -22,6 +22,7 @@ from sdn.model import (
     Link,
     Model,
     Operator,
+    Options,
     Peer,
     Policy,
     Port,
@@ -309,7 +310,7 @@ def test_every_field_of_a_policy(lab: Load) -> None:
 def test_an_inline_network_policy_belongs_to_the_only_application(lab: Load) -> None:
     body = """
         applications: {shop: {workloads: {web: {labels: {app: web}}}}}
-        options: {ipblock_matches_pods: false}
+        options: {ipblock_matches_pods: false, judge_hairpin: false}
         network_policies:
           - metadata: {name: web}
             spec: {podSelector: {matchLabels: {app: web}}, egress: [{ports: [{port: 53, protocol: UDP}]}]}
@@ -319,7 +320,7 @@ def test_an_inline_network_policy_belongs_to_the_only_application(lab: Load) -> 
     assert (policy.namespace, policy.name) == ("shop", "web")
     assert policy.directions == (Direction.INGRESS, Direction.EGRESS)
     assert policy.egress[0].ports == (PortRange(Protocol.UDP, 53),)
-    assert model.options.ipblock_matches_pods is False
+    assert model.options == Options(ipblock_matches_pods=False, judge_hairpin=False)
 
 
 # --- with manifests

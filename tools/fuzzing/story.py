@@ -70,3 +70,5 @@ def _world(placed: Placed) -> Iterator[str]:
         yield f"exclusions {brief(model.exclusions)}"
     if not model.options.ipblock_matches_pods:
         yield "ipBlock does not match pods"
+    if not model.options.judge_hairpin:
+        yield "hairpin is not judged"

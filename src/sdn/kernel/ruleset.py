@@ -211,9 +211,10 @@ def _services(state: NodeState) -> Iterator[Elements]:
             f"services{family}",
             [f"{_client_key(v)} : goto {balancer_name(family, v.protocol, len(v.backends))}" for v in virtuals],
         )
+        hairpin = [one for one in state.loadbalancer.hairpin if _family(one[1]) == family]
+        yield Elements(f"hairpin{family}", [f"{zone} . {own} . {own} : {gateway}" for zone, own, gateway, _ in hairpin])
         yield Elements(
-            f"hairpin{family}",
-            [f"{z} . {a} . {a} : {gw}" for z, a, gw in state.loadbalancer.hairpin if _family(a) == family],
+            f"unjudged{family}", [f"{zone} . {own} . {own}" for zone, own, _, judged in hairpin if not judged]
         )
 
 

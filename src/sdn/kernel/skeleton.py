@@ -107,6 +107,8 @@ table inet {TABLE} {{
   map backends6_sctp {{ typeof meta mark . ip6 daddr . sctp dport . {_PICK} : ip6 daddr . sctp dport; }}
   map hairpin4 {{ typeof ct zone . ip saddr . ip daddr : ip saddr; }}
   map hairpin6 {{ typeof ct zone . ip6 saddr . ip6 daddr : ip6 saddr; }}
+  set unjudged4 {{ typeof ct zone . ip saddr . ip daddr; }}
+  set unjudged6 {{ typeof ct zone . ip6 saddr . ip6 daddr; }}
   chain c_underlay {{
     udp dport {VXLAN_PORT} notrack accept
     meta l4proto {{ icmp, icmpv6 }} accept
@@ -160,8 +162,8 @@ table inet {TABLE} {{
     meta mark . ip daddr . meta l4proto . th dport @nobody4 reject with icmpx port-unreachable comment "{NO_BACKEND}"
     meta mark . ip6 daddr . meta l4proto . th dport @nobody6 reject with icmpx port-unreachable comment "{NO_BACKEND}"
     meta mark & {LOCAL:#x} == 0 accept comment "judged where it left its workload"
-    ct zone . ip saddr . ip daddr @hairpin4 accept
-    ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
+    ct zone . ip saddr . ip daddr @unjudged4 accept
+    ct zone . ip6 saddr . ip6 daddr @unjudged6 accept
     ct zone . ip saddr vmap @egress4
     ct zone . ip6 saddr vmap @egress6
     counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
@@ -172,8 +174,8 @@ table inet {TABLE} {{
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     ct state invalid counter drop comment "invalid"
     oifname "{NOWHERE}" reject with icmpx no-route comment "{NO_PATH}"
-    ct zone . ip saddr . ip daddr @hairpin4 accept
-    ct zone . ip6 saddr . ip6 daddr @hairpin6 accept
+    ct zone . ip saddr . ip daddr @unjudged4 accept
+    ct zone . ip6 saddr . ip6 daddr @unjudged6 accept
     ct zone . ip daddr vmap @ingress4
     ct zone . ip6 daddr vmap @ingress6
     meta mark & {LOCAL:#x} != 0 accept comment "judged where it arrives"

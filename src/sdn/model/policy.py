@@ -243,7 +243,7 @@ NO_BACKEND = "default: the service has no backend"
 """The verdict on a Service port that no workload stands behind."""
 
 OWN_ADDRESS = "default: own address"
-"""A workload to itself: policy never judges it, also not where a Service led it back."""
+"""A workload to itself, by its own address; where a Service led it back only if the lab does not have that judged."""
 
 SPOOFED = "default: the source address is not the sender's own"
 """Anti-spoofing at the port of the sender."""

@@ -78,7 +78,7 @@ def detail(thing: Thing) -> str:  # noqa: PLR0911, PLR0912 - as above
         case Virtual():
             return ", ".join(f"{b.workload} at {b.address}:{b.port}" for b in thing.backends) or "no backend"
         case Hairpin():
-            return f"from {thing.gateway}"
+            return f"from {thing.gateway}" + ("" if thing.judged else ", not judged")
         case MarkRule():
             return f"table {thing.table}"
         case Fdb():

@@ -65,14 +65,15 @@ class LoadBalancerPlanner:
             ]
         return self._virtuals[application]
 
-    def _hairpin(self, endpoints: Iterable[Endpoint]) -> tuple[tuple[int, str, str], ...]:
+    def _hairpin(self, endpoints: Iterable[Endpoint]) -> tuple[tuple[int, str, str, bool], ...]:
         """Local backends: only these can meet themselves, for a Service's backends are of its own Application."""
         found = set()
+        judged = self._placed.model.options.judge_hairpin
         for endpoint in endpoints:
             for address in endpoint.addresses:
                 if (endpoint.workload, address) in self._backends_of(endpoint.application):
                     gateway = self._gateways[endpoint.application, endpoint.segment, _family(address)]
-                    found.add((self._placed.zones[endpoint.application], address, gateway))
+                    found.add((self._placed.zones[endpoint.application], address, gateway, judged))
         return tuple(sorted(found))
 
     def _backends_of(self, application: str) -> set[tuple[str, str]]:

@@ -84,11 +84,12 @@ class Element(Struct, frozen=True, order=True):
 
 
 class Hairpin(Struct, frozen=True, order=True):
-    """A local backend that may meet itself, and the gateway's address that it then sees."""
+    """A local backend that may meet itself, the gateway's address that it then sees, and whether policy judges it."""
 
     zone: int
     address: str
     gateway: str
+    judged: bool = True
 
 
 Thing = (
@@ -270,7 +271,7 @@ def _with_loadbalancer(balancer: LoadBalancer | None, things: Mapping[Part, tupl
         return None
     return LoadBalancer(
         virtuals=things.get(Part.VIRTUAL, balancer.virtuals),
-        hairpin=tuple((h.zone, h.address, h.gateway) for h in things[Part.HAIRPIN])
+        hairpin=tuple((h.zone, h.address, h.gateway, h.judged) for h in things[Part.HAIRPIN])
         if Part.HAIRPIN in things
         else balancer.hairpin,
     )

@@ -230,11 +230,11 @@ class LoadBalancer(Struct, frozen=True):
     """The distributed load balancer of one Host: the Services of the Applications that have endpoints on it.
 
     `hairpin` are local addresses (zone, address) that are backends: a client that meets itself is masqueraded to
-    the gateway in the third field.
+    the gateway in the third field. The fourth says whether policy judges it on the way.
     """
 
     virtuals: tuple[Virtual, ...] = ()
-    hairpin: tuple[tuple[int, str, str], ...] = ()
+    hairpin: tuple[tuple[int, str, str, bool], ...] = ()
 
 
 class NodeState(Struct, frozen=True):

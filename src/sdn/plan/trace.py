@@ -136,9 +136,10 @@ class Tracer:
     def _forward(self, node: NodeIndex, port: Port, packet: _Packet) -> Trace:
         """Routing or bridging on the sender's Host, then both sides of the firewall as far as they are here."""
         host = node.state.name
-        if packet.source == packet.destination and node.hairpin(packet.zone, packet.source):
-            packet.step(host, "back to its sender, masqueraded to the gateway", OWN_ADDRESS)
-            return packet.end(Disposition.ALLOW, OWN_ADDRESS)
+        if packet.source == packet.destination and (judged := node.hairpin(packet.zone, packet.source)) is not None:
+            packet.step(host, "back to its sender, masqueraded to the gateway", "" if judged else OWN_ADDRESS)
+            if not judged:
+                return packet.end(Disposition.ALLOW, OWN_ADDRESS)
         if port.bridge and _on_link(port, packet.destination) and packet.destination == packet.flow.destination:
             dev, via = port.bridge, packet.destination
             if (dev, via) not in node.neighbours:

@@ -95,13 +95,13 @@ class NodeIndex:
         return self._virtuals.get((mark & ~LOCAL, address, protocol, port))
 
     @cached_property
-    def _hairpin(self) -> frozenset[tuple[int, str]]:
+    def _hairpin(self) -> dict[tuple[int, str], bool]:
         balancer = self.state.loadbalancer
-        return frozenset((zone, address) for zone, address, _ in balancer.hairpin) if balancer else frozenset()
+        return {(zone, address): judged for zone, address, _, judged in balancer.hairpin} if balancer else {}
 
-    def hairpin(self, zone: int, address: str) -> bool:
-        """Whether a workload that meets itself behind a Service is masqueraded."""
-        return (zone, address) in self._hairpin
+    def hairpin(self, zone: int, address: str) -> bool | None:
+        """Whether policy judges a workload that meets itself behind a Service; None: it is not even masqueraded."""
+        return self._hairpin.get((zone, address))
 
     @cached_property
     def _sets(self) -> dict[str, frozenset[tuple[int, str]]]:

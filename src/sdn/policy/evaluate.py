@@ -66,6 +66,7 @@ class Oracle:
         self._inhabited = {(e.application, e.segment) for e in placed.endpoints.values()}
         self._workload_addresses = {text for _, text in self._owners}
         self._joined = {name: _joined(name, self._visible) for name in self._visible}
+        self._judge_hairpin = model.options.judge_hairpin
         self.judge = Judge(model)
 
     def evaluate(self, flow: Flow) -> tuple[Answer, ...]:
@@ -210,14 +211,18 @@ class Oracle:
     def _to_workload(self, flow: Flow, target: Endpoint, port: int) -> Answer:
         """Egress at the source, then ingress at the destination; both must allow."""
         source = self._endpoints[flow.source]
-        if source.workload == target.workload:
-            # Through a Service the client's Host masquerades it, so it comes back from the gateway: nothing to judge.
+        if source.workload == target.workload and not self._is_judged_hairpin(source, flow):
             return Answer(Verdict(Disposition.ALLOW, OWN_ADDRESS), target.workload, port)
         egress = self.judge.decide(self._side(Direction.EGRESS, flow, source, target, port))
         if egress.action is not Action.ALLOW:
             return Answer(Verdict(DISPOSITIONS[egress.action], egress.origin), target.workload, port)
         ingress = self.judge.decide(self._side(Direction.INGRESS, flow, target, source, port))
         return Answer(Verdict(DISPOSITIONS[ingress.action], ingress.origin, egress.origin), target.workload, port)
+
+    def _is_judged_hairpin(self, source: Endpoint, flow: Flow) -> bool:
+        """Whether a flow back to its own source left it at all, to a Service, and policy is asked about such ones."""
+        own = {_spelt(text) for text in source.addresses}
+        return self._judge_hairpin and _spelt(flow.destination) not in own
 
     def _side(self, direction: Direction, flow: Flow, subject: Endpoint, peer: Endpoint, port: int) -> Side:
         peer_address = peer.address(flow.family)

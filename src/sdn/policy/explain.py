@@ -97,6 +97,8 @@ def _path(placed: Placed, flow: Flow, answer: Answer) -> str:
     target = placed.endpoints.get(answer.backend)
     if target is None:
         return f"{flow.destination} is nobody's, but egress is judged on the way there"
+    if target.workload == source.workload:
+        return f"{flow.destination} is a Service that leads back to its own client"
     if target.application == source.application:
         return f"both are in application {source.application}"
     return f"applications {source.application} and {target.application} are connected"

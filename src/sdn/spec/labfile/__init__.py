@@ -47,7 +47,7 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         policies=policies.build(form, known, complaints),
         groups=selectors.groups(form, known, complaints),
         exclusions=selectors.exclusions(form, known, complaints),
-        options=Options(form.options.ipblock_matches_pods),
+        options=Options(form.options.ipblock_matches_pods, form.options.judge_hairpin),
         service_prefixes=prefixes,
         where=inline.where,
         warnings=inline.warnings,

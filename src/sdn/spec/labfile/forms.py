@@ -327,6 +327,8 @@ class OptionsForm(Form):
 
     ipblock_matches_pods: bool = True
     """NetworkPolicy's ipBlock also matches addresses of workloads."""
+    judge_hairpin: bool = True
+    """Policy judges a client that a Service leads back to itself."""
 
 
 class LabForm(Form):

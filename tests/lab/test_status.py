@@ -17,6 +17,9 @@ from sdn.spec.load import load
 pytestmark = pytest.mark.kernel
 
 BY_HAND = {
+    "host-1: sysctl -qw net.netfilter.nf_conntrack_tcp_loose=1": (
+        "host-1: sysctl net.netfilter.nf_conntrack_tcp_loose is 1, should be 0"
+    ),
     "host-1: ip route add 9.9.9.9 dev up0": "host-1: route 9.9.9.9/32 table 254 unicast up0 metric 0 is not planned",
     "host-1: ip -6 route add unreachable fd99::/64": "host-1: route fd99::/64 table 254 unreachable",
     "host-1: ip rule add lookup 77 pref 1": "host-1: rule 1 IPv4 0x0 77 is not planned",

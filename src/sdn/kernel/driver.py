@@ -110,7 +110,6 @@ class Driver:
         """In the node's new namespace: its switches, tables and, on a Host, all rules; no link exists yet."""
         state = self._plan[name]
         is_host = state.role == "host"
-        sysctl.write(sysctl.HOST if is_host else sysctl.SWITCH)
         self.send(messages.base(state))
         if is_host:
             with Nft() as nft:
@@ -118,6 +117,8 @@ class Driver:
                 nft.run(skeleton.tables())
                 nft.run_chunks(commands)
                 self.commands += len(commands)
+        # After the rules, for they load the module that some of the switches are of.
+        sysctl.write(sysctl.HOST if is_host else sysctl.SWITCH)
 
     def _cables(self, nodes: Sequence[NodeState]) -> None:
         for state in nodes:

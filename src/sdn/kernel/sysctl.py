@@ -24,6 +24,8 @@ SWITCH = {
 HOST = SWITCH | {
     "net.bridge.bridge-nf-call-iptables": "1",
     "net.bridge.bridge-nf-call-ip6tables": "1",
+    # A connection that nobody saw begin is none: what is picked up in the middle may be the half that is forbidden.
+    "net.netfilter.nf_conntrack_tcp_loose": "0",
     # An ICMP error goes back by the table of the Application whose packet it is about.
     "net.ipv4.fwmark_reflect": "1",
     "net.ipv6.fwmark_reflect": "1",

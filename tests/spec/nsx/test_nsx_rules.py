@@ -424,6 +424,7 @@ def test_a_service_that_contains_itself_is_a_mistake() -> None:
 @pytest.mark.parametrize(
     ("made", "message"),
     [
+        ([policy("p", tcp_strict=False)], "has tcp_strict off; it is enforced strictly here, as everything is"),
         ([policy("p", stateful=False)], "is stateless; replies are judged as of stateful policies here"),
         ([policy("p", category="Ethernet")], "is of category Ethernet, which is not used here"),
         ([policy("a"), policy("b")], "has the sequence number 10, as policy b has"),

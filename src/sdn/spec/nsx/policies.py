@@ -69,6 +69,8 @@ class Policies:
             item.site.at("category").report(message + nearest(policy.category, known))
         if not policy.stateful:
             self._notes.once(item.site, "is stateless; replies are judged as of stateful policies here")
+        if policy.stateful and not policy.tcp_strict:
+            self._notes.once(item.site, "has tcp_strict off; it is enforced strictly here, as everything is")
         if policy.scheduler_path:
             self._notes.once(item.site, "has a schedule; it is taken as always in force")
         return True

@@ -131,7 +131,7 @@ class SecurityPolicy(Named):
     internal_sequence_number: int | None = None
     scope: list[str] = []
     stateful: bool = True
-    tcp_strict: bool = False
+    tcp_strict: bool = True
     is_default: bool = False
     connectivity_preference: str = ""
     connectivity_strategy: str = ""

@@ -53,6 +53,7 @@ from sdn.model.question import Ask, Question, Report, Result, Timing
 from sdn.model.scheduling import (
     HOSTNAME,
     NODE_NAME,
+    WORKER,
     Affinity,
     NodeOperator,
     NodeRequirement,
@@ -82,6 +83,7 @@ __all__ = [
     "SPOOFED",
     "TIERS",
     "UNKNOWN",
+    "WORKER",
     "Action",
     "Admission",
     "Affinity",

@@ -11,7 +11,11 @@ from sdn.model.scheduling import HOSTNAME, Resources
 
 
 class Pool(Struct, frozen=True):
-    """A resource pool; `parent` is empty at the top. An `expandable` one may take reservations from its parent."""
+    """A resource pool; `parent` is empty at the top. An `expandable` one may take reservations from its parent.
+
+    Reservations of its members and of pools in it never add up to more than its own, or, expandable, than its limit and
+    what its parent has left. At the top is all that the Hosts have that have not failed.
+    """
 
     name: str
     parent: str = ""
@@ -32,7 +36,8 @@ class PlacementRule(Struct, frozen=True):
     """A vSphere rule over workloads: with each other (together, apart) or with Hosts that `hosts` labels (on, not-on).
 
     `must` is never broken, by no move and no restart; otherwise it is broken rather than nothing started. `topology`
-    is the label within which together and apart hold; HOSTNAME is the Host.
+    is the label within which together and apart hold; HOSTNAME is the Host, also of Pods in nodes. A place without
+    the label takes nobody of `together` and is apart from everything. A must that names no Host admits none.
     """
 
     name: str
@@ -45,14 +50,15 @@ class PlacementRule(Struct, frozen=True):
 
 
 class Separation(Struct, frozen=True):
-    """Workloads whose values of `label` differ never share a Host, or with `vm` not even a VM (NIST SP 800-190, 4.3.3).
+    """Workloads whose values of `label` differ never share a Host, or with `vm` never a VM (NIST SP 800-190, 4.3.3).
 
-    Having no such label is a value of its own. A VM that is a node counts by its Pods, unless it has the label itself:
-    then only Pods of that value run in it.
+    With `vm` they may share the Host if each has a VM; Pods and other VMs that are in no node are then kept apart by
+    Host among themselves. Having no such label is a value of its own. A VM that is a node counts by its Pods, unless it
+    has the label itself: then only Pods of that value run in it, and with `host` it counts even while it is empty.
     """
 
     label: str
-    within: str = "host"  # or "vm", which for workloads outside of a node is the Host all the same
+    within: str = "host"  # or "vm"
 
 
 class Volume(Struct, frozen=True):
@@ -100,8 +106,11 @@ class Reserve(StrEnum):
 class Admission(Struct, frozen=True):
     """Room for `failures` Hosts to fail: a workload that would use it up is refused. 0 failures keeps none.
 
-    `percentage`: of CPU and memory over all Hosts (0 is worked out from `failures` largest Hosts). `dedicated` are
-    Hosts that stay empty until one fails.
+    What counts are reservations of what sits on Hosts directly. Each Host that has failed uses up one of `failures`.
+    `slots`: as large as the largest reservation of CPU (at least 32 millicores, vSphere's default) and of memory among
+    what runs; without the Hosts that have most slots, as many must remain as there are workloads. `percentage`: of CPU
+    and memory over all Hosts (0 is worked out from the `failures` largest Hosts; a share that is written is kept
+    whatever `failures` says). `dedicated` are Hosts that stay empty until another one fails.
     """
 
     failures: int = 0

@@ -14,6 +14,9 @@ from sdn.model.selectors import LabelSelector
 HOSTNAME = "kubernetes.io/hostname"
 """The label that every Host and node has of itself; as a topology: the Host or node alone."""
 
+WORKER = "node-role.kubernetes.io/worker"
+"""A Host with this label, whatever its value, takes Pods directly also where there are nodes."""
+
 NODE_NAME = "metadata.name"
 """In a NodeRequirement: the name of the Host or node, which is no label (Kubernetes' matchFields)."""
 
@@ -30,7 +33,10 @@ class NodeOperator(StrEnum):
 
 
 class NodeRequirement(Struct, frozen=True):
-    """One condition on labels of a Host or node; `key` may be NODE_NAME."""
+    """One condition on labels of a Host or node; `key` may be NODE_NAME.
+
+    A node has the labels of its Host, too, where it has none of its own; HOSTNAME is always its own.
+    """
 
     key: str
     operator: NodeOperator
@@ -84,8 +90,9 @@ class TopologySpread(Struct, frozen=True):
     """Kubernetes' topologySpreadConstraints element, over the workloads of the own namespace that `selector` matches.
 
     `required` is DoNotSchedule: after binding, the domain may hold at most `max_skew` more than the least of the
-    domains that the workload's own node selector and affinity admit. Fewer than `min_domains` domains count as a
-    least of 0. Places without the label are no domain, and refused when it is required.
+    domains that the workload's own node selector and affinity admit; only on places that they admit is counted at all,
+    and `failed` Hosts are no places. Fewer than `min_domains` domains count as a least of 0. Places without the label
+    are no domain, and refused when it is required.
     """
 
     topology: str
@@ -98,8 +105,8 @@ class TopologySpread(Struct, frozen=True):
 class Resources(Struct, frozen=True):
     """vSphere's numbers of a VM, or of a pool: CPU in millicores, memory in MiB; shares are relative among siblings.
 
-    A `None` reservation of a workload is all of its request where nothing is over-committed, else nothing beyond what
-    its Pods need; a `None` limit is none.
+    A `None` reservation of a VM is all of its request where its Host is not over-committed (CPU and memory each), else
+    what the Pods in it ask for; that of a Pod is its request, that of a pool 0. A `None` limit is none.
     """
 
     cpu_reservation: int | None = None
@@ -113,9 +120,10 @@ class Resources(Struct, frozen=True):
 class Scheduling(Struct, frozen=True):
     """What one workload asks of the scheduler beside its size; all replicas of one owner share one object.
 
-    `priority`: higher goes first, and may evict lower ones if it `preempts`. `numa` 1 keeps a VM within that many NUMA
-    nodes of its Host (0: does not care). `volumes` and `images` are names. `after` are keys of workloads that are
-    restarted first.
+    `priority`: higher goes first, and may evict lower ones if it `preempts`. `pool` is of VMs, and of Pods directly on
+    a Host: a Pod in a node draws on the node's. `numa` 1 keeps a VM within that many NUMA nodes of its Host, which are
+    over-committed as the Host is (0: does not care); several share its CPU and memory as they have room. `volumes` and
+    `images` are names. `after` are keys of workloads that are restarted first.
     """
 
     affinity: Affinity | None = None

@@ -38,6 +38,14 @@ class Spread:
         self._hosts[owner, target.host] += 1
         self._targets[owner, target.host, target.node] += 1
 
+    def remove(self, owner: Owner | None, workload: Workload, target: Target) -> None:
+        """No longer count a replica; its target is still where it was when it was counted."""
+        if owner is None:
+            return
+        self._domains[owner, workload.spread, target.domain(workload.spread)] -= 1
+        self._hosts[owner, target.host] -= 1
+        self._targets[owner, target.host, target.node] -= 1
+
     def counts(self, owner: Owner | None, workload: Workload, target: Target) -> tuple[int, int, int]:
         """Replicas of the same owner in the target's domain, on its Host, and on itself."""
         if owner is None:

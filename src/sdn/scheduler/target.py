@@ -1,12 +1,10 @@
-"""What a workload can be bound to: a Host, or a VM that is a Kubernetes node. The only state of the scheduler."""
+"""What a workload can be bound to: a Host, or a VM that is a Kubernetes node."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sdn.model import Effect, Host, Taint, Workload
-
-HOSTNAME = "kubernetes.io/hostname"
+from sdn.model import HOSTNAME, Effect, Host, HostState, Taint, Workload
 
 _LINUX = {"kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
 """Every real node has these, and published manifests select them."""
@@ -14,40 +12,55 @@ _LINUX = {"kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """A Host or a node with what is still free on it; CPU in millicores, memory in MiB."""
+    """A Host or a node with what is still free on it; CPU in millicores, memory in MiB, over-commitment included.
+
+    `labels` of a node hold those of its Host, too, where it has none itself; its name is its own.
+    """
 
     name: str
-    host: str
+    host: str  # name of the Host, empty while the VM of a node is nowhere
     node: str  # key of the VM, empty for a Host
     cpu: int
     memory: int
     pods: int
+    own_labels: dict[str, str]
     labels: dict[str, str]
-    host_labels: dict[str, str]
     taints: tuple[Taint, ...]
     free_cpu: int
     free_memory: int
     free_pods: int
+    state: HostState = HostState.UP
+    base: Target | None = None  # the Host below a node
+    bound: dict[str, Workload] = field(default_factory=dict)  # what runs directly on it, by key
 
     @classmethod
     def of_host(cls, host: Host) -> Target:
         """An empty Host."""
         labels = {**_LINUX, HOSTNAME: host.name, **host.labels}
-        room = (host.cpu, host.memory, host.pods)
-        return cls(host.name, host.name, "", *room, labels, labels, tuple(sorted(host.taints)), *room)
+        room = (host.cpu * host.cpu_overcommit // 100, host.memory * host.memory_overcommit // 100, host.pods)
+        return cls(host.name, host.name, "", *room, labels, labels, tuple(sorted(host.taints)), *room, state=host.state)
 
     @classmethod
-    def of_node(cls, vm: Workload, host: Target) -> Target:
-        """An empty node on the Host that its VM was bound to."""
+    def of_node(cls, vm: Workload, base: Target | None = None) -> Target:
+        """An empty node, on a Host or nowhere yet."""
         labels = {**_LINUX, HOSTNAME: vm.name, **vm.labels}
         taints = tuple(sorted(Taint(key, value, Effect(effect)) for key, value, effect in vm.taints))
         room = (vm.cpu, vm.memory, vm.pods)
-        return cls(vm.name, host.name, vm.key, *room, labels, host.labels, taints, *room)
+        node = cls(vm.name, "", vm.key, *room, labels, labels, taints, *room)
+        node.settle(base)
+        return node
 
     @property
     def id(self) -> str:
-        """Unique among the candidates of one workload, so it decides between equals."""
+        """Unique among all targets: a key has a slash, a Host's name has none."""
         return self.node or self.name
+
+    def settle(self, base: Target | None) -> None:
+        """The VM of this node was bound to a Host, or (None) taken off."""
+        self.base = base
+        self.host = base.host if base else ""
+        self.state = base.state if base else HostState.FAILED
+        self.labels = {**base.labels, **self.own_labels} if base else self.own_labels
 
     def domain(self, label: str) -> str:
         """The place that replicas are spread over: the Host, or the value of a label of the node or else its Host.
@@ -56,10 +69,18 @@ class Target:
         """
         if not label:
             return self.host
-        return self.labels.get(label, self.host_labels.get(label, ""))
+        return self.labels.get(label, "")
 
     def take(self, workload: Workload) -> None:
         """Bind: what the workload asks for is no longer free."""
         self.free_cpu -= workload.cpu
         self.free_memory -= workload.memory
         self.free_pods -= 1
+        self.bound[workload.key] = workload
+
+    def give_back(self, workload: Workload) -> None:
+        """Unbind."""
+        del self.bound[workload.key]
+        self.free_cpu += workload.cpu
+        self.free_memory += workload.memory
+        self.free_pods += 1

@@ -28,6 +28,8 @@ from sdn.lab.messages import (
     GetPlaced,
     Info,
     Observations,
+    Operate,
+    Operated,
     PlacedReply,
     Progress,
     Reply,
@@ -36,6 +38,7 @@ from sdn.lab.messages import (
     send,
 )
 from sdn.model import Answer, Model, Placed, Question, Report
+from sdn.model.lifecycle import Operation, Outcome
 from sdn.plan.delta import Changes, delta
 from sdn.plan.desired import plan_placed, prepare
 from sdn.plan.ids import namespace_of
@@ -100,6 +103,15 @@ class Lab:
             self._placed = None
         assert isinstance(reply, Applied)
         return reply
+
+    def operate(self, operation: Operation, progress: Say = _silent) -> Outcome:
+        """Have something happen to the lab."""
+        try:
+            reply = self._ask(Operate(operation), progress)
+        finally:
+            self._placed = None
+        assert isinstance(reply, Operated)
+        return reply.outcome
 
     def ask(
         self, questions: Sequence[Question], answers: Sequence[tuple[Answer, ...]] = (), progress: Say = _silent

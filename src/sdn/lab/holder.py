@@ -12,14 +12,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from msgspec.structs import replace
 
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
-from sdn.kernel.apply import apply
 from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
@@ -35,6 +34,8 @@ from sdn.lab.messages import (
     GetPlaced,
     Info,
     Observations,
+    Operate,
+    Operated,
     PlacedReply,
     Progress,
     Reply,
@@ -42,9 +43,11 @@ from sdn.lab.messages import (
     receive_request,
     send,
 )
+from sdn.lab.operations import operate
+from sdn.lab.running import Running
 from sdn.model import Kind, Placed, SegmentKind
-from sdn.plan.delta import delta
-from sdn.plan.desired import Prepared, prepare
+from sdn.model.lifecycle import Operation
+from sdn.plan.desired import prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
 from sdn.probe.engine import Engine
@@ -66,9 +69,7 @@ class Holder:
         self.info = Info(name=name, pid=0, since=time.time(), state="building")
         self.asked = False  # to build
         self._lock = threading.Lock()
-        self._prepared: Prepared | None = None
-        self._driver = Driver()
-        self._torn = ""  # why the kernel is neither as before nor as asked
+        self._running: Running | None = None
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
@@ -76,7 +77,7 @@ class Holder:
             case Describe(check):
                 return self._describe(check)
             case GetPlaced():
-                return PlacedReply(self._ready().placed)
+                return PlacedReply(self._ready().prepared.placed)
             case Build():
                 self.asked = True
                 with self._lock:
@@ -84,27 +85,31 @@ class Holder:
             case Apply():
                 with self._lock:
                     return self._apply(request, say)
+            case Operate(operation):
+                with self._lock:
+                    return self._operate(operation, say)
             case Ask():
                 with self._lock:
                     return self._ask(request, say)
             case Down():
                 return Bye()
 
-    def _ready(self) -> Prepared:
-        if self._prepared is None or self.info.state != "up":
+    def _ready(self) -> Running:
+        if self._running is None or self.info.state != "up":
             raise LabError(
                 f"lab {self.info.name} is still {self.info.state}; try again when `sdn ls` says that it is up"
             )
-        return self._prepared
+        return self._running
 
     def _build(self, request: Build, say: Say) -> Info:
-        if self._prepared is not None:
+        if self._running is not None:
             raise LabError(f"lab {self.info.name} has been built already; end it with `sdn down {self.info.name}`")
         clock = _Clock(say)
         clock("place, compile, plan")
-        self._prepared = prepared = prepare(request.model)
+        prepared = prepare(request.model)
         self.info = replace(self.info, sources=request.sources, warnings=request.warnings)
-        self._driver = driver = Driver(clock)
+        driver = Driver(clock)
+        self._running = Running(self.info.name, prepared, driver)
         driver.build(prepared.plan)
         clock("")
         self.info = replace(
@@ -117,43 +122,45 @@ class Holder:
         return self.info
 
     def _apply(self, request: Apply, say: Say) -> Applied:
-        """The old plan stays what the lab is measured by until the kernel holds all of the new one."""
-        before = self._ready()
-        if self._torn:
-            raise LabError(f"{self._torn}; `sdn down {self.info.name}` and `sdn up` build it anew")
+        running = self._ready()
+        running.require_whole()
         started = time.monotonic()
         say("place, compile, plan")
-        after = prepare(request.model, before.placed)
-        changes = delta(before.plan, after.plan)
-        planned = time.monotonic()
-        say(f"{len(changes)} changes")
-        notes = len(self._driver.notes)
+        after = prepare(request.model, running.prepared.placed)
+        notes = len(running.driver.notes)
+        with self._described(running):
+            done = running.become(after, started, say)
+        new_notes = tuple(running.driver.notes[notes:])
+        warnings = tuple(dict.fromkeys((*request.warnings, *running.driver.notes)))
+        self.info = replace(self.info, sources=request.sources or self.info.sources, warnings=warnings)
+        seconds = (done.planned, done.enforced)
+        return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes)
+
+    def _operate(self, operation: Operation, say: Say) -> Operated:
+        running = self._ready()
+        with self._described(running):
+            return Operated(operate(running, operation, say))
+
+    @contextmanager
+    def _described(self, running: Running) -> Iterator[None]:
+        """Afterwards, and also where it fails, what is said of the lab is what it has become."""
+        whole = not running.torn
         try:
-            done = apply(before.plan, after.plan, self._driver)
-        except Exception as error:
-            why = str(error).partition("\n")[0]
-            self._torn = f"an earlier change of lab {self.info.name} failed half-way ({why})"
-            self.info = replace(self.info, warnings=(*self.info.warnings, self._torn))
-            raise
-        self._prepared = after
-        new_notes = tuple(self._driver.notes[notes:])
-        self.info = replace(
-            self.info,
-            sources=request.sources or self.info.sources,
-            warnings=tuple(dict.fromkeys((*request.warnings, *self._driver.notes))),
-            counts=counts(after.placed, after.plan),
-        )
-        seconds = (round(planned - started, 4), done.seconds)
-        return Applied(changes.counts, done.nodes, done.messages, done.commands, *seconds, new_notes)
+            yield
+        finally:
+            self.info = replace(self.info, counts=counts(running.prepared.placed, running.prepared.plan))
+            if whole and running.torn:
+                self.info = replace(self.info, warnings=(*self.info.warnings, running.torn))
 
     def _describe(self, check: bool) -> Info:
         if not check or self.info.state != "up":
             return self.info
         with self._lock:
-            return replace(self.info, drift=(*drift(self._ready().plan), *self._driver.failures()))
+            running = self._ready()
+            return replace(self.info, drift=(*drift(running.prepared.plan), *running.driver.failures()))
 
     def _ask(self, request: Ask, say: Say) -> Observations:
-        prepared = self._ready()
+        prepared = self._ready().prepared
         hosts = [name for name, node in prepared.plan.items() if node.role == "host"]
         say(f"{len(request.questions)} questions")
         engine = Engine(prepared.placed, lambda name: namespace_of(name) if "/" in name else name, hosts)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from sdn.errors import LabError
 from sdn.model import Answer, Model, Observation, Placed, Question
+from sdn.model.lifecycle import Operation, Outcome
 
 MAX_FRAME = 1 << 30
 GONE = "the lab ended before it answered; `sdn ls` shows what is left, `sdn up` builds it again"
@@ -36,6 +37,12 @@ class Apply(Struct, frozen=True, tag="apply"):
     model: Model
     sources: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+class Operate(Struct, frozen=True, tag="operate"):
+    """Have this happen to the lab."""
+
+    operation: Operation
 
 
 class Describe(Struct, frozen=True, tag="describe"):
@@ -60,7 +67,7 @@ class Down(Struct, frozen=True, tag="down"):
     """End the lab."""
 
 
-Request = Build | Apply | Describe | GetPlaced | Ask | Down
+Request = Build | Apply | Operate | Describe | GetPlaced | Ask | Down
 
 
 class Progress(Struct, frozen=True, tag="progress"):
@@ -99,6 +106,12 @@ class Applied(Struct, frozen=True, tag="applied"):
     notes: tuple[str, ...] = ()
 
 
+class Operated(Struct, frozen=True, tag="operated"):
+    """What came of it."""
+
+    outcome: Outcome
+
+
 class PlacedReply(Struct, frozen=True, tag="placed-reply"):
     """Answer to GetPlaced."""
 
@@ -123,7 +136,7 @@ class Bye(Struct, frozen=True, tag="bye"):
     """The lab is ending."""
 
 
-Reply = Progress | Info | Applied | PlacedReply | Observations | Failed | Bye
+Reply = Progress | Info | Applied | Operated | PlacedReply | Observations | Failed | Bye
 
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)

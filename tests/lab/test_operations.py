@@ -1,0 +1,85 @@
+"""Operations on a running lab: planned, made, told; what is refused changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from labs import ask_all, story, up
+from sdn.errors import LabError
+from sdn.lab import client
+from sdn.lab.operations import after, total
+from sdn.model import Application, Direction, LabelSelector, Placement, Selector
+from sdn.model.lifecycle import Label, Migrate, Move
+from worlds_build import act, model, segment, tier, workload
+
+pytestmark = pytest.mark.kernel
+
+QUARANTINE = tier(
+    "emergency/quarantine",
+    act("deny", Direction.INGRESS),
+    act("deny", Direction.EGRESS),
+    to=[Selector(labels=LabelSelector((("quarantine", "true"),)))],
+)
+LAN = Application("a", (segment("lan", "10.1.1.0/24", "fd00:1::/64"),))
+FREE = replace(workload("a/free", 1, "a/lan", ":80"), host="")
+LAB = model("living", [LAN], [FREE, workload("a/x", 1, "a/lan", ":80"), workload("a/y", 2, "a/lan", ":80")], QUARANTINE)
+
+
+def decided(lab: client.Lab) -> set[str]:
+    """By which rules everything from and to a/x is decided on the wire."""
+    results = [r for r in ask_all(lab) if "a/x" in (r.question.flow.source, r.question.target)]
+    return {rule for r in results for seen in r.observations for rule in seen.rules}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[client.Lab]:
+    with up(LAB) as running:
+        yield running
+
+
+def test_a_label_isolates_at_once_and_no_longer_when_it_goes(lab: client.Lab) -> None:
+    before = lab.plan()
+    assert decided(lab) == {"egress default allow", "ingress default allow"}
+    done = lab.operate(Label("a/x", {"quarantine": "true"}))
+    assert "host-1" in done.hosts and not done.moved and done.planned and done.enforced
+    assert decided(lab) == {
+        "egress default allow",  # of those who try to reach it
+        "egress emergency quarantine[1]",
+        "ingress emergency quarantine[0]",
+    }
+    assert story(ask_all(lab)) == ""
+    assert lab.status().drift == ()
+    assert lab.operate(Label("a/x", {"quarantine": ""})).changes == {k: v[::-1] for k, v in done.changes.items()}
+    assert lab.plan() == before
+
+
+def test_what_is_refused_changes_nothing(lab: client.Lab) -> None:
+    before = lab.placed()
+    assert lab.operate(Migrate("a/y", "host-1")).refused == ("a/y is fixed to host-2; change that with `sdn apply`",)
+    assert "already" in lab.operate(Migrate("a/y", "host-2")).refused[0]
+    assert lab.placed() == before
+    for operation, words in (
+        (Migrate("a/nobody", "host-1"), "no workload 'a/nobody'"),
+        (Migrate("a/free", "host-9"), "no host 'host-9'"),
+    ):
+        with pytest.raises(LabError, match=words):
+            lab.operate(operation)
+    assert lab.status().drift == ()
+
+
+def test_a_nodes_pods_go_where_its_vm_goes() -> None:
+    placement = Placement({"a/vm": "host-1", "a/p": "host-1", "a/q": "host-2"}, {"a/p": "a/vm", "a/q": "a/other"})
+    moved = after(LAB, placement, Move("a/vm", "host-1", "host-3"))
+    assert moved.hosts == {"a/p": "host-3", "a/q": "host-2", "a/vm": "host-3"}
+    assert moved.nodes == placement.nodes
+    assert "a/p" not in after(LAB, placement, Move("a/p", "host-1", "", "a/vm")).hosts
+
+
+def test_changes_add_up_by_kind() -> None:
+    assert total(iter([{"port": (1, 0, 0)}, {"port": (0, 0, 1), "fdb": (0, 2, 0)}])) == {
+        "port": (1, 0, 1),
+        "fdb": (0, 2, 0),
+    }

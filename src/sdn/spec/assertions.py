@@ -24,7 +24,7 @@ from sdn.model.assertion import Assertion, Traffic, Who
 from sdn.spec.labfile import selectors
 from sdn.spec.labfile.complaints import Complaints
 from sdn.spec.labfile.fields import NotEmpty, RulePort
-from sdn.spec.labfile.forms import PeerForm, PolicyForm, SelectorForm
+from sdn.spec.labfile.forms_policies import PeerForm, PolicyForm, SelectorForm
 from sdn.spec.source import read_file
 
 Steps = tuple[str | int, ...]

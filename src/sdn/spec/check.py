@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from sdn.errors import Problem
 from sdn.model import Application, Model, Policy, Rule, Selector, Workload
-from sdn.spec.groups import circles, references, selectors
+from sdn.spec.groups import circles, references, selectors, ways_back
 from sdn.spec.kubernetes.fields import dns_label, dns_subdomain
 from sdn.spec.mistakes import nearest
 from sdn.spec.parts import place_key
@@ -121,6 +121,7 @@ def _selections(model: Model) -> Iterator[Finding]:
     }
     every = [("policy", policy.name, one) for policy in model.policies for one in _selectors(policy)]
     every += [("group", group.name, one) for group in model.groups for one in selectors(group)]
+    every += [("rule", rule.name, rule.workloads) for rule in model.constraints.rules]
     every += [("exclusion", "of workloads", one) for one in model.exclusions]
     for kind, name, selector in every:
         named = {
@@ -132,6 +133,24 @@ def _selections(model: Model) -> Iterator[Finding]:
         for what, names in named.items():
             for missing in sorted(set(names) - known[what]):
                 yield kind, name, f"selects {_unknown(what, missing, known[what])}"
+
+
+def _placement(model: Model) -> Iterator[Finding]:
+    """What the scheduler is told to hold to names Hosts and workloads that there are."""
+    hosts = {host.name for host in model.underlay.hosts}
+    named = [("volume", one.name, one.hosts) for one in model.constraints.volumes]
+    named += [("rule", one.name, one.host_names) for one in model.constraints.rules]
+    named.append(("admission", "control", model.constraints.admission.dedicated))
+    for kind, name, wanted in named:
+        for missing in sorted(set(wanted) - hosts):
+            yield kind, name, f"names {_unknown('host', missing, hosts)}"
+    keys = {one.key for one in model.workloads}
+    orders = {one.key: one.scheduling.after for one in model.workloads if one.scheduling.after}
+    for key, first in orders.items():
+        for missing in sorted(set(first) - keys):
+            yield "workload", key, f"comes after {_unknown('workload', missing, keys)}"
+    for way in ways_back(orders):
+        yield "workload", way[0], f"comes after itself ({' → '.join(way)}); remove one of these steps"
 
 
 def _groups(model: Model) -> Iterator[Finding]:
@@ -284,6 +303,7 @@ FINDERS = (
     _references,
     _selections,
     _groups,
+    _placement,
     _fixed_addresses,
     _overlaps,
     _service_ranges,

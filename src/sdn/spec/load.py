@@ -11,12 +11,24 @@ from typing import Any
 from msgspec import structs
 
 from sdn.errors import Problem, SpecError
-from sdn.model import Expectation, Model, Namespace, Options, Policy, Selector
+from sdn.model import (
+    Constraints,
+    Expectation,
+    Model,
+    Namespace,
+    Options,
+    Placement,
+    Policy,
+    Selector,
+    Underlay,
+    Workload,
+)
 from sdn.spec import kubernetes, labfile, nsx
 from sdn.spec.check import check
 from sdn.spec.files import files
 from sdn.spec.kubernetes.read import METADATA_NAME
 from sdn.spec.parts import LabParts
+from sdn.spec.running import placement
 from sdn.spec.source import Document, read_file
 from sdn.spec.underlay import default_underlay
 
@@ -135,13 +147,13 @@ def _merge(name: str, parts: Sequence[LabParts], problems: list[Problem]) -> Mod
         if part.expect is not None:
             expectations += part.expect(workloads, services, problems)
     optional: dict[str, Any] = {}
+    underlay = next((part.underlay for part in parts if part.underlay is not None), None) or default_underlay(workloads)
     prefixes = next((part.service_prefixes for part in parts if part.service_prefixes), None)
     if prefixes:
         optional["service_prefixes"] = prefixes
     return Model(
         name=name,
-        underlay=next((part.underlay for part in parts if part.underlay is not None), None)
-        or default_underlay(workloads),
+        underlay=underlay,
         applications=tuple(sorted((one for part in parts for one in part.applications), key=lambda one: one.name)),
         workloads=tuple(workloads),
         namespaces=_namespaces(parts),
@@ -152,8 +164,25 @@ def _merge(name: str, parts: Sequence[LabParts], problems: list[Problem]) -> Mod
         exclusions=tuple(sorted({one for part in parts for one in part.exclusions}, key=repr)),
         expectations=tuple(sorted(expectations, key=_expectation_key)),
         options=next((part.options for part in parts if part.options is not None), Options()),
+        constraints=_constraints(parts),
+        running=_running(parts, workloads, underlay, problems),
         **optional,
     )
+
+
+def _constraints(parts: Sequence[LabParts]) -> Constraints:
+    """The lab's, with the volumes of all: only a lab says anything else."""
+    volumes = sorted((one for part in parts for one in part.constraints.volumes), key=lambda one: one.name)
+    return structs.replace(parts[0].constraints, volumes=tuple(volumes))
+
+
+def _running(
+    parts: Sequence[LabParts], workloads: Sequence[Workload], underlay: Underlay, problems: list[Problem]
+) -> Placement | None:
+    """Where a lab and a manifest both say it, the lab counts."""
+    said = {key: place for part in reversed(parts) for key, place in part.running.items()}
+    refuse = parts[0].refuse_running
+    return placement(said, workloads, underlay, lambda key, message: refuse(key, message, problems) if refuse else None)
 
 
 def _namespaces(parts: Sequence[LabParts]) -> tuple[Namespace, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sdn.errors import Problem
 from sdn.model import (
     Application,
+    Constraints,
     Expectation,
     Group,
     Namespace,
@@ -19,6 +20,7 @@ from sdn.model import (
     Underlay,
     Workload,
 )
+from sdn.spec.priorities import PriorityClass
 
 
 @dataclass
@@ -42,6 +44,10 @@ class LabParts:
     exclusions: Sequence[Selector] = ()
     expectations: Sequence[Expectation] = ()
     options: Options | None = None
+    constraints: Constraints = field(default_factory=Constraints)
+    priorities: Mapping[str, PriorityClass] = field(default_factory=dict)
+    running: Mapping[str, str] = field(default_factory=dict)  # workload key → the Host or node it runs on now, by name
+    refuse_running: Callable[[str, str, list[Problem]], None] | None = None  # workload key, what is wrong
     service_prefixes: tuple[str, ...] = ()
     where: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)

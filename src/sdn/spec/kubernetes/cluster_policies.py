@@ -32,7 +32,7 @@ from sdn.model import LabelSelector as Labels
 from sdn.spec.kubernetes import schema_cluster as schema
 from sdn.spec.kubernetes.objects import Object, Objects
 from sdn.spec.kubernetes.policies import label_selector, network
-from sdn.spec.kubernetes.schema import LabelSelector
+from sdn.spec.kubernetes.schema_selectors import LabelSelector
 from sdn.spec.mistakes import Site, nearest
 from sdn.spec.parts import place_key
 

@@ -19,7 +19,7 @@ from sdn.model import (
     PortRange,
     Requirement,
 )
-from sdn.spec.kubernetes import schema
+from sdn.spec.kubernetes import schema, schema_selectors
 from sdn.spec.kubernetes.objects import Object
 from sdn.spec.mistakes import Site, nearest
 
@@ -65,7 +65,7 @@ def _directions(spec: schema.NetworkPolicySpec, site: Site) -> tuple[Direction, 
     return tuple(direction for name, direction in _TYPES.items() if name in spec.policy_types)
 
 
-def label_selector(written: schema.LabelSelector, site: Site) -> LabelSelector:
+def label_selector(written: schema_selectors.LabelSelector, site: Site) -> LabelSelector:
     """A selector in the model's canonical order of labels; expressions stay as written."""
     return LabelSelector(
         labels=tuple(sorted(written.match_labels.items())),
@@ -76,7 +76,7 @@ def label_selector(written: schema.LabelSelector, site: Site) -> LabelSelector:
     )
 
 
-def _requirement(written: schema.Requirement, site: Site) -> Requirement:
+def _requirement(written: schema_selectors.Requirement, site: Site) -> Requirement:
     operators = [operator.value for operator in Operator]
     if written.operator not in operators:
         hint = nearest(written.operator, operators)

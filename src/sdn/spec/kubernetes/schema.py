@@ -12,9 +12,7 @@ from pydantic import Field
 from sdn.model import Protocol
 from sdn.spec.kubernetes.fields import (
     DnsLabel,
-    LabelKey,
     Labels,
-    LabelValue,
     Loose,
     NamespaceName,
     NumberOrName,
@@ -25,6 +23,7 @@ from sdn.spec.kubernetes.fields import (
     Subdomain,
     Written,
 )
+from sdn.spec.kubernetes.schema_selectors import LabelSelector
 
 
 class OwnerReference(Loose):
@@ -41,21 +40,6 @@ class Metadata(Loose):
     namespace: NamespaceName = "default"
     labels: Labels = {}
     owner_references: list[OwnerReference] = []
-
-
-class Requirement(Written):
-    """One matchExpressions element; which operators want values is checked where it is translated."""
-
-    key: LabelKey
-    operator: str
-    values: list[LabelValue] = []
-
-
-class LabelSelector(Written):
-    """All of it must hold."""
-
-    match_labels: Labels = {}
-    match_expressions: list[Requirement] = []
 
 
 # --- Pods and what makes them

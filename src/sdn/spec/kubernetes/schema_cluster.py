@@ -14,7 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from sdn.model import Protocol
 from sdn.spec.kubernetes.fields import Labels, Loose, PortNumber, ProtocolName, Subdomain, Written, port_name
-from sdn.spec.kubernetes.schema import LabelSelector
+from sdn.spec.kubernetes.schema_selectors import LabelSelector
 
 _DOMAIN = re.compile(
     r"(\*\.)?([a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\.)+[a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?\.?", re.ASCII

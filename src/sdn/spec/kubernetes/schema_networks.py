@@ -12,8 +12,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from sdn.spec.kubernetes.fields import Written
-from sdn.spec.kubernetes.schema import LabelSelector, Metadata
+from sdn.spec.kubernetes.schema import Metadata
 from sdn.spec.kubernetes.schema_cluster import ClusterMetadata
+from sdn.spec.kubernetes.schema_selectors import LabelSelector
 
 
 def _length(value: int) -> int:

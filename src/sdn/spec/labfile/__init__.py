@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from sdn.errors import Problem
 from sdn.model import Application, Expectation, Namespace, Options, Segment, Underlay
 from sdn.spec.expect import Directory, parse_line
-from sdn.spec.labfile import networks, policies, selectors, services, underlay, workloads
+from sdn.spec.labfile import (
+    constraints,
+    networks,
+    policies,
+    scheduling,
+    selectors,
+    services,
+    underlay,
+    workloads,
+)
 from sdn.spec.labfile.complaints import Complaints, suggest
 from sdn.spec.labfile.forms import LabForm, NodeForm, WorkloadForm
 from sdn.spec.labfile.workloads import Group
@@ -30,17 +39,26 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         return None
     if complaints.written("lab") is None:
         complaints.at((), 'field "lab" is missing; add the lab\'s name')
+    ranks = scheduling.priorities(form, complaints)
     prefixes = services.prefixes(form, complaints)
     groups = workloads.find(form, complaints)
     taken = [subnet for part in beside for one in part.applications for s in one.segments for subnet in s.subnets]
     segments = networks.build(form.applications, workloads.members(groups), [*prefixes, *taken], complaints)
     known = _known(form, groups, beside, complaints)
     inline = policies.inline(form, document, complaints, problems)
+    names = scheduling.Names(
+        priorities={**{name: one for part in beside for name, one in part.priorities.items()}, **ranks},
+        pools=complaints.names("scheduling", "pools"),
+        volumes=complaints.names("scheduling", "volumes"),
+        replicas=known.replicas,
+        warnings=inline.warnings,
+    )
+    fabric = underlay.build(form.underlay, complaints) if form.underlay else None
     parts = LabParts(
         name=form.lab,
-        underlay=underlay.build(form.underlay, complaints) if form.underlay else None,
+        underlay=fabric,
         applications=_applications(form, segments, known, complaints),
-        workloads=[one for group in groups for one in workloads.make(group, segments, complaints)],
+        workloads=[one for group in groups for one in workloads.make(group, segments, names, complaints)],
         namespaces=_namespaces(form),
         services=services.build(form, segments, prefixes, complaints),
         network_policies=inline.policies,
@@ -48,6 +66,9 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         groups=selectors.groups(form, known, complaints),
         exclusions=selectors.exclusions(form, known, complaints),
         options=Options(form.options.ipblock_matches_pods, form.options.judge_hairpin),
+        constraints=constraints.build(form, fabric, groups, known, complaints),
+        priorities=ranks,
+        running=_running(form, known),
         service_prefixes=prefixes,
         where=inline.where,
         warnings=inline.warnings,
@@ -55,6 +76,9 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
     _check_hosts(groups, parts.underlay, complaints)
     parts.expect = lambda everything, virtual, found: _expectations(
         form, Directory(everything, virtual), complaints.into(found)
+    )
+    parts.refuse_running = lambda key, message, found: _refuse_running(
+        form, known, key, message, complaints.into(found)
     )
     _note_places(form, groups, parts.where, complaints)
     return parts
@@ -115,6 +139,19 @@ def _check_hosts(groups: Sequence[Group], underlay: Underlay | None, complaints:
             complaints.at((*group.path, "host"), f'host "{wanted}" is not defined{suggest(wanted, known)}')
 
 
+def _running(form: LabForm, known: selectors.Known) -> dict[str, str]:
+    """Workload key → Host or node by name; a name of several replicas stands for each."""
+    return {key: place for name, place in form.running.items() for key in known.replicas.get(name, (name,))}
+
+
+def _refuse_running(form: LabForm, known: selectors.Known, key: str, message: str, complaints: Complaints) -> None:
+    """A name that is not there may be the consequence of another mistake."""
+    if any(complaints.touched((part,)) for part in ("applications", "nodes", "underlay")) or complaints.elsewhere:
+        return
+    name = next((name for name in form.running if key in known.replicas.get(name, (name,))), key)
+    complaints.at(("running", name), message)
+
+
 def _expectations(form: LabForm, directory: Directory, complaints: Complaints) -> list[Expectation]:
     """A name that is not there may be the consequence of another mistake; only its shape is checked then."""
     unsure = complaints.touched(("applications",)) or complaints.touched(("nodes",)) or complaints.elsewhere
@@ -149,6 +186,11 @@ def _note_places(form: LabForm, groups: Sequence[Group], where: dict[str, str], 
         where[place_key("group", name)] = complaints.place(("groups", name))
     for index, policy in enumerate(form.policies):
         where[place_key("policy", policy.name)] = complaints.place(("policies", index))
+    for index, rule in enumerate(form.scheduling.rules or ()):
+        where[place_key("rule", rule.name)] = complaints.place(("scheduling", "rules", index))
+    for name in form.scheduling.volumes or ():
+        where[place_key("volume", name)] = complaints.place(("scheduling", "volumes", name))
+    where[place_key("admission", "control")] = complaints.place(("scheduling", "admission"))
     if form.underlay is not None:
         for field, kind in (("hosts", "host"), ("switches", "switch")):
             items = getattr(form.underlay, field)

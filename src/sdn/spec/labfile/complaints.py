@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from sdn.errors import Problem
-from sdn.spec.mistakes import kind, show
+from sdn.spec.mistakes import Site, kind, show
 from sdn.spec.source import Document
 
 Path = tuple[str | int, ...]
@@ -68,6 +68,11 @@ class Complaints:
         """`file:line` of the key that leads to `path`."""
         line, _ = self._document.where_key(self.source(path))
         return f"{self._document.file}:{line}"
+
+    def site(self, path: Sequence[str | int]) -> Site:
+        """The same place for those who read manifests, too."""
+        written = self.source(path)
+        return Site(self._document, written, self._name(written), self._problems)
 
     def written(self, *path: str | int) -> Any:
         """What the document says at `path`, mistakes included; None if it says nothing."""

@@ -55,6 +55,7 @@ Cpu = Annotated[int, PlainValidator(text.cpu), WithJsonSchema(TEXT_OR_NUMBER | {
 Memory = Annotated[int, PlainValidator(text.memory), WithJsonSchema(TEXT | {"examples": ["256Mi", "4Gi"]})]
 Bandwidth = Annotated[int, PlainValidator(text.bandwidth), WithJsonSchema(TEXT | {"examples": ["10Gbit"]})]
 Loss = Annotated[int, PlainValidator(text.loss), WithJsonSchema(TEXT | {"examples": ["1%"]})]
+Percent = Annotated[int, PlainValidator(text.percent), WithJsonSchema(TEXT | {"examples": ["200%"]})]
 Delay = Annotated[int, PlainValidator(text.delay), WithJsonSchema(TEXT | {"examples": ["5ms"]})]
 Subnet = Annotated[str, PlainValidator(text.subnet), WithJsonSchema(TEXT | {"examples": ["10.1.1.0/24"]})]
 Block = Annotated[str, PlainValidator(text.block), WithJsonSchema(TEXT | {"examples": ["203.0.113.0/24"]})]

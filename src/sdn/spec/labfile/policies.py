@@ -12,7 +12,8 @@ from sdn.spec.kubernetes import schema
 from sdn.spec.kubernetes.objects import Object
 from sdn.spec.kubernetes.policies import network_policy
 from sdn.spec.labfile.complaints import Complaints, Path
-from sdn.spec.labfile.forms import LabForm, PeerForm, RuleForm, SelectorForm, TierPolicyForm
+from sdn.spec.labfile.forms import LabForm
+from sdn.spec.labfile.forms_policies import PeerForm, RuleForm, SelectorForm, TierPolicyForm
 from sdn.spec.labfile.selectors import Known, alternatives, peers, selector
 from sdn.spec.mistakes import Site, validate
 from sdn.spec.source import Document

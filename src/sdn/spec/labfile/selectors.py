@@ -22,7 +22,8 @@ from sdn.model import (
 )
 from sdn.spec.groups import circles
 from sdn.spec.labfile.complaints import Complaints, Path, suggest
-from sdn.spec.labfile.forms import ExpressionForm, GroupForm, LabForm, PeerForm, RequirementForm, SelectorForm
+from sdn.spec.labfile.forms import LabForm
+from sdn.spec.labfile.forms_policies import ExpressionForm, GroupForm, PeerForm, RequirementForm, SelectorForm
 from sdn.spec.labfile.text import ip_block
 
 T = TypeVar("T")

@@ -161,6 +161,14 @@ def loss(value: Any) -> int:
     return _measure(value, {"%": 1}, "a loss", "whole percent such as 1%", 100)
 
 
+def percent(value: Any) -> int:
+    """Whole percent, from `200%`."""
+    amount = _measure(value, {"%": 1}, "a share", "whole percent such as 120%", 1_000)
+    if amount < 1:
+        raise ValueError(f"{show(value)} is too small; the least is 1%")
+    return amount
+
+
 def delay(value: Any) -> int:
     """Milliseconds, each way, from `5ms` or `1s`."""
     return _measure(value, {"ms": 1, "s": 1000}, "a delay", "5ms or 1s", 60_000)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from msgspec.structs import astuple, replace
 
-from sdn.model import Effect, Host, Link, Role, Switch, Taint, Underlay
+from sdn.model import HOSTNAME, Effect, Host, HostState, Link, Role, Switch, Taint, Underlay
 from sdn.spec.labfile.complaints import Complaints, Path, suggest
 from sdn.spec.labfile.forms import AlikeHostsForm, HostForm, NamedHostForm, TaintForm, UnderlayForm
 from sdn.spec.underlay import leaf_spine
 
 HOSTS_PER_LEAF = 32
+_ZONE = "topology.kubernetes.io/zone"
+_RACK = "rack"
 _GENERATED = ("leaves", "spines", "uplinks")
 _PROPERTIES = ("mtu", "bandwidth", "loss", "delay")
 _AT: Path = ("underlay",)
@@ -38,7 +40,8 @@ def _hosts(form: UnderlayForm, complaints: Complaints) -> list[Host]:
     if isinstance(form.hosts, int):
         return [_host(f"host-{number}", HostForm()) for number in range(1, form.hosts + 1)]
     if isinstance(form.hosts, AlikeHostsForm):
-        return [_host(f"host-{number}", form.hosts) for number in range(1, form.hosts.count + 1)]
+        _check_numa(form.hosts, (*_AT, "hosts"), complaints)
+        return [_dealt(number, form.hosts) for number in range(form.hosts.count)]
     if not form.hosts:
         complaints.at((*_AT, "hosts"), "is an empty list; a lab needs at least one host")
     times = Counter(one.name for one in form.hosts)
@@ -47,12 +50,58 @@ def _hosts(form: UnderlayForm, complaints: Complaints) -> list[Host]:
             complaints.at(
                 (*_AT, "hosts", index, "name"), f'host "{one.name}" is there {times[one.name]} times; rename it'
             )
+        _check_numa(one, (*_AT, "hosts", index), complaints)
     return [_host(one.name, one) for one in form.hosts]
 
 
-def _host(name: str, form: HostForm) -> Host:
-    labels = {"kubernetes.io/hostname": name} | form.labels
-    return Host(name, form.cpu, form.memory, form.pods, labels, taints(form.taints))
+def _host(name: str, form: HostForm, places: dict[str, str] | None = None) -> Host:
+    """`places` are labels that the form's own are stronger than."""
+    return Host(
+        name=name,
+        cpu=form.cpu,
+        memory=form.memory,
+        pods=form.pods,
+        labels={HOSTNAME: name} | (places or {}) | form.labels,
+        taints=taints(form.taints),
+        cpu_overcommit=form.overcommit.cpu,
+        memory_overcommit=form.overcommit.memory,
+        numa=_numa(form),
+        state=HostState(form.state),
+    )
+
+
+def _dealt(number: int, form: AlikeHostsForm) -> Host:
+    """Host `number` (from 0), in its rack and zone."""
+    places = {}
+    for label, word, parts in ((_RACK, "rack", form.racks), (_ZONE, "zone", form.zones)):
+        if parts is not None:
+            places[label] = f"{word}-{number * parts // form.count + 1}"
+    return _host(f"host-{number + 1}", form, places)
+
+
+def _numa(form: HostForm) -> tuple[tuple[int, int], ...]:
+    """(millicores, MiB) of each NUMA node; equal ones share what is left over from the first on."""
+    if form.numa is None:
+        return ()
+    if isinstance(form.numa, list):
+        return tuple((one.cpu, one.memory) for one in form.numa)
+    cpu, memory = _shared(form.cpu, form.numa), _shared(form.memory, form.numa)
+    return tuple(zip(cpu, memory, strict=True))
+
+
+def _shared(whole: int, parts: int) -> list[int]:
+    return [whole // parts + (index < whole % parts) for index in range(parts)]
+
+
+def _check_numa(form: HostForm, path: Path, complaints: Complaints) -> None:
+    """Nothing of a Host is outside of its NUMA nodes, and they have no more than it."""
+    if not isinstance(form.numa, list):
+        return
+    for what, unit in (("cpu", "m"), ("memory", "Mi")):
+        parts, whole = sum(getattr(one, what) for one in form.numa), getattr(form, what)
+        if parts != whole:
+            message = f"its {what} adds up to {parts}{unit}, but the host has {whole}{unit}; make them agree"
+            complaints.at((*path, "numa"), message)
 
 
 def _fabric(form: UnderlayForm, hosts: list[Host], complaints: Complaints) -> Underlay:
@@ -70,7 +119,7 @@ def _fabric(form: UnderlayForm, hosts: list[Host], complaints: Complaints) -> Un
         order.sort(key=lambda index: hosts[index].name)
     for turn, index in enumerate(order):
         host, first = hosts[index], _leaf(form, index, turn, names, complaints)
-        zoned.append(replace(host, labels={"topology.kubernetes.io/zone": names[first]} | host.labels))
+        zoned.append(replace(host, labels={_ZONE: names[first]} | host.labels))
         ends = {names[(first + step) % leaves] for step in range(uplinks)}
         cables += [Link(min(host.name, leaf), max(host.name, leaf), mtu=form.mtu) for leaf in ends]
     limited = [replace(one, bandwidth=form.bandwidth, loss=form.loss, delay=form.delay) for one in cables]

@@ -8,10 +8,11 @@ from ipaddress import ip_address, ip_network
 
 from msgspec.structs import astuple, replace
 
-from sdn.model import Kind, Segment, Toleration, Workload
+from sdn.model import HOSTNAME, Kind, Scheduling, Segment, Toleration, Workload
 from sdn.spec.labfile import networks
 from sdn.spec.labfile.complaints import Complaints, Path, suggest
 from sdn.spec.labfile.forms import ApplicationForm, LabForm, NodeForm, RunnableForm, WorkloadForm
+from sdn.spec.labfile.scheduling import Names, labels, scheduling
 
 NODES = "nodes"
 """The namespace of Kubernetes nodes, which have none in Kubernetes."""
@@ -115,18 +116,19 @@ def _check_names(groups: Iterable[Group], complaints: Complaints) -> None:
             complaints.at(group.path, message, key=True)
 
 
-def make(group: Group, segments: Mapping[str, tuple[Segment, ...]], complaints: Complaints) -> Iterator[Workload]:
+def make(
+    group: Group, segments: Mapping[str, tuple[Segment, ...]], names: Names, complaints: Complaints
+) -> Iterator[Workload]:
     """The workloads of a group."""
-    form = group.form
     _check_ip(group, segments, complaints)
     _check_ports(group, complaints)
-    pattern = _pattern(group)
+    own = labels(group.form, group.path, complaints)
+    pattern = _pattern(group, own, scheduling(group.form, own, group.path, names, complaints))
     for name in group.names:
-        labels = {"kubernetes.io/hostname": name} | form.labels if pattern.is_node else form.labels
-        yield replace(pattern, name=name, labels=labels)
+        yield replace(pattern, name=name, labels={HOSTNAME: name} | own if pattern.is_node else own)
 
 
-def _pattern(group: Group) -> Workload:
+def _pattern(group: Group, own: dict[str, str], asked: Scheduling) -> Workload:
     """What all of a group have in common."""
     form = group.form
     node = form if isinstance(form, NodeForm) else NodeForm()
@@ -137,6 +139,7 @@ def _pattern(group: Group) -> Workload:
         kind=Kind(plain.kind),
         application=group.application,
         segment=group.segment,
+        labels=own,
         owner=("", "") if form.replicas is None else ("Workload", group.name),
         ports=tuple(sorted(plain.ports)),
         cpu=form.cpu,
@@ -150,6 +153,7 @@ def _pattern(group: Group) -> Workload:
         host=form.host or "",
         ip=tuple(sorted(form.ip, key=lambda text: ":" in text)),
         command=tuple(plain.command),
+        scheduling=asked,
     )
 
 

@@ -226,6 +226,7 @@ def test_the_verbs(tmp_path: Path) -> None:
         assert f"{name} made " in applied.stdout and " on 1 node: host-2\nenforced in " in applied.stdout
         assert sdn("plan", file, "--format", "json").returncode == 0
         assert sdn("apply", file).stdout == f"{name} was what it is asked to be: nothing was sent\n"
+        assert sdn("apply", file, "--cut-established").stdout.endswith("to be: nothing was sent\n")
         assert sdn("test", "--lab", name).returncode == 0
         assert sdn("status", name).returncode == 0
         other = tmp_path / "other.yaml"

@@ -18,23 +18,28 @@ if TYPE_CHECKING:
 @click.command("apply")
 @paths_argument()
 @lab_option()
+@click.option("--cut-established", is_flag=True, help="End established connections that are no longer allowed.")
 @format_option()
-def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
+def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, form: str) -> None:
     """Have a running lab become what its file says now, without building it anew.
 
     Only what differs is touched, and nothing is open in between: ports that leave or move are closed first, then every
     host takes its new rules in one transaction, then come links and routes, and new ports last. Workloads keep their
-    addresses, their hosts as far as these still fit, and the processes that run in them; established connections stay.
-    A workload that moves to another host gets a new cable there. Without --lab, the lab that bears the name in the
-    file.
+    addresses, their hosts as far as these still fit, and the processes that run in them; established connections stay,
+    but for those of a workload that moves to another host, where it gets a new cable. With --cut-established, or
+    `options: {cut_established: true}` in the lab file, those end that the policies no longer allow. Without --lab, the
+    lab that bears the name in the file.
 
     Exit status: 0 if the lab is now what was asked for, 2 if it could not be done.
 
     \b
     Examples:
       sdn apply topologies/two-hosts.yaml
+      sdn apply k8s/ --lab shop --cut-established
       sdn plan k8s/ --lab shop; sdn apply k8s/ --lab shop && sdn test --lab shop
     """
+    from msgspec.structs import replace
+
     from sdn.lab import client
     from sdn.policy import lint
     from sdn.report import changes, json
@@ -43,9 +48,12 @@ def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
     with progress() as say:
         say("load")
         loaded = load(paths)
-        running = client.connect(lab or loaded.model.name)
-        warnings = (*loaded.warnings, *lint.warnings(loaded.model, loaded.where))
-        done = running.apply(loaded.model, paths, warnings, say)
+        model = loaded.model
+        if cut_established:
+            model = replace(model, options=replace(model.options, cut_established=True))
+        running = client.connect(lab or model.name)
+        warnings = (*loaded.warnings, *lint.warnings(model, loaded.where))
+        done = running.apply(model, paths, warnings, say)
     if form == "json":
         document = changes.ApplyDocument(
             version=json.VERSION,
@@ -56,6 +64,7 @@ def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
             commands=done.commands,
             planned=done.planned,
             enforced=done.enforced,
+            cut=done.cut,
             warnings=(*warnings, *done.notes),
         )
         click.echo(json.dumps(document))
@@ -67,12 +76,14 @@ def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
 
 
 def render(name: str, done: Applied) -> Iterator[str]:
-    """A row for each kind of thing, then where, how long and how much."""
+    """A row for each kind of thing, then where, how long and how much, and the connections that had to end."""
     from sdn.report import changes
     from sdn.report.words import count
 
+    if done.cut:
+        yield f"ended {count(done.cut, 'established connections')} that the policies no longer allow"
     if not done.changes:
-        yield f"{name} was what it is asked to be: nothing was sent"
+        yield f"{name} was what it is asked to be: nothing was {'changed' if done.cut else 'sent'}"
         return
     yield from changes.table(done.changes)
     sent = f"{count(done.messages, 'netlink messages')}, {count(done.commands, 'nft commands')}"

@@ -25,6 +25,7 @@ from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
 from sdn.kernel.node import Indexes
 from sdn.kernel.rtnetlink import Netlink
+from sdn.plan.established import Connection, Established
 from sdn.plan.state import Bridge, NodeState, Plan, Port
 
 _SOCKETS = 200
@@ -37,37 +38,45 @@ Ports = dict[str, Port]
 class Applied(Struct, frozen=True):
     """What it took: netlink messages, nft commands, and the nodes whose namespaces were entered to change them.
 
-    `seconds` is until the kernel had taken the last of it; what the kernel frees afterwards is not in it.
+    `cut` counts the connections that the new rules do not allow and that were ended for it. `seconds` is until the
+    kernel had taken the last of it; what the kernel frees afterwards is not in it.
     """
 
     messages: int = 0
     commands: int = 0
     nodes: tuple[str, ...] = ()
     seconds: float = 0.0
+    cut: int = 0
 
 
-def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT) -> Applied:
+def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT, *, cut_established: bool = False) -> Applied:
     """Make the kernel, which holds `actual`, hold `desired`; nothing is sent where they are equal.
 
-    `limit` is of the characters of one nft transaction. Raises KernelError at the first thing that the kernel refuses.
+    `limit` is of the characters of one nft transaction. With `cut_established` the connections that are remembered and
+    that the desired rules do not allow end, whether the rules have changed or not. Raises KernelError at the first
+    thing that the kernel refuses.
     """
-    if actual == desired:
+    if actual == desired and not cut_established:
         return Applied()
-    work = _Work(actual, desired, driver, limit)
+    work = _Work(actual, desired, driver, limit, cut_established)
     # Closing a socket to netfilter waits until the kernel has freed what it deleted, which is longer than all the rest.
     with NamespaceWorker("apply") as worker, work.sockets:
         worker.run(None, work.run)
-    return Applied(driver.messages - work.messages, driver.commands - work.commands, work.nodes, work.seconds)
+    return Applied(
+        driver.messages - work.messages, driver.commands - work.commands, work.nodes, work.seconds, len(work.cut)
+    )
 
 
 class _Work:
     """One change of a lab; each method is a stage, in the order of `run`."""
 
-    def __init__(self, actual: Plan, desired: Plan, driver: Driver, limit: int) -> None:
+    def __init__(self, actual: Plan, desired: Plan, driver: Driver, limit: int, cut_established: bool) -> None:
         self.messages, self.commands = driver.messages, driver.commands
         self._actual, self._desired = actual, desired
         self._driver = driver
         self._limit = limit
+        self._cuts = cut_established
+        self.cut: set[Connection] = set()
         self.sockets = ExitStack()
         self.seconds = 0.0
         self._started = time.monotonic()
@@ -101,6 +110,7 @@ class _Work:
         self._commands()
         self._remove_nodes(name for name in self._links.removed if name not in reborn)
         delete(name for name in self._old if name not in self._new)
+        self._cut_established()
         self.seconds = round(time.monotonic() - self._started, 4)
         self._forget_connections(left)
 
@@ -133,6 +143,19 @@ class _Work:
         for number, name in enumerate(knowing, 1):
             with inside(name):
                 self._driver.messages += self.sockets.enter_context(Conntrack()).forget(gone)
+            self._close_some(number)
+
+    def _cut_established(self) -> None:
+        """On both Hosts of each, or the one that remembers it would let the other's packets pass."""
+        if not self._cuts:
+            return
+        allows = Established(self._desired).allows
+        hosts = [name for name in self._kept if self._desired[name].role == "host"]
+        for number, name in enumerate(hosts, 1):
+            with inside(name):
+                found = self.sockets.enter_context(Conntrack()).cut(allows)
+            self.cut.update(found)
+            self._driver.messages += len(found)
             self._close_some(number)
 
     def _close_some(self, number: int) -> None:

@@ -134,7 +134,7 @@ class Holder:
         warnings = tuple(dict.fromkeys((*request.warnings, *running.driver.notes)))
         self.info = replace(self.info, sources=request.sources or self.info.sources, warnings=warnings)
         seconds = (done.planned, done.enforced)
-        return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes)
+        return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes, done.cut)
 
     def _operate(self, operation: Operation, say: Say) -> Operated:
         running = self._ready()

@@ -94,7 +94,8 @@ class Info(Struct, frozen=True, tag="info"):
 class Applied(Struct, frozen=True, tag="applied"):
     """What has changed: `changes` by kind, as (added, changed, removed); what it took, and in how many seconds.
 
-    `nodes` are those that were touched; `enforced` is until the kernel had taken the last of it.
+    `nodes` are those that were touched; `enforced` is until the kernel had taken the last of it. `cut` counts the
+    established connections that were ended because they are no longer allowed.
     """
 
     changes: dict[str, tuple[int, int, int]] = {}
@@ -104,6 +105,7 @@ class Applied(Struct, frozen=True, tag="applied"):
     planned: float = 0.0
     enforced: float = 0.0
     notes: tuple[str, ...] = ()
+    cut: int = 0
 
 
 class Operated(Struct, frozen=True, tag="operated"):

@@ -28,7 +28,7 @@ class Done(Struct, frozen=True):
     """What one change took. `seconds` until it was planned, and from there until it was enforced.
 
     `gap` is for how long the workloads that moved could neither send nor receive, in seconds; `connections` is how
-    many of theirs were carried along.
+    many of theirs were carried along. `cut` counts the established connections that were ended as no longer allowed.
     """
 
     changes: Counts = {}
@@ -39,6 +39,7 @@ class Done(Struct, frozen=True):
     enforced: float = 0.0
     gap: float = 0.0
     connections: int = 0
+    cut: int = 0
 
 
 class Running:
@@ -69,10 +70,12 @@ class Running:
         planned = time.monotonic()
         say(f"{len(changes)} changes")
         try:
-            done = apply(before.plan, after.plan, self.driver)
+            cut = after.placed.model.options.cut_established
+            done = apply(before.plan, after.plan, self.driver, cut_established=cut)
         except Exception as error:
             why = str(error).partition("\n")[0]
             self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
         self.prepared = after
-        return Done(changes.counts, done.nodes, done.messages, done.commands, round(planned - started, 4), done.seconds)
+        seconds = (round(planned - started, 4), done.seconds)
+        return Done(changes.counts, done.nodes, done.messages, done.commands, *seconds, cut=done.cut)

@@ -123,9 +123,12 @@ class NodeIndex:
         return {(side, e.zone, e.address): profiles[e.profile] for side, entries in sides for e in entries}
 
     def judge(
-        self, direction: Direction, zone: int, own: str, peer: str, service: tuple[Protocol, int]
+        self, direction: Direction, zone: int, own: str, peer: str, service: tuple[Protocol | None, int]
     ) -> tuple[Disposition, str] | None:
-        """The profile of a local address `own` on a packet whose other side is `peer`; None if `own` is not local."""
+        """The profile of a local address `own` on a packet whose other side is `peer`; None if `own` is not local.
+
+        A `service` without a protocol is of one that no rule can name: only rules for all of them match it.
+        """
         profile = self._dispatch.get((direction, zone, own))
         if profile is None:
             return None
@@ -138,7 +141,7 @@ class NodeIndex:
                 return _STOPS.get(rule.action, Disposition.ALLOW), rule.origin
         return Disposition.ALLOW, profile.default
 
-    def _matches(self, rule: FirewallRule, zone: int, peer: str, service: tuple[Protocol, int]) -> bool:
+    def _matches(self, rule: FirewallRule, zone: int, peer: str, service: tuple[Protocol | None, int]) -> bool:
         protocol, port = service
         if rule.protocol is not None and rule.protocol is not protocol:
             return False

@@ -46,7 +46,7 @@ class PlanDocument(Struct, frozen=True):
 
 
 class ApplyDocument(Struct, frozen=True):
-    """`sdn apply --format json`; `planned` and `enforced` in seconds, `messages` of netlink, `commands` of nft."""
+    """`sdn apply --format json`: `messages` of netlink, `commands` of nft, seconds, connections that were `cut`."""
 
     version: int
     lab: str
@@ -56,6 +56,7 @@ class ApplyDocument(Struct, frozen=True):
     commands: int
     planned: float
     enforced: float
+    cut: int
     warnings: tuple[str, ...]
 
 

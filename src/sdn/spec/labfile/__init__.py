@@ -65,7 +65,7 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         policies=policies.build(form, known, complaints),
         groups=selectors.groups(form, known, complaints),
         exclusions=selectors.exclusions(form, known, complaints),
-        options=Options(form.options.ipblock_matches_pods, form.options.judge_hairpin),
+        options=Options(**form.options.model_dump()),
         constraints=constraints.build(form, fabric, groups, known, complaints),
         priorities=ranks,
         running=_running(form, known),

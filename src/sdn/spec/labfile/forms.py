@@ -227,6 +227,8 @@ class OptionsForm(Form):
     """NetworkPolicy's ipBlock also matches addresses of workloads."""
     judge_hairpin: bool = True
     """Policy judges a client that a Service leads back to itself."""
+    cut_established: bool = False
+    """When a running lab changes, established connections that are no longer allowed end."""
 
 
 class LabForm(Form):

@@ -12,6 +12,7 @@ import click
 
 from sdn.cli import complete
 from sdn.cli.options import EXISTING
+from sdn.cli.switches import Switches
 
 if TYPE_CHECKING:
     from sdn.model import Placed
@@ -30,31 +31,19 @@ def sources_argument(with_workloads: bool = False) -> Callable[[Decorated], Deco
     return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=EXISTING, shell_complete=more)
 
 
-def ipblock_option() -> Callable[[Decorated], Decorated]:
-    """`--no-ipblock-pods`, for real systems differ."""
-    words = "NetworkPolicy's ipBlock matches no pod, only addresses outside."
-    return click.option("--no-ipblock-pods", "no_ipblock_pods", is_flag=True, help=words)
-
-
-def read(paths: Iterable[Path], no_ipblock_pods: bool = False) -> Placed:
+def read(paths: Iterable[Path], switches: Switches) -> Placed:
     """The lab that files describe, with an address for everybody, whether or not its Hosts have room."""
-    return read_with_places(paths, no_ipblock_pods)[0]
+    return read_with_places(paths, switches)[0]
 
 
-def read_with_places(paths: Iterable[Path], no_ipblock_pods: bool = False) -> tuple[Placed, dict[str, str]]:
+def read_with_places(paths: Iterable[Path], switches: Switches) -> tuple[Placed, dict[str, str]]:
     """The same, and for everything named where it is written (`Loaded.where`)."""
-    from msgspec.structs import replace
-
     from sdn.plan.desired import placed_anyhow
-    from sdn.spec.load import load
 
     paths = list(paths)
-    loaded = load(paths)
+    loaded = switches.load(paths)
     _hint(loaded.warnings, paths)
-    model = loaded.model
-    if no_ipblock_pods:
-        model = replace(model, options=replace(model.options, ipblock_matches_pods=False))
-    return placed_anyhow(model), loaded.where
+    return placed_anyhow(loaded.model), loaded.where
 
 
 def _hint(warnings: Iterable[str], paths: Iterable[Path]) -> None:

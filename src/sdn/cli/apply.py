@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdn.cli.options import YES, format_option, lab_option, leave, paths_argument, progress
+from sdn.cli.switches import Switches, switches_option
 
 if TYPE_CHECKING:
     from sdn.lab.messages import Applied
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 @paths_argument()
 @lab_option()
 @click.option("--cut-established", is_flag=True, help="End established connections that are no longer allowed.")
+@switches_option
 @format_option()
-def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, form: str) -> None:
+def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, switches: Switches, form: str) -> None:
     """Have a running lab become what its file says now, without building it anew.
 
     Only what differs is touched, and nothing is open in between: ports that leave or move are closed first, then every
@@ -43,11 +45,10 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, for
     from sdn.lab import client
     from sdn.policy import lint
     from sdn.report import changes, json
-    from sdn.spec.load import load
 
     with progress() as say:
         say("load")
-        loaded = load(paths)
+        loaded = switches.load(paths)
         model = loaded.model
         if cut_established:
             model = replace(model, options=replace(model.options, cut_established=True))

@@ -9,15 +9,16 @@ import click
 
 from sdn.cli import analysis
 from sdn.cli.options import EXISTING, NO, YES, family_option, format_option, leave
+from sdn.cli.switches import Switches, switches_option
 
 
 @click.command("diff")
 @click.argument("old", metavar="OLD", type=EXISTING)
 @click.argument("new", metavar="NEW", type=EXISTING)
-@analysis.ipblock_option()
+@switches_option
 @family_option()
 @format_option()
-def command(old: Path, new: Path, no_ipblock_pods: bool, family: int | None, form: str) -> None:
+def command(old: Path, new: Path, switches: Switches, family: int | None, form: str) -> None:
     """Say what a change would do: connections that appear, disappear, grow and shrink.
 
     Exact over all pairs, ports and addresses, with the rules responsible on both sides; rules that change without
@@ -39,7 +40,7 @@ def command(old: Path, new: Path, no_ipblock_pods: bool, family: int | None, for
     from sdn.policy.diff import compare
     from sdn.report import diff, json
 
-    labs = [analysis.read([path], no_ipblock_pods) for path in (old, new)]
+    labs = [analysis.read([path], switches) for path in (old, new)]
     families = tuple(sorted({known for placed in labs for known in analysis.families(placed, family)}))
     before, after = ((placed, compile_policy(placed)) for placed in labs)
     changes = compare(before, after, families)

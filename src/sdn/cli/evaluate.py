@@ -11,6 +11,7 @@ import click
 
 from sdn.cli import analysis
 from sdn.cli.options import IMPOSSIBLE, YES, leave
+from sdn.cli.switches import Switches, switches_option
 from sdn.errors import SdnError
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @analysis.sources_argument()
-@analysis.ipblock_option()
+@switches_option
 @click.option("--flows", required=True, metavar="FILE", type=click.File("rb"), help="JSON lines; - is standard input.")
-def command(paths: tuple[Path, ...], no_ipblock_pods: bool, flows: BinaryIO) -> None:
+def command(paths: tuple[Path, ...], switches: Switches, flows: BinaryIO) -> None:
     """Give each of many flows its verdict, straight from the policies as written.
 
     FILE has an object on each line: src and dst (a workload's namespace/name or an address), protocol, and port. The
@@ -41,7 +42,7 @@ def command(paths: tuple[Path, ...], no_ipblock_pods: bool, flows: BinaryIO) -> 
     """
     from sdn.policy.asked import Asked
 
-    placed = analysis.read(paths, no_ipblock_pods)
+    placed = analysis.read(paths, switches)
     lines = Lines(Asked(placed, analysis.families(placed)), _name(flows))
     for answer in lines.answers(flows):
         click.echo(answer)

@@ -10,6 +10,7 @@ import click
 
 from sdn.cli import analysis
 from sdn.cli.options import NO, YES, family_option, format_option, leave
+from sdn.cli.switches import Switches, switches_option
 
 if TYPE_CHECKING:
     from sdn.model import Flow, Placed
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 @analysis.sources_argument(with_workloads=True)
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DST[:PORT[/PROTO]]")
-@analysis.ipblock_option()
+@switches_option
 @family_option()
 @format_option()
 def command(
-    paths: tuple[Path, ...], source: str, destination: str, no_ipblock_pods: bool, family: int | None, form: str
+    paths: tuple[Path, ...], source: str, destination: str, switches: Switches, family: int | None, form: str
 ) -> None:
     """Say why, tier by tier, and what would have to change.
 
@@ -43,7 +44,7 @@ def command(
       sdn explain k8s/ export.json web-0 203.0.113.9:443
       sdn explain k8s/ 203.0.113.9 web-0:80
     """
-    found = _explanations(analysis.read(paths, no_ipblock_pods), source, destination, family)
+    found = _explanations(analysis.read(paths, switches), source, destination, family)
     if form == "json":
         from sdn.report import json
 

@@ -9,13 +9,14 @@ import click
 
 from sdn.cli import analysis
 from sdn.cli.options import NO, YES, format_option, leave, progress
+from sdn.cli.switches import Switches, switches_option
 
 
 @click.command("lint")
 @analysis.sources_argument()
-@analysis.ipblock_option()
+@switches_option
 @format_option()
-def command(paths: tuple[Path, ...], no_ipblock_pods: bool, form: str) -> None:
+def command(paths: tuple[Path, ...], switches: Switches, form: str) -> None:
     """Find rules that do nothing, cost much, or leave something open.
 
     Selectors that match nobody (with the labels that were probably meant), rules that are shadowed, contradicted or
@@ -37,7 +38,7 @@ def command(paths: tuple[Path, ...], no_ipblock_pods: bool, form: str) -> None:
 
     with progress() as say:
         say("load")
-        placed, where = analysis.read_with_places(paths, no_ipblock_pods)
+        placed, where = analysis.read_with_places(paths, switches)
         say("compile")
         compiled = compile_policy(placed)
         say("lint")

@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 
 from sdn.cli.options import NO, YES, format_option, lab_option, leave, paths_argument, progress
+from sdn.cli.switches import Switches, switches_option
 
 
 @click.command("plan")
 @paths_argument()
 @lab_option()
+@switches_option
 @format_option()
-def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
+def command(paths: tuple[Path, ...], lab: str | None, switches: Switches, form: str) -> None:
     """Say what `sdn apply` would change in a running lab.
 
     Every change of every host and switch, in the words of ip, bridge and nft, in the order in which that node would
@@ -31,11 +33,10 @@ def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
     """
     from sdn.lab import client
     from sdn.report import changes as report
-    from sdn.spec.load import load
 
     with progress() as say:
         say("load")
-        loaded = load(paths)
+        loaded = switches.load(paths)
         running = client.connect(lab or loaded.model.name)
         say("compare")
         changes = running.changes(loaded.model)

@@ -10,6 +10,7 @@ import click
 
 from sdn.cli import complete
 from sdn.cli.options import IMPOSSIBLE, NO, YES, family_option, format_option, lab_option, leave, progress
+from sdn.cli.switches import Switches, switches_option
 
 if TYPE_CHECKING:
     from sdn.model import Result
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="SRC", shell_complete=complete.workloads)
 @click.argument("destination", metavar="DST:PORT/PROTO", shell_complete=complete.destinations)
 @lab_option()
+@switches_option
 @family_option()
 @format_option()
-def command(source: str, destination: str, lab: str | None, family: int | None, form: str) -> None:
+def command(source: str, destination: str, lab: str | None, switches: Switches, family: int | None, form: str) -> None:
     """Ask a running lab with a real packet.
 
     Shows all three answers: the policies as written, the plan, and the wire with the firewall rules that logged the
@@ -41,6 +43,7 @@ def command(source: str, destination: str, lab: str | None, family: int | None, 
     with progress() as say:
         running = client.connect(lab)
         placed = running.placed()
+        switches.require(running.name, placed.model)
         flows = parse_destination(placed, find_workload(placed, source), destination, family)
         say("asking")
         results = suite.ask_flows(running, placed, flows)

@@ -9,14 +9,15 @@ import click
 
 from sdn.cli import analysis
 from sdn.cli.options import family_option, format_option
+from sdn.cli.switches import Switches, switches_option
 
 
 @click.command("reach")
 @analysis.sources_argument()
-@analysis.ipblock_option()
+@switches_option
 @family_option()
 @format_option("csv", "dot", "md")
-def command(paths: tuple[Path, ...], no_ipblock_pods: bool, family: int | None, form: str) -> None:
+def command(paths: tuple[Path, ...], switches: Switches, family: int | None, form: str) -> None:
     """Say everything that may talk to anything.
 
     Exact over all pairs, ports and addresses, from the policies alone: no kernel, no lab. PATH is a lab file,
@@ -40,5 +41,5 @@ def command(paths: tuple[Path, ...], no_ipblock_pods: bool, family: int | None, 
     from sdn.policy.reach_list import Listing
     from sdn.report.reach import FORMS
 
-    listing = Listing(analysis.reach(analysis.read(paths, no_ipblock_pods), family))
+    listing = Listing(analysis.reach(analysis.read(paths, switches), family))
     analysis.write(FORMS[form](listing.connections()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sdn.cli.options import NO, YES, format_option, lab_option, leave, paths_argument, progress
+from sdn.cli.switches import Switches, switches_option
 
 if TYPE_CHECKING:
     from sdn.model import Report
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 @click.command("test")
 @paths_argument(required=False)
 @lab_option()
+@switches_option
 @format_option("junit")
-def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
+def command(paths: tuple[Path, ...], lab: str | None, switches: Switches, form: str) -> None:
     """Build the lab, ask every question three ways, tear it down.
 
     Every workload asks every other one: each port that it listens on, a closed one, and echo; and every Service. Three
@@ -35,7 +37,7 @@ def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
       sdn test lab.yaml --format junit > report.xml
       sdn test lab.yaml --format json | jq '.results[] | select(.disagreement != "")'
     """
-    report = ask(paths, lab)
+    report = ask(paths, lab, switches)
     from sdn.report import json, junit, text
 
     match form:
@@ -48,11 +50,15 @@ def command(paths: tuple[Path, ...], lab: str | None, form: str) -> None:
     leave(YES if report.ok else NO)
 
 
-def ask(paths: tuple[Path, ...], lab: str | None) -> Report:
+def ask(paths: tuple[Path, ...], lab: str | None, switches: Switches) -> Report:
     """The report on files, or on a lab that is up."""
     if bool(paths) == bool(lab):
         raise click.UsageError("name what to test: a lab file or manifests, or a lab that is up with --lab NAME")
     from sdn.lab import client, suite
 
     with progress() as say:
-        return suite.run(paths, say) if paths else client.connect(lab).test(say)
+        if paths:
+            return suite.run(paths, say, switches.of)
+        running = client.connect(lab)
+        switches.require(running.name, running.placed().model)
+        return running.test(say)

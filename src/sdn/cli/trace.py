@@ -11,6 +11,7 @@ import click
 
 from sdn.cli import complete
 from sdn.cli.options import EXISTING, IMPOSSIBLE, NO, YES, family_option, format_option, lab_option, leave
+from sdn.cli.switches import Switches, switches_option
 
 if TYPE_CHECKING:
     from sdn.model import Answer, Placed, Trace
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 @click.argument("destination", metavar="DST:PORT/PROTO", shell_complete=complete.destinations)
 @click.option("-f", "--file", "files", multiple=True, type=EXISTING, help="Trace in these files; no lab is needed.")
 @lab_option()
+@switches_option
 @family_option()
 @format_option()
 def command(
-    source: str, destination: str, files: tuple[Path, ...], lab: str | None, family: int | None, form: str
+    source: str,
+    destination: str,
+    files: tuple[Path, ...],
+    lab: str | None,
+    switches: Switches,
+    family: int | None,
+    form: str,
 ) -> None:
     """Say what would happen to a packet, hop by hop and by which rule.
 
@@ -47,7 +55,7 @@ def command(
     from sdn.policy.evaluate import Oracle
     from sdn.policy.resolve import find_workload, parse_destination
 
-    placed, plan = desired(files, lab)
+    placed, plan = desired(files, lab, switches)
     tracer, oracle = Tracer(plan), Oracle(placed)
     found: list[tuple[tuple[Trace, ...], tuple[Answer, ...]]] = []
     for flow in parse_destination(placed, find_workload(placed, source), destination, family):
@@ -63,17 +71,17 @@ def command(
     leave(IMPOSSIBLE if not all(agree) else YES if all(t.answer.verdict.allowed for t in traces) else NO)
 
 
-def desired(files: tuple[Path, ...], lab: str | None) -> tuple[Placed, Plan]:
+def desired(files: tuple[Path, ...], lab: str | None, switches: Switches) -> tuple[Placed, Plan]:
     """The plan of files, or of a running lab."""
     if files:
         from sdn.plan.desired import prepare
-        from sdn.spec.load import load
 
-        prepared = prepare(load(files).model)
+        prepared = prepare(switches.load(files).model)
         return prepared.placed, prepared.plan
     from sdn.lab import client
 
     running = client.connect(lab)
+    switches.require(running.name, running.placed().model)
     return running.placed(), running.plan()
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import click
 
 from sdn.cli.options import YES, format_option, leave, paths_argument, progress
+from sdn.cli.switches import Switches, switches_option
 
 
 @click.command("up")
 @paths_argument()
 @click.option("--name", metavar="NAME", help="What to call it; without it, the name that the lab file gives.")
+@switches_option
 @format_option()
-def command(paths: tuple[Path, ...], name: str | None, form: str) -> None:
+def command(paths: tuple[Path, ...], name: str | None, switches: Switches, form: str) -> None:
     """Build a lab that stays up.
 
     All of it lives in namespaces of its own: nothing of this machine's network is touched, several labs run side by
@@ -28,11 +30,10 @@ def command(paths: tuple[Path, ...], name: str | None, form: str) -> None:
     from sdn.lab import client
     from sdn.policy import lint
     from sdn.report import words
-    from sdn.spec.load import load
 
     with progress() as say:
         say("load")
-        loaded = load(paths)
+        loaded = switches.load(paths)
         warnings = (*loaded.warnings, *lint.warnings(loaded.model, loaded.where))
         info = client.up(paths, loaded.model, name, say, warnings)
     if form == "json":

@@ -9,15 +9,16 @@ import click
 
 from sdn.cli import analysis
 from sdn.cli.options import EXISTING, NO, YES, family_option, format_option, leave
+from sdn.cli.switches import Switches, switches_option
 
 
 @click.command("verify")
 @analysis.sources_argument()
 @click.option("--assert", "claims", required=True, metavar="FILE", type=EXISTING, help="YAML with the assertions.")
-@analysis.ipblock_option()
+@switches_option
 @family_option()
 @format_option()
-def command(paths: tuple[Path, ...], claims: Path, no_ipblock_pods: bool, family: int | None, form: str) -> None:
+def command(paths: tuple[Path, ...], claims: Path, switches: Switches, family: int | None, form: str) -> None:
     """Prove what you claim of a lab, or refute it with a flow.
 
     Over all pairs, ports and addresses, from the policies alone. FILE lists assertions: `deny` says that nothing of
@@ -52,10 +53,10 @@ def command(paths: tuple[Path, ...], claims: Path, no_ipblock_pods: bool, family
     from sdn.report import verify as report
     from sdn.spec.assertions import load
 
-    placed = analysis.read(paths, no_ipblock_pods)
+    placed = analysis.read(paths, switches)
     assertions = load(claims, placed.model)
     proofs = verify(placed, compile_policy(placed), assertions, analysis.families(placed, family))
-    told = list(map(str, paths)), ["--no-ipblock-pods"] if no_ipblock_pods else []
+    told = list(map(str, paths)), list(switches.written)
     if form == "json":
         click.echo(json.dumps(report.document(proofs, *told)))
     else:

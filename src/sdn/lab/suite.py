@@ -47,15 +47,21 @@ class Stopwatch:
             self._progress(name)
 
 
-def run(paths: Sequence[Path], progress: Progress = lambda _: None) -> Report:
-    """Build a lab that ends with this call, and test it. Raises what loading, placing and building raise."""
+def run(
+    paths: Sequence[Path], progress: Progress = lambda _: None, altered: Callable[[Model], Model] = lambda model: model
+) -> Report:
+    """Build a lab that ends with this call, and test it. Raises what loading, placing and building raise.
+
+    What is tested is what `altered` makes of the files.
+    """
     watch = Stopwatch(progress)
     watch.stage("load")
     loaded = load(paths)
+    model = altered(loaded.model)
     watch.stage("build")
-    with ThreadPoolExecutor(1) as side, client.temporary(loaded.model) as lab:
+    with ThreadPoolExecutor(1) as side, client.temporary(model) as lab:
         built = side.submit(lab.built)
-        answers = Answers(prepare(loaded.model))
+        answers = Answers(prepare(model))
         info = built.result()
         watch.stage("probe")
         asked = side.submit(lab.ask, answers.questions, answers.evaluated)
@@ -63,7 +69,7 @@ def run(paths: Sequence[Path], progress: Progress = lambda _: None) -> Report:
         observed = asked.result()
         watch.stage("down")
     watch.stage("")
-    return _report(loaded.model.name, loaded.model, info.counts, watch, answers, observed, _warnings(loaded))
+    return _report(model.name, model, info.counts, watch, answers, observed, _warnings(loaded))
 
 
 def run_in(lab: client.Lab, progress: Progress = lambda _: None) -> Report:

@@ -9,13 +9,12 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given, settings
 
-from sdn.model import Direction, Disposition, Flow, Placed, Protocol
+from sdn.model import Direction, Disposition, Flow, Placed, Protocol, family_of
 from sdn.policy.compiler import compile_policy
 from sdn.policy.evaluate import Oracle
 from sdn.policy.intervals import Services
 from sdn.policy.reach import OutsidePart, Reach
 from sdn.policy.reach_list import Allowed, Connection, Listing, Party
-from sdn.policy.reach_peers import family_of
 from shuffled import Shuffler
 from strategies import worlds
 from worlds import CASES, Case

@@ -71,12 +71,13 @@ def _print(found: list[tuple[Explanation, ...]]) -> None:
 
 def _explanations(placed: Placed, source: str, destination: str, family: int | None) -> list[tuple[Explanation, ...]]:
     """One of each flow that is meant, with one part for each Backend."""
+    from sdn.model import family_of
     from sdn.policy.explain import explain, explain_arrival
     from sdn.policy.resolve import find_workload
 
     sender = _sender(placed, source)
     if sender is None:
-        arrivals = _flows(placed, source, destination, 6 if ":" in source else 4)
+        arrivals = _flows(placed, source, destination, family_of(source))
         return [(explain_arrival(placed, flow, _receiver(placed, flow, destination)),) for flow in arrivals]
     return [explain(placed, flow) for flow in _flows(placed, find_workload(placed, sender), destination, family)]
 

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from sdn.kernel.owned import TABLE
-from sdn.model import Action, Protocol
+from sdn.model import Action, Protocol, family_of
 from sdn.plan.state import (
     LOCAL,
     LOG_GROUP,
@@ -77,7 +77,7 @@ def dispatch(state: NodeState) -> Iterator[Elements]:
     firewall = state.firewall or Firewall()
     for name, entries in (("egress", firewall.egress), ("ingress", firewall.ingress)):
         for family in (4, 6):
-            mine = (e for e in entries if _family(e.address) == family)
+            mine = (e for e in entries if family_of(e.address) == family)
             yield Elements(f"{name}{family}", [f"{e.zone} . {e.address} : jump {e.profile}" for e in mine])
 
 
@@ -177,12 +177,12 @@ def admit(port: Port) -> Iterator[Elements]:
     plain = [address.split("/")[0] for address in port.addresses]
     yield Elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
     for version in (4, 6):
-        own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if _family(address) == version]
+        own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if family_of(address) == version]
         yield Elements(f"owners{version}", own, family)
         if version == 4 and not port.bridge:
             yield Elements("owners4", own, "arp")
     if port.bridge:
-        targets = [f'"{port.name}" . {_hex(address)}' for address in plain if _family(address) == 6]
+        targets = [f'"{port.name}" . {_hex(address)}' for address in plain if family_of(address) == 6]
         yield Elements("targets6", targets, family)
     else:
         for table in ("arp", "inet"):
@@ -194,7 +194,7 @@ def _services(state: NodeState) -> Iterator[Elements]:
     if state.loadbalancer is None:
         return
     for family in (4, 6):
-        mine = [v for v in state.loadbalancer.virtuals if _family(v.address) == family]
+        mine = [v for v in state.loadbalancer.virtuals if family_of(v.address) == family]
         yield Elements(f"nobody{family}", [_client_key(v) for v in mine if not v.backends])
         virtuals = [v for v in mine if v.backends]
         for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
@@ -211,7 +211,7 @@ def _services(state: NodeState) -> Iterator[Elements]:
             f"services{family}",
             [f"{_client_key(v)} : goto {balancer_name(family, v.protocol, len(v.backends))}" for v in virtuals],
         )
-        hairpin = [one for one in state.loadbalancer.hairpin if _family(one[1]) == family]
+        hairpin = [one for one in state.loadbalancer.hairpin if family_of(one[1]) == family]
         yield Elements(f"hairpin{family}", [f"{zone} . {own} . {own} : {gateway}" for zone, own, gateway, _ in hairpin])
         yield Elements(
             f"unjudged{family}", [f"{zone} . {own} . {own}" for zone, own, _, judged in hairpin if not judged]
@@ -222,7 +222,7 @@ def balancers(state: NodeState) -> list[tuple[int, Protocol, int]]:
     """One chain for each (family, protocol, number of backends), not for each Service: few rules, all else is elements
     of maps."""
     virtuals = state.loadbalancer.virtuals if state.loadbalancer is not None else ()
-    return sorted({(_family(v.address), v.protocol, len(v.backends)) for v in virtuals if v.backends})
+    return sorted({(family_of(v.address), v.protocol, len(v.backends)) for v in virtuals if v.backends})
 
 
 def define_balancer(family: int, protocol: Protocol, count: int) -> Iterator[str]:
@@ -242,10 +242,6 @@ def _client_key(virtual: Virtual) -> str:
 def balancer_name(family: int, protocol: Protocol, count: int) -> str:
     """The chain that chooses among so many backends."""
     return f"b{family}_{protocol}_{count}"
-
-
-def _family(address: str) -> int:
-    return 6 if ":" in address else 4
 
 
 def _hex(address: str) -> str:

@@ -1,5 +1,6 @@
 """The words of the project as frozen values: no I/O, no behaviour beyond their own meaning."""
 
+from sdn.model.address import family_of
 from sdn.model.constraints import (
     Admission,
     Constraints,
@@ -164,6 +165,7 @@ __all__ = [
     "Workload",
     "connected",
     "default_origin",
+    "family_of",
     "isolation_origin",
     "rule_origin",
     "unsendable",

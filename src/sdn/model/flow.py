@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, ip_address
 
 from msgspec import Struct
 
+from sdn.model.address import family_of
 from sdn.model.workload import Protocol
 
 _BROADCAST = IPv4Address("255.255.255.255")
@@ -28,7 +29,7 @@ class Flow(Struct, frozen=True, order=True):
     @property
     def family(self) -> int:
         """4 or 6."""
-        return 6 if ":" in self.destination else 4
+        return family_of(self.destination)
 
 
 def unsendable(address: str) -> str:

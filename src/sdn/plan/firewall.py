@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
-from sdn.model import Endpoint, IPBlock, Placed, Protocol, default_origin
+from sdn.model import Endpoint, IPBlock, Placed, Protocol, default_origin, family_of
 from sdn.plan.state import AddressSet, Chain, Dispatch, Firewall, FirewallRule, ProfileChain
 from sdn.policy.compiled import CompiledPolicy, CompiledRule, TierRules
 from sdn.policy.groups import digest
@@ -87,10 +87,10 @@ class FirewallPlanner:
     def _line(self, rule: CompiledRule, family: int, zones: Zones) -> FirewallRule | None:
         """The rule for packets of one family, None if none can match."""
         block = rule.block or ANY_BLOCK
-        blocks = tuple(prefix for prefix in rule.not_blocks if _family(prefix) == family)
+        blocks = tuple(prefix for prefix in rule.not_blocks if family_of(prefix) == family)
         if rule.family not in {0, family} or WHOLE[family] in blocks:
             return None
-        if rule.block is not None and _family(block.cidr) != family:
+        if rule.block is not None and family_of(block.cidr) != family:
             return None
         if rule.group is not None and not self._groups.has(rule.group, family, zones):
             return None
@@ -141,10 +141,6 @@ def _groups_of(rule: CompiledRule) -> Iterator[str]:
 def _speaks(line: FirewallRule) -> bool:
     """Whether the rule says anything of addresses."""
     return bool(line.set or line.block or line.not_set or line.not_blocks)
-
-
-def _family(prefix: str) -> int:
-    return 6 if ":" in prefix else 4
 
 
 class _Addresses(Struct, frozen=True):
@@ -198,7 +194,7 @@ class _GroupAddresses:
             endpoint = self._placed.endpoints[key]
             zone = self._placed.zones[endpoint.application]
             for address in endpoint.addresses:
-                found[6 if ":" in address else 4][zone].add((zone, address))
+                found[family_of(address)][zone].add((zone, address))
         elements = {
             family: {zone: tuple(sorted(one)) for zone, one in by_zone.items()} for family, by_zone in found.items()
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from sdn.model import Application, Endpoint, LabelSelector, Placed, Service, ServicePort, Workload, connected
+from sdn.model import Application, Endpoint, LabelSelector, Placed, Service, ServicePort, Workload, connected, family_of
 from sdn.plan.addresses import parse_all, text_of
 from sdn.plan.state import Backend, LoadBalancer, Virtual
 from sdn.policy.selector import LabelIndex, positions_of
@@ -61,7 +61,7 @@ class LoadBalancerPlanner:
                 for service in self._services.get(owner, ())
                 for port in service.ports
                 for address in service.addresses
-                for backends in (self._finder.backends(service, port, _family(address)),)
+                for backends in (self._finder.backends(service, port, family_of(address)),)
             ]
         return self._virtuals[application]
 
@@ -72,7 +72,7 @@ class LoadBalancerPlanner:
         for endpoint in endpoints:
             for address in endpoint.addresses:
                 if (endpoint.workload, address) in self._backends_of(endpoint.application):
-                    gateway = self._gateways[endpoint.application, endpoint.segment, _family(address)]
+                    gateway = self._gateways[endpoint.application, endpoint.segment, family_of(address)]
                     found.add((self._placed.zones[endpoint.application], address, gateway, judged))
         return tuple(sorted(found))
 
@@ -145,7 +145,3 @@ def _gateways(applications: Iterable[Application]) -> dict[tuple[str, str, int],
 
 def _key(virtual: Virtual) -> tuple[int, str, str, int]:
     return virtual.mark, virtual.address, virtual.protocol, virtual.port
-
-
-def _family(address: str) -> int:
-    return 6 if ":" in address else 4

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 
-from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload, connected
+from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload, connected, family_of
 from sdn.plan.addresses import Subnet, parse_all, value_of
 from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
 from sdn.plan.state import (
@@ -176,7 +176,7 @@ class OverlayPlanner:
                 plan.fdb.add(Fdb(tunnel, member.mac, self.vteps[member.host]))
 
     def _tunnel_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], tunnel: str) -> None:
-        families = {6 if ":" in subnet else 4 for subnet in self._segment(key).subnets}
+        families = {family_of(subnet) for subnet in self._segment(key).subnets}
         for other in self.hosts_of[key]:
             if other == host:
                 continue
@@ -225,13 +225,13 @@ class OverlayPlanner:
                     yield Route(table, _single(address), (Nexthop(port_name(member.workload)),))
 
     def _hop(self, vni: int, host: str, prefix: str) -> Nexthop:
-        return Nexthop(vxlan_name(vni), self._nexthop(host, 6 if ":" in prefix else 4), onlink=True)
+        return Nexthop(vxlan_name(vni), self._nexthop(host, family_of(prefix)), onlink=True)
 
     def _port(self, endpoint: Endpoint) -> Port:
         workload = self.workloads[endpoint.workload]
         key = (endpoint.application, endpoint.segment)
         segment, l2 = self._segment(key), self._bridged(endpoint)
-        lengths = {6 if ":" in subnet else 4: subnet.split("/")[1] for subnet in segment.subnets}
+        lengths = {family_of(subnet): subnet.split("/")[1] for subnet in segment.subnets}
         return Port(
             workload=endpoint.workload,
             namespace=namespace_of(endpoint.workload),

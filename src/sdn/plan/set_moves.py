@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from sdn.model import Placed
+from sdn.model import Placed, family_of
 from sdn.plan.firewall import set_name
 from sdn.plan.parts import Element
 from sdn.policy.compiler_relabel import Moves
@@ -34,5 +34,5 @@ def _elements(placed: Placed, key: str, groups: Iterable[str]) -> Iterator[Eleme
     zone = placed.zones[endpoint.application]
     for group in groups:
         for address in endpoint.addresses:
-            family = 6 if ":" in address else 4
+            family = family_of(address)
             yield Element(set_name(group, family), family, zone, address)

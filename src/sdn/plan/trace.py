@@ -24,6 +24,7 @@ from sdn.model import (
     Step,
     Trace,
     Verdict,
+    family_of,
 )
 from sdn.plan.state import LOCAL, NOWHERE, UPLINK_ROUTES, Backend, Plan, Port, Route, Vxlan
 from sdn.plan.walk import NodeIndex, number, span
@@ -269,7 +270,7 @@ def _plain(address: str) -> str:
 
 def _on_link(port: Port, address: str) -> bool:
     """Whether the workload's own kernel would send directly: the address is in a subnet of its interface."""
-    family, value = (6 if ":" in address else 4), number(address)
+    family, value = family_of(address), number(address)
     spans = (span(_network(a)) for a in port.addresses)
     return any(version == family and first <= value <= last for version, first, last in spans)
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import cached_property, lru_cache
 from ipaddress import ip_address, ip_network
 
-from sdn.model import Action, Direction, Disposition, Protocol
+from sdn.model import Action, Direction, Disposition, Protocol, family_of
 from sdn.plan.state import (
     LOCAL,
     FirewallRule,
@@ -147,7 +147,7 @@ class NodeIndex:
             return False
         if rule.ports and not any(low <= port <= high for low, high in rule.ports):
             return False
-        if rule.family and rule.family != (6 if ":" in peer else 4):
+        if rule.family and rule.family != family_of(peer):
             return False
         if rule.set and (zone, peer) not in self._sets[rule.set]:
             return False

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from sdn.errors import SdnError
-from sdn.model import NO_PATH, Disposition, Flow, Placed, Protocol, Verdict
+from sdn.model import NO_PATH, Disposition, Flow, Placed, Protocol, Verdict, family_of
 from sdn.policy.asked_judge import RememberingJudge
 from sdn.policy.evaluate import Oracle
 from sdn.policy.resolve import SERVICE, find_workload
@@ -86,7 +86,7 @@ class Asked:
         except ValueError:
             return self._named(text)
         owners = self._owners.get(address, [])
-        family = 6 if ":" in address else 4
+        family = family_of(address)
         return End(owners[0] if len(owners) == 1 else "", {family: address})
 
     def _named(self, text: str) -> End:
@@ -104,4 +104,4 @@ class Asked:
 
 
 def _by_family(addresses: tuple[str, ...]) -> dict[int, str]:
-    return {6 if ":" in address else 4: address for address in addresses}
+    return {family_of(address): address for address in addresses}

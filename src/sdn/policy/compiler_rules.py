@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from sdn.model import Direction, IPBlock, PortRange, Protocol, Selector
+from sdn.model import Direction, IPBlock, PortRange, Protocol, Selector, family_of
 from sdn.policy.compiled import CompiledRule
 from sdn.policy.compiler_ranges import Ranges, merge
 from sdn.policy.compiler_vocabulary import NamedPort
@@ -115,7 +115,7 @@ def _excluding(rule: WrittenRule, groups: Groups) -> _Peer:
 
 def _fits(rule: WrittenRule, block: IPBlock) -> bool:
     """Whether a packet of the rule's family can come from the block."""
-    return rule.family in {0, 6 if ":" in block.cidr else 4}
+    return rule.family in {0, family_of(block.cidr)}
 
 
 def _line(rule: WrittenRule, peer: _Peer, protocol: Protocol | None, ranges: Ranges) -> CompiledRule:

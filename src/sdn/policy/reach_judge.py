@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sdn.model import Action, IPBlock, default_origin
+from sdn.model import Action, IPBlock, default_origin, family_of
 from sdn.policy.compiled import CompiledRule, Profile, TierRules
 from sdn.policy.intervals import Services
-from sdn.policy.reach_peers import Classes, Outside, family_of
+from sdn.policy.reach_peers import Classes, Outside
 
 
 class PeerSet(Struct, frozen=True, gc=False):

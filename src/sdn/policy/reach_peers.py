@@ -15,7 +15,7 @@ from itertools import count, pairwise
 
 from msgspec import Struct
 
-from sdn.model import Endpoint, IPBlock, Placed
+from sdn.model import Endpoint, IPBlock, Placed, family_of
 from sdn.policy.compiled import CompiledPolicy, CompiledRule
 
 BITS = {4: 32, 6: 128}
@@ -207,11 +207,6 @@ def blocks_of(rules: Iterable[CompiledRule]) -> dict[int, list[IPBlock]]:
         for text in rule.not_blocks:
             found[family_of(text)][IPBlock(text)] = None
     return {family: list(blocks) for family, blocks in found.items()}
-
-
-def family_of(text: str) -> int:
-    """4 or 6, of an address or a prefix."""
-    return 6 if ":" in text else 4
 
 
 def number_of(text: str) -> int:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from sdn.errors import SdnError
-from sdn.model import Flow, Model, Placed, Protocol, Service, Workload, unsendable
+from sdn.model import Flow, Model, Placed, Protocol, Service, Workload, family_of, unsendable
 
 SERVICE = "service:"
 """Prefix that asks for a Service where a workload has the same name."""
@@ -59,10 +59,10 @@ def parse_destination(placed: Placed, source: str, text: str, family: int | None
     wanted = _take_apart(text)
     addresses, protocol, port = _resolve(placed, wanted)
     if family is not None:
-        addresses = [address for address in addresses if _family(address) == family]
+        addresses = [address for address in addresses if family_of(address) == family]
         if not addresses:
             raise UnknownNameError(f"{text}: has no IPv{family} address; ask for the other family")
-    elif common := [a for a in addresses if placed.endpoints[source].address(_family(a)) is not None]:
+    elif common := [a for a in addresses if placed.endpoints[source].address(family_of(a)) is not None]:
         addresses = common
     return tuple(Flow(source, address, protocol, port) for address in addresses)
 
@@ -198,7 +198,3 @@ def _address(text: str) -> str | None:
         return str(ip_address(text))
     except ValueError:
         return None
-
-
-def _family(address: str) -> int:
-    return 6 if ":" in address else 4

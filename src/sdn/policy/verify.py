@@ -13,13 +13,13 @@ from ipaddress import ip_address
 from itertools import pairwise
 from typing import NamedTuple
 
-from sdn.model import Action, IPBlock, Placed, PortRange, Protocol, Verdict, Workload
+from sdn.model import Action, IPBlock, Placed, PortRange, Protocol, Verdict, Workload, family_of
 from sdn.model.assertion import Assertion, Traffic, Who
 from sdn.policy.compiled import CompiledPolicy, CompiledRule
 from sdn.policy.intervals import Services, rules_of
 from sdn.policy.oracle_members import Members
 from sdn.policy.reach import Families, OutsidePart, Reach
-from sdn.policy.reach_peers import BITS, bounds, family_of, spelt
+from sdn.policy.reach_peers import BITS, bounds, spelt
 from sdn.policy.reach_reasons import verdict
 
 

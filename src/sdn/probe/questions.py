@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from sdn.model import Ask, Endpoint, Expectation, Flow, Model, Placed, Protocol, Question, Service, connected
+from sdn.model import Ask, Endpoint, Expectation, Flow, Model, Placed, Protocol, Question, Service, connected, family_of
 
 FIRST_CLOSED_PORT = 7
 
@@ -71,7 +71,7 @@ class _Asker:
                 if source is target:
                     continue
                 for address in target.addresses:
-                    if source.address(6 if ":" in address else 4) is not None:
+                    if source.address(family_of(address)) is not None:
                         yield from self._pair(source, target, address)
 
     def _pair(self, source: Endpoint, target: Endpoint, address: str) -> Iterator[Question]:
@@ -111,7 +111,7 @@ class _Asker:
             service = self._services[line.destination]
             addresses, target = _reachable(service, source) or service.addresses, service.key
         elif (endpoint := self._placed.endpoints.get(line.destination)) is not None:
-            shared = tuple(a for a in endpoint.addresses if source.address(6 if ":" in a else 4) is not None)
+            shared = tuple(a for a in endpoint.addresses if source.address(family_of(a)) is not None)
             addresses, target = shared or endpoint.addresses, endpoint.workload
         else:
             addresses, target = (line.destination,), self._owner(source, line.destination) or ""
@@ -127,4 +127,4 @@ class _Asker:
 
 
 def _reachable(service: Service, source: Endpoint) -> tuple[str, ...]:
-    return tuple(a for a in service.addresses if source.address(6 if ":" in a else 4) is not None)
+    return tuple(a for a in service.addresses if source.address(family_of(a)) is not None)

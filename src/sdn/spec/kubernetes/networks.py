@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2s
 
-from sdn.model import Application, LabelSelector, Operator, Segment, SegmentKind
+from sdn.model import Application, LabelSelector, Operator, Segment, SegmentKind, family_of
 from sdn.spec.kubernetes import schema_networks as schema
 from sdn.spec.kubernetes.objects import Object, Objects
 from sdn.spec.kubernetes.pods import SEGMENT
@@ -106,7 +106,7 @@ def _segmented(
     if not layer.subnets:
         site.report('"subnets" is missing, and a primary network needs one or two; add them')
     subnets = _subnets(layer, site.at("subnets"))
-    slices = {6 if ":" in text else 4: length for text, length in subnets.items()}
+    slices = {family_of(text): length for text, length in subnets.items()}
     segment = Segment(SEGMENT, tuple(subnets), kind, slices.get(4, 0), slices.get(6, 0))
     return Application(application_name(item.namespace, item.name), (segment,))
 

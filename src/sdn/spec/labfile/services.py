@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 
-from sdn.model import Segment, Service
+from sdn.model import Segment, Service, family_of
 from sdn.spec.labfile.complaints import Complaints, Path
 from sdn.spec.labfile.forms import LabForm, ServiceForm
 
@@ -34,7 +34,7 @@ def build(
         for name, one in sorted(home.services.items())
     ]
     fixed = _fixed(forms, pools, complaints)
-    free = {6 if ":" in text else 4: _Free(text, fixed) for text in pools}
+    free = {family_of(text): _Free(text, fixed) for text in pools}
     services = []
     for application, name, one in forms:
         path = ("applications", application, "services", name)
@@ -72,7 +72,7 @@ def _addresses(
         return tuple(sorted(form.address, key=lambda text: ":" in text))
     if form.address == "none":
         return ()
-    versions = {6 if ":" in subnet else 4 for one in segments for subnet in one.subnets}
+    versions = {family_of(subnet) for one in segments for subnet in one.subnets}
     chosen = [free[version].take() for version in sorted(versions & free.keys())]
     if None in chosen:
         complaints.at(path, "no service address is left; write larger `service_prefixes`")

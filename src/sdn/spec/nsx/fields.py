@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Any, TypeVar
 
-from sdn.model import IPBlock
+from sdn.model import IPBlock, family_of
 from sdn.spec.mistakes import Site, describe, near_misses, validate
 from sdn.spec.nsx import schema
 
@@ -99,7 +99,7 @@ def is_address(text: str) -> bool:
 
 def family(block: IPBlock) -> int:
     """4 or 6."""
-    return 6 if ":" in block.cidr else 4
+    return family_of(block.cidr)
 
 
 def version(text: str) -> int:

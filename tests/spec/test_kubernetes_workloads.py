@@ -7,7 +7,20 @@ from typing import Any
 import pytest
 from manifests import controller, errors, good, parts, pods, thing, written
 
-from sdn.model import Host, Kind, Port, Protocol, SegmentKind, Taint, Toleration, Underlay, Workload
+from sdn.model import (
+    HOSTNAME,
+    Host,
+    Kind,
+    Port,
+    Protocol,
+    Scheduling,
+    SegmentKind,
+    Taint,
+    Toleration,
+    TopologySpread,
+    Underlay,
+    Workload,
+)
 from sdn.spec.kubernetes.fields import quantity, rounded_up
 from sdn.spec.parts import LabParts
 
@@ -72,11 +85,12 @@ def test_a_pod_has_everything_that_its_template_says() -> None:
         labels={"app": "web"},
         owner=("Deployment", "web"),
         ports=(Port(53, Protocol.UDP), Port(80, Protocol.TCP, "http"), Port(15001)),
-        cpu=600,
+        cpu=8000,  # while the init container runs alone
         memory=64 + 954,
         selector={"disk": "ssd"},
         tolerations=(Toleration("gpu", "", True, "NoSchedule"), Toleration("a", "b")),
         spread="topology.kubernetes.io/zone",
+        scheduling=Scheduling(spread=(TopologySpread("topology.kubernetes.io/zone"), TopologySpread(HOSTNAME))),
     )
 
 

@@ -67,6 +67,7 @@ def _twice(model: Model) -> Iterator[Finding]:
         ("service", (one.key for one in model.services)),
         ("policy", (one.name for one in model.policies)),
         ("group", (one.name for one in model.groups)),
+        ("volume", (one.name for one in model.constraints.volumes)),
         ("NetworkPolicy", (f"{one.namespace}/{one.name}" for one in model.network_policies)),
     ]
     for kind, names in kinds:

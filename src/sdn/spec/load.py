@@ -61,7 +61,7 @@ def load(paths: Sequence[Path]) -> Loaded:
     lab, lab_is_sound = None, True
     if lab_documents:
         before = len(problems)
-        tenants = LabParts(applications=kubernetes.applications(manifests))
+        tenants = LabParts(applications=kubernetes.applications(manifests), priorities=kubernetes.priorities(manifests))
         lab = labfile.parse(lab_documents[0], problems, [*parts, tenants])
         lab_is_sound = len(problems) == before
     if lab is not None:

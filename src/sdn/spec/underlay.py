@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
-from sdn.model import Host, Link, Role, Switch, Underlay, Workload
+from sdn.model import HOSTNAME, Host, Link, Role, Switch, Underlay, Workload
+from sdn.spec.wanted import USUAL, ZONE, Wish, domains, wishes
 
 HOST_CPU = 16_000  # millicores
 HOST_MEMORY = 64 * 1024  # MiB
@@ -39,43 +40,42 @@ def default_underlay(workloads: Iterable[Workload], daemons: Sequence[Workload] 
     """A leaf–spine of at least `hosts` Hosts with room for all workloads and 30 % more.
 
     `daemons` run once on each Host. Every Host carries the labels that Kubernetes gives its nodes, its leaf is its
-    zone, and for each node selector of a workload there is a Host that satisfies it, if any can.
+    zone, and for what each workload requires of nodes there is a Host that satisfies it, if any can.
     """
     everything = [*workloads, *daemons]
     # A workload larger than a Host would fit nowhere, however many Hosts there were.
     cpu = max([HOST_CPU, *(2 * workload.cpu for workload in everything if workload.cpu > HOST_CPU // 2)])
     memory = max([HOST_MEMORY, *(2 * workload.memory for workload in everything if workload.memory > HOST_MEMORY // 2)])
     once = everything[: len(everything) - len(daemons)]
-    selectors = sorted({tuple(sorted(workload.selector.items())) for workload in everything if workload.selector})
+    asked, apart = wishes(everything), domains(everything)
     need = max(
         hosts,
         ceil(1.3 * sum(workload.cpu for workload in once) / cpu),
         ceil(1.3 * sum(workload.memory for workload in once) / memory),
         ceil(len(once) / max(1, PLANNED_PODS - len(daemons))),
-        len(selectors),
+        len(asked),
+        *apart.values(),
     )
-    leaves = max(2, ceil(need / HOSTS_PER_LEAF))
+    leaves = max(2, ceil(need / HOSTS_PER_LEAF), *(count for label, count in apart.items() if label != HOSTNAME))
     cpu += sum(daemon.cpu for daemon in daemons)
     memory += sum(daemon.memory for daemon in daemons)
-    made = [_host(index, leaves, selectors, cpu, memory) for index in range(need)]
+    places = {ZONE, *apart} - {HOSTNAME}
+    made = []
+    for index in range(need):
+        name, leaf = f"host-{index + 1}", f"leaf-{index % leaves + 1}"
+        labels = _labels(index, {HOSTNAME: name} | dict.fromkeys(places, leaf), asked)
+        made.append(Host(name, cpu, memory, HOST_PODS, labels))
     return leaf_spine(made, leaves, spines=2)
 
 
-_Labels = Sequence[tuple[str, str]]
-
-
-def _host(index: int, leaves: int, selectors: Sequence[_Labels], cpu: int, memory: int) -> Host:
-    """Host `index` (from 0), labelled for as many selectors as possible; each Host begins with another one."""
-    name = f"host-{index + 1}"
-    labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": f"leaf-{index % leaves + 1}"}
-    turn = index % len(selectors) if selectors else 0
-    for selector in (*selectors[turn:], *selectors[:turn]):
-        if all(labels.get(key, value) == value for key, value in selector):
-            labels.update(selector)
-    for prefix in ("", "beta."):
-        labels.setdefault(f"{prefix}kubernetes.io/os", "linux")
-        labels.setdefault(f"{prefix}kubernetes.io/arch", "amd64")
-    return Host(name, cpu, memory, HOST_PODS, dict(sorted(labels.items())))
+def _labels(index: int, own: Mapping[str, str], asked: Sequence[Wish]) -> dict[str, str]:
+    """Of Host `index` (from 0), for as many wishes as possible; each Host begins with another one."""
+    labels: dict[str, str | None] = dict(own)
+    turn = index % len(asked) if asked else 0
+    for wish in (*asked[turn:], *asked[:turn]):
+        if all(labels.get(key, value) == value for key, value in wish):
+            labels.update(wish)
+    return {key: value for key, value in sorted({**USUAL, **labels}.items()) if value is not None}
 
 
 def _link(one: str, other: str, index: int, mtu: int) -> Link:

@@ -1,5 +1,5 @@
 """Plain Kubernetes manifests, as published or as `kubectl get -o yaml` prints them."""
 
-from sdn.spec.kubernetes.read import applications, read
+from sdn.spec.kubernetes.read import applications, priorities, read
 
-__all__ = ["applications", "read"]
+__all__ = ["applications", "priorities", "read"]

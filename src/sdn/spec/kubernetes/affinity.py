@@ -22,6 +22,7 @@ from sdn.model import (
 )
 from sdn.spec.kubernetes import schema_affinity as written
 from sdn.spec.kubernetes import schema_selectors
+from sdn.spec.kubernetes.names import host_name
 from sdn.spec.kubernetes.policies import label_selector
 from sdn.spec.mistakes import Site, dotted, nearest
 
@@ -76,7 +77,8 @@ def _field_requirement(form: written.NodeRequirement, site: Site) -> NodeRequire
     elif form.operator not in ("In", "NotIn") or len(form.values) != 1:
         site.report(f"{NODE_NAME} takes In or NotIn and one value; correct it")
         return NodeRequirement(NODE_NAME, NodeOperator.EXISTS)
-    return _node_requirement(form, site)
+    found = _node_requirement(form, site)
+    return NodeRequirement(found.key, found.operator, tuple(host_name(name) for name in found.values))
 
 
 def _node_requirement(form: written.NodeRequirement, site: Site) -> NodeRequirement:

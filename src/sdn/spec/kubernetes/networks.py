@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2s
 
-from sdn.model import Application, LabelSelector, Operator, Segment, SegmentKind, family_of
+from sdn.model import Application, Segment, SegmentKind, family_of
 from sdn.spec.kubernetes import schema_networks as schema
+from sdn.spec.kubernetes.names import application_name
 from sdn.spec.kubernetes.objects import Object, Objects
 from sdn.spec.kubernetes.pods import SEGMENT
 from sdn.spec.kubernetes.policies import label_selector, network
+from sdn.spec.matching import selects
 from sdn.spec.mistakes import Site, nearest
 from sdn.spec.parts import place_key
 
@@ -111,14 +112,6 @@ def _segmented(
     return Application(application_name(item.namespace, item.name), (segment,))
 
 
-def application_name(namespace: str, name: str) -> str:
-    """A ClusterUserDefinedNetwork's own name, a UserDefinedNetwork's behind its namespace's; always a DNS label."""
-    plain = "-".join(filter(None, (namespace, name.replace(".", "-"))))
-    if len(plain) <= 63:
-        return plain
-    return f"{plain[:54].rstrip('-')}-{blake2s(f'{namespace}/{name}'.encode(), digest_size=4).hexdigest()}"
-
-
 def _subnets(layer: schema.Layer2 | schema.Layer3, site: Site) -> dict[str, int]:
     """Prefix → length of a node's part (0: left to us), IPv4 first; at most one per family."""
     found: dict[int, tuple[str, int]] = {}
@@ -146,7 +139,7 @@ def _namespaces(item: Object, labels: Mapping[str, Mapping[str, str]], warnings:
         selected = [item.namespace]
     else:
         selector = label_selector(item.content.spec.namespace_selector, item.site.at("spec", "namespaceSelector"))
-        selected = [name for name, own in sorted(labels.items()) if _matches(selector, own)]
+        selected = [name for name, own in sorted(labels.items()) if selects(selector, own)]
         if not selected:
             warnings.append(f"{item.site.line}: {item.site.title} selects no namespace")
     for name in selected:
@@ -156,17 +149,3 @@ def _namespaces(item: Object, labels: Mapping[str, Mapping[str, str]], warnings:
                 f"{LABEL}"
             )
     return [name for name in selected if LABEL in labels.get(name, {})]
-
-
-def _matches(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
-    for requirement in selector.expressions:
-        value = labels.get(requirement.key)
-        holds = {
-            Operator.IN: value is not None and value in requirement.values,
-            Operator.NOT_IN: value is None or value not in requirement.values,
-            Operator.EXISTS: value is not None,
-            Operator.DOES_NOT_EXIST: value is None,
-        }
-        if not holds[requirement.operator]:
-            return False
-    return all(labels.get(key) == value for key, value in selector.labels)

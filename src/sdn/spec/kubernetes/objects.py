@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sdn.errors import Problem
-from sdn.spec.kubernetes import schema, schema_cluster, schema_networks
+from sdn.spec.kubernetes import schema, schema_cluster, schema_networks, schema_scheduling
 from sdn.spec.mistakes import Path, Site, dotted, near_misses, nearest, validate
 from sdn.spec.source import Document
 
@@ -33,6 +33,10 @@ KINDS: dict[str, tuple[frozenset[str], type[BaseModel]]] = {
     "ClusterNetworkPolicy": (_CLUSTER_WIDE, schema_cluster.ClusterNetworkPolicy),
     "AdminNetworkPolicy": (_CLUSTER_WIDE, schema_cluster.AdminNetworkPolicy),
     "BaselineAdminNetworkPolicy": (_CLUSTER_WIDE, schema_cluster.BaselineAdminNetworkPolicy),
+    "PriorityClass": (frozenset({"scheduling.k8s.io"}), schema_scheduling.PriorityClass),
+    "Node": (frozenset({""}), schema_scheduling.Node),
+    "PersistentVolume": (frozenset({""}), schema_scheduling.PersistentVolume),
+    "PersistentVolumeClaim": (frozenset({""}), schema_scheduling.PersistentVolumeClaim),
     "UserDefinedNetwork": (frozenset({"k8s.ovn.org"}), schema_networks.UserDefinedNetwork),
     "ClusterUserDefinedNetwork": (frozenset({"k8s.ovn.org"}), schema_networks.ClusterUserDefinedNetwork),
 }
@@ -45,6 +49,9 @@ IN_NO_NAMESPACE = frozenset(
         "AdminNetworkPolicy",
         "BaselineAdminNetworkPolicy",
         "ClusterUserDefinedNetwork",
+        "PriorityClass",
+        "Node",
+        "PersistentVolume",
     }
 )
 """Kinds whose objects belong to the cluster."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from ipaddress import ip_address
 
 from msgspec.structs import replace
 
-from sdn.model import Kind, Port, Protocol, Toleration, Workload
+from sdn.model import HOSTNAME, Kind, Port, Protocol, Toleration, Workload
 from sdn.spec.kubernetes import schema
-from sdn.spec.kubernetes.fields import rounded_up
+from sdn.spec.kubernetes.names import host_name
 from sdn.spec.kubernetes.objects import Object, Objects
+from sdn.spec.kubernetes.requests import requests, running
+from sdn.spec.kubernetes.scheduling import Desk, scheduling
+from sdn.spec.matching import admits
 from sdn.spec.mistakes import Site
 from sdn.spec.parts import place_key
 
@@ -30,8 +32,10 @@ CONTROLLERS = ("StatefulSet", "Deployment", "ReplicaSet", "DaemonSet", "Job", "C
 """The first of two that have one name keeps its plain Pod names, for a StatefulSet's are part of its meaning."""
 
 _FINISHED = ("Succeeded", "Failed")
-_MILLI = Decimal("0.001")
-_MEBI = Decimal(2**20)
+_BOUND = ("Running", "Pending")
+_FIXED = ("DaemonSet", "Node")
+_PRESSED = ("disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
+_LOST = ("not-ready", "unreachable")
 
 Identity = tuple[str, str, str]
 """Kind, namespace and name."""
@@ -45,6 +49,7 @@ class Crew:
     daemons: list[Workload] = field(default_factory=list)
     sites: dict[str, Site] = field(default_factory=dict)  # of the daemons, by key
     where: dict[str, str] = field(default_factory=dict)
+    running: dict[str, str] = field(default_factory=dict)  # key → the node it runs on now
 
     def add(self, workload: Workload, site: Site) -> None:
         """`site` is that of the object that it comes from."""
@@ -56,7 +61,7 @@ class Crew:
         self.workloads.append(workload)
 
 
-def crew(objects: Objects) -> Crew:
+def crew(objects: Objects, desk: Desk) -> Crew:
     """Every Pod, bare, owned or made; mistakes are reported at the objects' sites."""
     result, manned = Crew(), set()
     for item in objects.of("Pod"):
@@ -64,18 +69,25 @@ def crew(objects: Objects) -> Crew:
         manned.add(owner)
         pod: schema.Pod = item.content
         if pod.status.phase not in _FINISHED:
-            made = _workload(
-                item, pod.metadata.labels, pod.spec, ("", "") if owner == item.key else (owner[0], owner[2])
-            )
-            result.add(replace(made, ip=_addresses(pod, item.site)), item.site)
+            by = ("", "") if owner == item.key else (owner[0], owner[2])
+            made = _workload(item, (pod.metadata.labels, pod.spec, item.site.at("spec")), by, desk)
+            result.add(_found(replace(made, ip=_addresses(pod, item.site)), pod, result), item.site)
     names: set[tuple[str, str]] = set()
     for item in sorted(objects.of(*CONTROLLERS), key=lambda item: CONTROLLERS.index(item.kind)):
         if item.key in manned or _owner(item, objects) != item.key:
             continue
         base = item.name if (item.namespace, item.name) not in names else f"{item.name}-{item.kind.lower()}"
         names.add((item.namespace, base))
-        _man(item, base, result)
+        _man(item, base, result, desk)
     return result
+
+
+def _found(made: Workload, pod: schema.Pod, result: Crew) -> Workload:
+    """Where a scheduler put a Pod, it runs now; only a DaemonSet's Pod, a node's own and one not started are fixed."""
+    if not made.host or pod.status.phase not in _BOUND:
+        return made
+    result.running[made.key] = made.host
+    return made if made.owner[0] in _FIXED else replace(made, host="")
 
 
 Node = tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]
@@ -85,12 +97,15 @@ Node = tuple[str, dict[str, str], Iterable[tuple[str, str, str]]]
 def add_daemons(crew: Crew, nodes: Sequence[Node]) -> None:
     """Add one Pod of every DaemonSet for each node that its selector and tolerations admit, fixed to that node."""
     for daemon in crew.daemons:
-        fitting = [name for name, labels, taints in nodes if _admits(daemon, labels, taints)]
+        fitting = [name for name, labels, taints in nodes if _admits(daemon, name, labels, taints)]
         for index, name in enumerate(fitting):
             crew.add(replace(daemon, name=f"{daemon.name}-{index}", host=name), crew.sites[daemon.key])
 
 
-def _admits(daemon: Workload, labels: dict[str, str], taints: Iterable[tuple[str, str, str]]) -> bool:
+def _admits(daemon: Workload, name: str, labels: dict[str, str], taints: Iterable[tuple[str, str, str]]) -> bool:
+    affinity = daemon.scheduling.affinity
+    if not admits(affinity.nodes if affinity else (), name, labels):
+        return False
     return daemon.selector.items() <= labels.items() and all(
         effect == "PreferNoSchedule" or any(_tolerates(one, key, value, effect) for one in daemon.tolerations)
         for key, value, effect in taints
@@ -131,16 +146,17 @@ def _grandparent(owner: Identity) -> Identity:
     return above, namespace, name.rpartition("-")[0]
 
 
-def _man(item: Object, base: str, result: Crew) -> None:
+def _man(item: Object, base: str, result: Crew, desk: Desk) -> None:
     """Add the Pods that a controller would make."""
     template, count, labels = _template(item)
+    site = item.site.at(*_STEPS.get(item.kind, ("spec", "template", "spec")))
     if count > MAX_REPLICAS:
         item.site.at("spec").report(f"{count} Pods are more than the {MAX_REPLICAS} that one controller may make here")
         return
     owner = (item.kind, item.name)
-    one = _workload(item, {**template.metadata.labels, **labels}, template.spec, owner)
+    one = _workload(item, ({**template.metadata.labels, **labels}, template.spec, site), owner, desk)
     if item.kind == "DaemonSet":
-        daemon = replace(one, name=base)
+        daemon = replace(one, name=base, tolerations=one.tolerations + _tolerated(one))
         result.daemons.append(daemon)
         result.sites[daemon.key] = item.site
         return
@@ -150,8 +166,30 @@ def _man(item: Object, base: str, result: Crew) -> None:
         pod = replace(one, name=name)
         if item.kind == "StatefulSet":
             ordinal = {"statefulset.kubernetes.io/pod-name": name, "apps.kubernetes.io/pod-index": str(index)}
-            pod = replace(pod, labels={**one.labels, **ordinal})
+            pod = replace(_with_claims(pod, item, desk), labels={**one.labels, **ordinal})
         result.add(pod, item.site)
+
+
+_STEPS: dict[str, tuple[str, ...]] = {"CronJob": ("spec", "jobTemplate", "spec", "template", "spec")}
+"""To a controller's Pod, where it is not at the usual place."""
+
+
+def _tolerated(daemon: Workload) -> tuple[Toleration, ...]:
+    """What Kubernetes has every DaemonSet's Pod tolerate (pkg/controller/daemon/util)."""
+    prefix = "node.kubernetes.io/"
+    network = ("network-unavailable",) if daemon.host_network else ()
+    stays = [Toleration(prefix + name, exists=True, effect="NoExecute") for name in _LOST]
+    return (*stays, *(Toleration(prefix + name, exists=True, effect="NoSchedule") for name in _PRESSED + network))
+
+
+def _with_claims(pod: Workload, item: Object, desk: Desk) -> Workload:
+    """A StatefulSet's Pods have claims of their own."""
+    names = [f"{one.metadata.name}-{pod.name}" for one in item.content.spec.volume_claim_templates]
+    more = set(desk.claims.volumes(pod.namespace, names)) - set(pod.scheduling.volumes)
+    if not more:
+        return pod
+    volumes = tuple(sorted({*pod.scheduling.volumes, *more}))
+    return replace(pod, scheduling=replace(pod.scheduling, volumes=volumes))
 
 
 def _template(item: Object) -> tuple[schema.PodTemplate, int, dict[str, str]]:
@@ -171,8 +209,12 @@ def _template(item: Object) -> tuple[schema.PodTemplate, int, dict[str, str]]:
     return spec.template, spec.replicas, {}
 
 
-def _workload(item: Object, labels: dict[str, str], spec: schema.PodSpec, owner: tuple[str, str]) -> Workload:
-    running = _running(spec)
+def _workload(
+    item: Object, pod: tuple[dict[str, str], schema.PodSpec, Site], owner: tuple[str, str], desk: Desk
+) -> Workload:
+    """`pod`: its labels, its spec, and where that is written."""
+    labels, spec, site = pod
+    cpu, memory = requests(spec)
     spread = [constraint.topology_key for constraint in spec.topology_spread_constraints][:1]
     return Workload(
         namespace=item.namespace,
@@ -182,23 +224,19 @@ def _workload(item: Object, labels: dict[str, str], spec: schema.PodSpec, owner:
         segment=SEGMENT,
         labels=dict(sorted(labels.items())),
         owner=owner,
-        ports=_ports(running),
-        cpu=rounded_up(sum((c.resources.cpu() for c in running), Decimal(0)), _MILLI),
-        memory=rounded_up(sum((c.resources.memory() for c in running), Decimal(0)), _MEBI),
+        ports=_ports(running(spec)),
+        cpu=cpu,
+        memory=memory,
         selector=dict(sorted(spec.node_selector.items())),
         tolerations=tuple(
             Toleration(toleration.key, toleration.value, toleration.operator == "Exists", toleration.effect)
             for toleration in spec.tolerations
         ),
-        spread="".join(key for key in spread if key != "kubernetes.io/hostname"),
-        host=spec.node_name,
+        spread="".join(key for key in spread if key != HOSTNAME),
+        host=host_name(spec.node_name),
         host_network=spec.host_network,
+        scheduling=scheduling(spec, labels, item.namespace, site, desk),
     )
-
-
-def _running(spec: schema.PodSpec) -> list[schema.Container]:
-    """Containers that run as long as the Pod does: the init containers among them are sidecars."""
-    return spec.containers + [one for one in spec.init_containers if one.restart_policy == "Always"]
 
 
 def _ports(containers: Iterable[schema.Container]) -> tuple[Port, ...]:

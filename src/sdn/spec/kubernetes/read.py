@@ -12,15 +12,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from sdn.errors import Problem
-from sdn.model import Application, Namespace, Segment, SegmentKind, Underlay, Workload
+from sdn.model import Application, Constraints, Namespace, Segment, SegmentKind, Underlay, Workload
+from sdn.spec.kubernetes import nodes, scheduling
 from sdn.spec.kubernetes.cluster_policies import cluster_policies
 from sdn.spec.kubernetes.networks import KINDS, Networks, networks
 from sdn.spec.kubernetes.objects import IN_NO_NAMESPACE, Objects, collect, unrolled
 from sdn.spec.kubernetes.pods import APPLICATION, SEGMENT, Crew, Node, add_daemons, crew
 from sdn.spec.kubernetes.policies import network_policy
 from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, MANY_PODS, POD_RANGES, ranges
+from sdn.spec.kubernetes.scheduling import desk
 from sdn.spec.kubernetes.services import services, with_targets
 from sdn.spec.parts import LabParts, place_key
+from sdn.spec.priorities import PriorityClass
 from sdn.spec.source import Document
 from sdn.spec.underlay import default_underlay
 
@@ -35,9 +38,16 @@ def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts |
     lab = lab or LabParts()
     objects = collect(documents, problems)
     parts = LabParts(warnings=objects.warnings)
-    pods = crew(objects)
-    parts.underlay = lab.underlay or default_underlay([*lab.workloads, *pods.workloads], pods.daemons)
-    _settle(pods, parts.underlay, lab)
+    at = desk(objects, lab.priorities)
+    pods = crew(objects, at)
+    written = _nodes(objects, lab)
+    parts.underlay = lab.underlay or written or default_underlay([*lab.workloads, *pods.workloads], pods.daemons)
+    known = _settle(pods, parts.underlay, lab, sure=bool(lab.underlay or written))
+    parts.running = {key: place for key, place in pods.running.items() if place in known}
+    vms = any(vm.is_node for vm in lab.workloads)
+    parts.constraints = Constraints(
+        volumes=tuple(at.claims.on(parts.underlay, nodes_are_vms=vms, warnings=parts.warnings))
+    )
 
     parts.namespaces = _namespaces(objects)
     own = networks(objects, _labels(parts.namespaces, lab))
@@ -67,18 +77,41 @@ def applications(documents: Sequence[Document]) -> list[Application]:
     return networks(collect(telling, []), {}).applications if telling else []
 
 
+def priorities(documents: Sequence[Document]) -> dict[str, PriorityClass]:
+    """The PriorityClasses of the manifests, which a lab may name before they are read."""
+    telling = [document for document in documents if any(_is(data, "PriorityClass") for _, data in unrolled(document))]
+    return scheduling.priorities(collect(telling, [])) if telling else {}
+
+
+def _is(data: Any, kind: str) -> bool:
+    return isinstance(data, dict) and data.get("kind") == kind
+
+
 def _is_network(data: Any) -> bool:
     return isinstance(data, dict) and data.get("kind") in KINDS
 
 
-def _settle(pods: Crew, underlay: Underlay, lab: LabParts) -> None:
-    """nodeName counts where the lab has that node, and every DaemonSet runs on every node."""
-    nodes: list[Node] = [(vm.name, vm.labels, vm.taints) for vm in lab.workloads if vm.is_node]
-    if not nodes:
-        nodes = [(h.name, h.labels, [(t.key, t.value, t.effect) for t in h.taints]) for h in underlay.hosts]
-    known = {name for name, _, _ in nodes} if lab.underlay is not None else set()
+def _nodes(objects: Objects, lab: LabParts) -> Underlay | None:
+    """The Hosts that Node objects are, unless a lab says what there is."""
+    items = objects.of("Node")
+    if items and (lab.underlay is not None or any(vm.is_node for vm in lab.workloads)):
+        objects.warnings.append(f"not used here, for the lab has hosts or nodes of its own: Node ({len(items)})")
+        return None
+    return nodes.underlay(items)
+
+
+def _settle(pods: Crew, underlay: Underlay, lab: LabParts, *, sure: bool) -> set[str]:
+    """nodeName counts where there is that node, and every DaemonSet runs on every node.
+
+    The names of the nodes; none where they were only generated, unless `sure`.
+    """
+    every: list[Node] = [(vm.name, vm.labels, vm.taints) for vm in lab.workloads if vm.is_node]
+    if not every:
+        every = [(h.name, h.labels, [(t.key, t.value, t.effect) for t in h.taints]) for h in underlay.hosts]
+    known = {name for name, _, _ in every} if sure else set()
     pods.workloads = [replace(pod, host=pod.host if pod.host in known else "") for pod in pods.workloads]
-    add_daemons(pods, nodes)
+    add_daemons(pods, every)
+    return known
 
 
 def _application(

@@ -23,6 +23,7 @@ from sdn.spec.kubernetes.fields import (
     Subdomain,
     Written,
 )
+from sdn.spec.kubernetes.schema_affinity import Affinity, TopologySpread
 from sdn.spec.kubernetes.schema_selectors import LabelSelector
 
 
@@ -66,18 +67,17 @@ class Resources(Loose):
     requests: Amounts = Amounts()
     limits: Amounts = Amounts()
 
-    def cpu(self) -> Decimal:
-        """Cores asked for."""
-        return self.requests.cpu or self.limits.cpu or Decimal(0)
-
-    def memory(self) -> Decimal:
-        """Bytes asked for."""
-        return self.requests.memory or self.limits.memory or Decimal(0)
+    def asked(self, what: str) -> Decimal | None:
+        """Cores or bytes; None where nothing is said."""
+        request: Decimal | None = getattr(self.requests, what)
+        limit: Decimal | None = getattr(self.limits, what)
+        return limit if request is None else request
 
 
 class Container(Loose):
     """`restartPolicy: Always` makes a sidecar of an init container."""
 
+    image: str = ""
     ports: list[ContainerPort] = []
     resources: Resources = Resources()
     restart_policy: str = ""
@@ -92,10 +92,16 @@ class Toleration(Loose):
     effect: str = ""
 
 
-class TopologySpread(Loose):
-    """A wish to be spread over the values of a node label."""
+class ClaimSource(Loose):
+    """The claim behind a volume of a Pod."""
 
-    topology_key: str = "kubernetes.io/hostname"
+    claim_name: str
+
+
+class PodVolume(Loose):
+    """Only a claim can tie a Pod to a place."""
+
+    persistent_volume_claim: ClaimSource | None = None
 
 
 class PodSpec(Loose):
@@ -107,6 +113,13 @@ class PodSpec(Loose):
     node_name: str = ""
     tolerations: list[Toleration] = []
     topology_spread_constraints: list[TopologySpread] = []
+    affinity: Affinity | None = None
+    priority_class_name: str = ""
+    priority: int | None = None
+    preemption_policy: str = ""
+    overhead: Amounts = Amounts()
+    resources: Resources = Resources()
+    volumes: list[PodVolume] = []
     host_network: bool = False
 
 
@@ -151,6 +164,18 @@ class Ordinals(Loose):
     start: int = Field(default=0, ge=0)
 
 
+class ClaimTemplateMetadata(Loose):
+    """Of a claim that every Pod gets for itself."""
+
+    name: str = ""
+
+
+class ClaimTemplate(Loose):
+    """The claim of Pod NAME is called TEMPLATE-NAME."""
+
+    metadata: ClaimTemplateMetadata = ClaimTemplateMetadata()
+
+
 class ControllerSpec(Loose):
     """Of Deployment, ReplicaSet, StatefulSet and DaemonSet (which has no replicas)."""
 
@@ -158,6 +183,7 @@ class ControllerSpec(Loose):
     selector: LabelSelector = LabelSelector()
     template: PodTemplate
     ordinals: Ordinals = Ordinals()
+    volume_claim_templates: list[ClaimTemplate] = []
 
 
 class Controller(Loose):

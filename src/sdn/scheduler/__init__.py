@@ -2,8 +2,30 @@
 
 from sdn.scheduler.cluster import Cluster, Explanation
 from sdn.scheduler.filters import Reason
+from sdn.scheduler.migrate import drain, migrate
+from sdn.scheduler.order import moves
 from sdn.scheduler.place import place
+from sdn.scheduler.proposal import Proposal
+from sdn.scheduler.recover import recover
+from sdn.scheduler.repair import reconcile, repair
 from sdn.scheduler.rollout import rollout_batches
+from sdn.scheduler.states import with_hosts, without_reserve
 from sdn.scheduler.target import Target
 
-__all__ = ["Cluster", "Explanation", "Reason", "Target", "place", "rollout_batches"]
+__all__ = [
+    "Cluster",
+    "Explanation",
+    "Proposal",
+    "Reason",
+    "Target",
+    "drain",
+    "migrate",
+    "moves",
+    "place",
+    "reconcile",
+    "recover",
+    "repair",
+    "rollout_batches",
+    "with_hosts",
+    "without_reserve",
+]

@@ -1,0 +1,139 @@
+"""A Cluster that changes by allowed steps only, and the record of them: the order in which a search finds its moves is
+the order in which they can be made.
+
+Nothing goes where a rule forbids it; whoever tried in vain takes his steps back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from sdn.model import Model, Placement, Workload
+from sdn.model.lifecycle import Move
+from sdn.scheduler.cluster import Cluster
+from sdn.scheduler.filters import Reason
+from sdn.scheduler.proposal import Proposal, refusal
+from sdn.scheduler.room import Room
+from sdn.scheduler.target import Target
+
+Place = tuple[str, str]
+"""Host and node; the node is empty outside of VMs."""
+
+NOWHERE: Place = ("", "")
+
+
+class _Undo(NamedTuple):
+    key: str
+    target: Target | None
+    stray: Place | None
+
+
+class Steps:
+    """Where all runs, step by step. What `placement` has and the Model has no place for is a stray until it moves."""
+
+    def __init__(self, model: Model, placement: Placement) -> None:
+        self.model = model
+        self.before = placement
+        self.cluster = Cluster.of(model, placement)
+        self.room = Room(self.cluster)
+        self.moves: list[Move] = []
+        self._strays: dict[str, Place] = {
+            key: (host, placement.nodes.get(key, ""))
+            for key, host in placement.hosts.items()
+            if self.cluster.where(key) is None
+        }
+        self._undo: list[_Undo] = []
+
+    @property
+    def strays(self) -> Collection[str]:
+        """What runs, but is no workload of the Model any more, or runs on a Host or in a VM that is none."""
+        return self._strays
+
+    def strays_in(self, node: str) -> list[str]:
+        """Strays that still run in the VM of that key."""
+        return sorted(key for key, place in self._strays.items() if place[1] == node)
+
+    def place_of(self, key: str) -> Place:
+        """Where it runs now, `NOWHERE` if it does not."""
+        target = self.cluster.where(key)
+        return (target.host, target.node) if target else self._strays.get(key, NOWHERE)
+
+    def workload(self, key: str) -> Workload:
+        """The workload of a key, which must be one of the Model."""
+        return self.cluster.workloads[key]
+
+    def why_not(self, key: str, target: Target) -> Reason | None:
+        """The hard rule that forbids to have it there, asked as if it ran nowhere."""
+        workload, source = self.workload(key), self.cluster.where(key)
+        if source is None:
+            return self.cluster.blocked(workload, target)
+        self.cluster.unbind(key)
+        reason = self.cluster.blocked(workload, target)
+        self.cluster.bind(workload, source)
+        return reason
+
+    def best(self, key: str, avoid: Collection[str] = ()) -> Target | None:
+        """The best place for it that no rule forbids, beside where it is and the Hosts and nodes to avoid."""
+        workload, source = self.workload(key), self.cluster.where(key)
+        if source is None:
+            return self.room.best(workload, avoid)
+        self.cluster.unbind(key)
+        found = self.room.best(workload, {*avoid, source.id})
+        self.cluster.bind(workload, source)
+        return found
+
+    def go(self, key: str, target: Target, why: str) -> bool:
+        """Move it there, or start it there if it runs nowhere; False if a rule forbids that."""
+        place = self.place_of(key)
+        if place == (target.host, target.node) or self.why_not(key, target) is not None:
+            return False
+        self._change(key, target, place, why)
+        return True
+
+    def stop(self, key: str, why: str) -> None:
+        """Stop it; the VM of a node stops its Pods first."""
+        node = self.cluster.target(key)
+        for pod in sorted(node.bound) if node else ():
+            self._change(pod, None, self.place_of(pod), why)
+        self._change(key, None, self.place_of(key), why)
+
+    def mark(self) -> int:
+        """What `back_to` returns to."""
+        return len(self.moves)
+
+    def back_to(self, mark: int) -> None:
+        """Take back all steps since."""
+        while len(self.moves) > mark:
+            self.moves.pop()
+            undo = self._undo.pop()
+            self._bind(undo.key, undo.target)
+            if undo.stray:
+                self._strays[undo.key] = undo.stray
+
+    def proposal(self, notes: Iterable[str] = (), refused: Iterable[str] = ()) -> Proposal:
+        """All steps so far, or the refusal if there are reasons for one."""
+        reasons = tuple(refused)
+        if reasons:
+            return refusal(self.before, reasons, notes)
+        placement = self.cluster.placement()
+        hosts = placement.hosts | {key: host for key, (host, _) in self._strays.items()}
+        nodes = placement.nodes | {key: node for key, (_, node) in self._strays.items() if node}
+        return Proposal(
+            tuple(self.moves), Placement(dict(sorted(hosts.items())), dict(sorted(nodes.items()))), (), tuple(notes)
+        )
+
+    def _change(self, key: str, target: Target | None, place: Place, why: str) -> None:
+        to = (target.host, target.node) if target else NOWHERE
+        self._undo.append(_Undo(key, self.cluster.where(key), self._strays.pop(key, None)))
+        self._bind(key, target)
+        self.moves.append(Move(key, place[0], to[0], place[1], to[1], why))
+
+    def _bind(self, key: str, target: Target | None) -> None:
+        source = self.cluster.where(key)
+        if source:
+            self.cluster.unbind(key)
+            self.room.changed(source)
+        if target:
+            self.cluster.bind(self.workload(key), target)
+            self.room.changed(target)

@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import boot, policy
+from benchmarks import boot, place, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -61,11 +61,26 @@ def policy_command(namespaces: int, everybody: int, pods: int, blocks: int, poli
     _print(policy.run(policy.Options(namespaces, everybody, pods, blocks, policies), _note), form)
 
 
+@main.command("place")
+@click.option("--hosts", type=click.IntRange(1), default=5_000, show_default=True, help="Of all but the nodes.")
+@click.option(
+    "--plain", type=click.IntRange(1), default=100_000, show_default=True, help="Pods that ask for room only."
+)
+@click.option("--pods", type=click.IntRange(1), default=20_000, show_default=True, help="With affinity, and spread.")
+@click.option("--nodes", type=click.IntRange(1), default=5_000, show_default=True, help="VMs, five to a Host.")
+@click.option("--inside", type=click.IntRange(1), default=150_000, show_default=True, help="Pods in the nodes.")
+@click.option("--vms", type=click.IntRange(1), default=30_000, show_default=True, help="Of the data centre.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def place_command(hosts: int, plain: int, pods: int, nodes: int, inside: int, vms: int, form: str) -> None:
+    """From a lab to where everything runs, and the moves that mend it, for large clusters and data centres."""
+    _print(place.run(place.Options(hosts, plain, pods, nodes, inside, vms), _note), form)
+
+
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    _print(chain(boot.run(boot.Options(), _note), policy.run(policy.Options(), _note)), form)
+    _print(chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place))), form)
 
 
 if __name__ == "__main__":

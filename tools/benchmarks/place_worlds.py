@@ -42,7 +42,7 @@ FILLED = 95
 
 
 def hosts(count: int) -> tuple[Host, ...]:
-    """64 cores, 256 GiB, in racks of 40 (few Hosts: of fewer, so that a group has a rack each) and zones of 12 racks."""
+    """64 cores, 256 GiB, in racks of 40 and zones of 12 racks; in small labs racks are smaller, so that there are some."""
     per_rack = min(HOSTS_PER_RACK, max(1, count // GROUP // 2))
     return tuple(
         Host(

@@ -16,6 +16,8 @@ from sdn.policy.evaluate import Oracle
 from sdn.policy.explain import SideWalk, explain
 from strategies import placed_and_flows
 from worlds import CASES, Case
+from worlds_base import tiered
+from worlds_build import build
 
 
 def removed(side: SideWalk) -> set[str]:
@@ -52,3 +54,18 @@ def test_remedies_turn_a_side_round(world: tuple[Placed, list[Flow]]) -> None:
                 oracle = Oracle(changed)
                 after = oracle.judge.decide(oracle.sides(flow, one.answer)[number])
                 assert (after.action is Action.ALLOW) is not (side.action is Action.ALLOW), (flow, side, after)
+
+
+def test_connections_are_offered_only_where_they_can_be_made() -> None:
+    """front and other have the same subnet, so something else has to change first."""
+    placed = build(tiered())
+    far, twin = (placed.endpoints[key] for key in ("far/far-1", "other/web-1"))
+    (apart,) = explain(placed, Flow("other/web-1", far.addresses[0], port=80))
+    assert apart.path.endswith(
+        "which other is not connected to; `connects: [far]` would join them, once one of them has other addresses than "
+        "10.1.1.0/24, which both lead to"
+    )
+    alone = replace(placed.model, applications=tuple(a for a in placed.model.applications if a.name != "front"))
+    (free,) = explain(replace(placed, model=alone), Flow("other/web-1", far.addresses[0], port=80))
+    assert free.path.endswith("which other is not connected to; `connects: [far]` would join them")
+    assert twin.application == "other"

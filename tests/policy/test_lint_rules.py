@@ -116,3 +116,17 @@ def test_ports_of_tiers_on_which_nobody_listens() -> None:
     placed = build(kube(tier("application/a", own, unknown, act("deny", INGRESS))))
     found = [one for one in lint(placed, compile_policy(placed), {}) if one.check == "nobody-listens"]
     assert [one.text for one in found] == ["ingress application a[0] allows 4444/tcp, where nobody listens"]
+
+
+def test_a_place_that_its_author_gave_twice() -> None:
+    """NSX's sequence numbers; the halves of one rule are one finding."""
+    halves = [replace(act("deny", way, tcp(80), label="b"), tied="a") for way in (EGRESS, INGRESS)]
+    policy = replace(tier("application/p", act("allow", INGRESS, tcp(81), label="a"), *halves), tied="q")
+    placed = build(kube(policy))
+    found = [one for one in lint(placed, compile_policy(placed), {"policy p": "x.json:3"}) if "priority" in one.check]
+    assert found == [
+        Finding("equal-priority", "x.json:3", "policy p has the sequence number of policy q: no order is defined"),
+        Finding(
+            "equal-priority", "x.json:3", "rule b of policy p has the sequence number of rule a: no order is defined"
+        ),
+    ]

@@ -200,6 +200,23 @@ def test_a_network_has_room_for_its_pods(name: str, tmp_path: Path) -> None:
     )
 
 
+def test_a_layer3_network_has_a_part_for_every_host(tmp_path: Path) -> None:
+    own = controller("Deployment", "web", replicas=5)
+    own["metadata"]["namespace"] = "blue"
+    manifests, lab = tmp_path / "k.yaml", tmp_path / "lab.yaml"
+    layer = "topology: Layer3\n  layer3: {role: Primary, subnets: [{cidr: 10.9.0.0/24, hostSubnet: 25}]}"
+    manifests.write_text(namespace("blue") + udn(layer) + written(own))
+    lab.write_text("lab: x\nunderlay: {hosts: 4}\nmanifests: [k.yaml]\n")
+    with pytest.raises(SpecError) as refused:
+        load([lab])
+    assert str(refused.value) == (
+        f"{manifests}:8: application blue-net: segment pods: 10.9.0.0/24 has 2 parts of /25, not one for each of 4 "
+        "Hosts; cut it into parts of /26 or longer, or choose a larger subnet"
+    )
+    lab.write_text("lab: x\nunderlay: {hosts: 2}\nmanifests: [k.yaml]\n")
+    assert len(load([lab]).model.workloads) == 5
+
+
 def test_names_are_always_labels() -> None:
     assert application_name("", "a.b") == "a-b"
     long = application_name("n" * 40, "x" * 40)

@@ -213,8 +213,8 @@ WRONG: dict[str, tuple[Model, list[str]]] = {
             )
         ),
         [
-            "m: application c: segment s0: 10.1.0.128/25 overlaps 10.1.0.0/24 of segment s0 of application a, which it "
-            "is connected with; choose another subnet"
+            "m: application c: segment s0: 10.1.0.128/25 overlaps 10.1.0.0/24 of segment s0 of application a, which "
+            "connections lead to; choose another subnet for one of them, or remove the entry of `connects:` that joins them"
         ],
     ),
     "service-range": (

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from sdn.errors import KernelError
-from sdn.kernel import libnft, links, namespaces, qdisc, routing
+from sdn.kernel import conntrack, libnft, links, namespaces, qdisc, routing
 from sdn.kernel.messages import Message
 from sdn.kernel.routing import Hop
 from sdn.kernel.rtnetlink import Netlink
@@ -80,9 +80,16 @@ def named_namespace() -> None:
         worker.run("doctor", lambda: None)
 
 
+def connections_listed() -> None:
+    """What a changing lab has Hosts forget, it must find first."""
+    with conntrack.Conntrack() as known:
+        known.connections()
+
+
 CALLS: dict[str, Callable[[], None]] = {
     "network namespaces": named_namespace,
     "br_netfilter": bridge_calls_firewall,
+    "ctnetlink": connections_listed,
     "SCTP sockets": sctp_socket,
 }
 

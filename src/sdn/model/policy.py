@@ -164,7 +164,7 @@ class Rule(Struct, frozen=True):
     itself, as NSX does: it must be (or with `own_excluded` not be) one of them, by membership or by the address of the
     packet's family. `applies_to` is alternatives like the policy's, and counts only where the policy has none.
     `nothing`: it can match no packet that we know (services of other protocols). `label` stands in origins, in place
-    of the number.
+    of the number. `tied` names a rule that its author gave the same place, so that their order is ours alone.
     """
 
     action: Action
@@ -178,6 +178,7 @@ class Rule(Struct, frozen=True):
     nothing: bool = False
     label: str = ""
     log: bool = False
+    tied: str = ""
 
 
 class Policy(Struct, frozen=True):
@@ -185,7 +186,8 @@ class Policy(Struct, frozen=True):
 
     Inside a tier, policies are ordered by `priority` (lower first) and then by name; their rules in the order written.
     The first match decides; `pass`, and no match at all, go to the next tier. `applies_to` are alternatives; empty
-    means every workload. `name` is unique among tier policies.
+    means every workload. `name` is unique among tier policies. `tied` names a policy that its author gave the same
+    place as this one, so that their order is ours alone.
     """
 
     name: str
@@ -193,6 +195,7 @@ class Policy(Struct, frozen=True):
     rules: tuple[Rule, ...]
     applies_to: tuple[Selector, ...] = ()
     priority: int = 1000
+    tied: str = ""
 
 
 def bounded(origin: str) -> str:

@@ -6,7 +6,8 @@ Which rules match never depends on other rules, so "what if this rule were not t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 
 from msgspec import Struct
 
@@ -19,7 +20,9 @@ from sdn.model import (
     Disposition,
     Endpoint,
     Flow,
+    Model,
     Placed,
+    connected,
     default_origin,
 )
 from sdn.policy.evaluate import Oracle
@@ -111,10 +114,29 @@ def _no_path(placed: Placed, source: Endpoint, flow: Flow) -> str:
     if not owners:
         return f"nobody has the address {flow.destination}, and the lab has no way out"
     foreign = ", ".join(sorted({owner.application for owner in owners}))
-    return (
-        f"{flow.destination} is in application {foreign}, which {source.application} is not connected to; "
-        f"`connects: [{owners[0].application}]` would join them"
-    )
+    step = f"`connects: [{owners[0].application}]` would join them"
+    if shared := _shared(placed.model, source.application, owners[0].application):
+        step += f", once one of them has other addresses than {shared}, which both lead to"
+    return f"{flow.destination} is in application {foreign}, which {source.application} is not connected to; {step}"
+
+
+def _shared(model: Model, one: str, other: str) -> str:
+    """A subnet on either side that overlaps the other side's, with all that connections lead to; empty if none does."""
+    near = connected(model.applications)
+    subnets = {a.name: [ip_network(text) for s in a.segments for text in s.subnets] for a in model.applications}
+    here, there = ([network for name in _joined(near, side) for network in subnets[name]] for side in (one, other))
+    both = (str(a) for a in here for b in there if a.version == b.version and a.overlaps(b))
+    return next(both, "")
+
+
+def _joined(near: Mapping[str, frozenset[str]], name: str) -> list[str]:
+    """All Applications that connections lead to, also through others."""
+    found, waiting = {name}, [name]
+    while waiting:
+        more = near[waiting.pop()] - found
+        found |= more
+        waiting += more
+    return sorted(found)
 
 
 def _walk(oracle: Oracle, side: Side) -> SideWalk:

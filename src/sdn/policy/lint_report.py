@@ -130,7 +130,7 @@ def _at(tier: str, policy: str, where: Mapping[str, str]) -> str:
 
 
 def _equal_priorities(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
-    """Kubernetes leaves the order of two such objects undefined; ours is by name."""
+    """Kubernetes and NSX leave the order of two such objects undefined; ours is by name."""
     same: dict[tuple[str, int], list[Policy]] = defaultdict(list)
     for policy in placed.model.policies:
         if policy.tier in (ADMIN, BASELINE):
@@ -140,6 +140,14 @@ def _equal_priorities(placed: Placed, where: Mapping[str, str]) -> Iterator[Find
         for other in others:
             text = f"policy {other.name} has priority {priority} in tier {tier}, like {first.name}: no order is defined"
             yield Finding("equal-priority", where.get(f"policy {other.name}", ""), text)
+    for policy in placed.model.policies:
+        at = where.get(f"policy {policy.name}", "")
+        if policy.tied:
+            text = f"policy {policy.name} has the sequence number of policy {policy.tied}: no order is defined"
+            yield Finding("equal-priority", at, text)
+        for label, tied in dict.fromkeys((rule.label, rule.tied) for rule in policy.rules if rule.tied):
+            text = f"rule {label} of policy {policy.name} has the sequence number of rule {tied}: no order is defined"
+            yield Finding("equal-priority", at, text)
 
 
 def _everywhere(placed: Placed, compiled: CompiledPolicy, where: Mapping[str, str]) -> Iterator[Finding]:

@@ -244,9 +244,12 @@ def _overlaps(model: Model) -> Iterator[Finding]:
         zone, network, application, segment = item
         if reach is not None and (reach[0], reach[1].version) == (zone, network.version):
             if int(network.network_address) <= int(reach[1].broadcast_address):
-                other = f"segment {reach[3]}" + (f" of application {reach[2]}" if reach[2] != application else "")
-                joined = ", which it is connected with" if reach[2] != application else ""
-                message = f"segment {segment}: {network} overlaps {reach[1]} of {other}{joined}; choose another subnet"
+                message = f"segment {segment}: {network} overlaps {reach[1]} of segment {reach[3]}"
+                step = "choose another subnet"
+                if reach[2] != application:
+                    message += f" of application {reach[2]}, which connections lead to"
+                    step += " for one of them, or remove the entry of `connects:` that joins them"
+                message += f"; {step}"
                 yield "application", application, message
             if int(network.broadcast_address) <= int(reach[1].broadcast_address):
                 continue
@@ -290,6 +293,30 @@ def _rooms(model: Model) -> Iterator[Finding]:
                         break
 
 
+def _parts(model: Model) -> Iterator[Finding]:
+    """Routed segments that somebody cut into fewer parts than there are Hosts on which its workloads may run."""
+    nodes = sum(workload.is_node for workload in model.workloads) or len(model.underlay.hosts)
+    members: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for workload in model.workloads:
+        if not workload.host_network:
+            # Who is free to run anywhere may need a Host of its own.
+            members[workload.application, workload.segment].add(workload.host or workload.key)
+    for application in model.applications:
+        for segment in application.segments:
+            need = min(len(members[application.name, segment.name]), nodes, len(model.underlay.hosts))
+            for network in map(ip_network, segment.subnets):
+                length = segment.slice4 if network.version == 4 else segment.slice6
+                if length and need > 2 ** max(0, length - network.prefixlen):
+                    yield "application", application.name, _too_few(segment.name, network, length, need)
+
+
+def _too_few(segment: str, network: Network, length: int, need: int) -> str:
+    parts = 2 ** max(0, length - network.prefixlen)
+    least = network.prefixlen + (need - 1).bit_length()
+    step = f"cut it into parts of /{least} or longer, or choose a larger subnet"
+    return f"segment {segment}: {network} has {parts} parts of /{length}, not one for each of {need} Hosts; {step}"
+
+
 def _room(network: Network, length: int) -> int:
     """Addresses of all parts of a length but for what each part loses: network, gateway, IPv4's broadcast address."""
     length = max(length, network.prefixlen)
@@ -309,4 +336,5 @@ FINDERS = (
     _overlaps,
     _service_ranges,
     _rooms,
+    _parts,
 )

@@ -114,6 +114,23 @@ def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator
             yield from near_misses(inner, value, (*steps, key))
 
 
+def unread(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Keys that `model` neither reads nor lists in its `UNUSED`: where, and the key."""
+    if not isinstance(data, dict):
+        return
+    for key, value in data.items():
+        if key not in _inner(model):
+            if key not in getattr(model, "UNUSED", ()):
+                yield steps, key
+            continue
+        inner = _inner(model)[key]
+        if inner is not None and isinstance(value, list):
+            for position, element in enumerate(value):
+                yield from unread(inner, element, (*steps, key, position))
+        elif inner is not None:
+            yield from unread(inner, value, (*steps, key))
+
+
 @cache
 def _inner(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
     """The fields of a model as they are written, and the model inside each."""

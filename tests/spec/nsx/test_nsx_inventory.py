@@ -420,3 +420,16 @@ def test_a_segment_in_the_usual_range_of_services() -> None:
     assert found.service_prefixes == ("100.64.0.0/17", "fd00:10:96::/112")
     assert check(model(found), [found.where]) == []
     assert good(listed(t1("shop"), segment("a", "10.97.3.1/24", t1="shop"))).service_prefixes == ()
+
+
+def test_unknown_fields_are_named_once_for_each_kind() -> None:
+    """Also inside of what is read; those that the schema has and that say nothing here are not."""
+    one = vm("one") | {"colour": "red", "power_state": "VM_RUNNING", "_revision": 3}
+    other = vm("other") | {"colour": "blue", "guest_info": {"os_name": "Linux", "kernel": "6"}}
+    told = warned(good(listed(one, other, segment("web", "10.1.1.1/24", shape="round")))).splitlines()
+    end = " is not known and not used here"
+    assert [line.partition(": ")[2].removesuffix(end) for line in told if end in line] == [
+        'VirtualMachine one: field "colour" of VirtualMachine is not known and not used here (2 times in all)',
+        'VirtualMachine other: field "kernel" of VirtualMachine guest_info',
+        'Segment web: field "shape" of Segment',
+    ]

@@ -453,6 +453,13 @@ def test_what_is_understood_in_part_is_said(made: list[Object], message: str) ->
     assert message in warned(good(LAB, listed(*made, default())))
 
 
+def test_equal_sequence_numbers_are_in_the_model_for_lint() -> None:
+    rules = [rule(name, ANY, ANY, sequence_number=5) for name in "yxz"]
+    a, b = good(LAB, listed(policy("b"), policy("a", *rules), default())).policies[:2]
+    assert (a.tied, b.tied) == ("", "a")
+    assert [(one.label, one.tied) for one in a.rules[::2]] == [("y", ""), ("x", "y"), ("z", "x")]
+
+
 def test_internal_sequence_numbers_decide_where_every_policy_has_one() -> None:
     a = policy("a", sequence_number=1, internal_sequence_number=900)
     b = policy("b", sequence_number=2, internal_sequence_number=100)

@@ -195,7 +195,7 @@ class _Reader:
         if kind in STRICT:
             content = read_strictly(STRICT[kind], data, site, self.objects.notes)
         else:
-            content = read_loosely(INVENTORY[kind], data, site)
+            content = read_loosely(INVENTORY[kind], data, site, self.objects.notes)
         if content is None:
             self.objects.broken.add(path)
             return

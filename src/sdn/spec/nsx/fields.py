@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from typing import Any, TypeVar
 
 from sdn.model import IPBlock, family_of
-from sdn.spec.mistakes import Site, describe, near_misses, validate
+from sdn.spec.mistakes import Site, describe, near_misses, unread, validate
 from sdn.spec.nsx import schema
 
 M = TypeVar("M", bound=schema.Loose)
@@ -62,10 +62,16 @@ def read_strictly(model: type[M], data: Mapping[str, Any], site: Site, notes: No
     return validate(model, data, site)
 
 
-def read_loosely(model: type[M], data: Mapping[str, Any], site: Site) -> M | None:
-    """An object of the inventory, which has many fields that say nothing here; one that looks misspelt is a mistake."""
-    for steps, meant in near_misses(model, data):
+def read_loosely(model: type[M], data: Mapping[str, Any], site: Site, notes: Notes) -> M | None:
+    """An object of the inventory, with all that is in it; a field that looks misspelt is a mistake here, too."""
+    misspelt = dict(near_misses(model, data))
+    for steps, meant in misspelt.items():
         site.at(*steps).report(f'this field is not known; did you mean "{meant}"?', key=True)
+    kind = data.get("resource_type", model.__name__)
+    for steps, key in unread(model, data):
+        if (*steps, key) not in misspelt and key not in schema.COMMON and not key.startswith("_"):
+            inside = "".join(f" {step}" for step in steps if isinstance(step, str))
+            notes.once(site, f'field "{key}" of {kind}{inside} is not known and not used here')
     return validate(model, data, site)
 
 

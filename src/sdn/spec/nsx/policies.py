@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from sdn.model import Action, Direction, Policy, Rule
 from sdn.spec.mistakes import nearest
 from sdn.spec.nsx.collect import Item, Objects
@@ -85,8 +87,10 @@ class Policies:
             return policy.is_default, not policy.category, number
 
         ordered = sorted(items, key=lambda item: (*place(item), item.content.name, item.path))
+        tied: dict[str, str] = {}
         for one, other in pairwise(ordered):
             if place(one) == place(other):
+                tied[other.path] = names[one.path]
                 self._notes.warn(
                     one.site,
                     f"has the sequence number {place(one)[2]}, as policy {other.content.name} has; "
@@ -95,26 +99,31 @@ class Policies:
         last = [item for item in ordered if item.content.is_default]
         first = [item for item in ordered if not item.content.is_default]
         for rank, item in enumerate([*first, *last]):
-            self._policy(item, tier, names[item.path], rank + (len(first) if item.content.is_default else 0))
+            priority = rank + (len(first) if item.content.is_default else 0)
+            self._policy(item, tier, names[item.path], priority, tied.get(item.path, ""))
         for rank, item in enumerate(first):
             self._preference(item, tier, names[item.path], len(first) + rank)
 
-    def _policy(self, item: Item, tier: str, name: str, priority: int) -> None:
+    def _policy(self, item: Item, tier: str, name: str, priority: int, tied: str) -> None:
         applies_to = self._reader.scope(item.content.scope, item.site.at("scope"))
         ordered = sorted(self._rules.get(item.path, ()), key=lambda one: one.content.sequence_number)
         active = [rule for rule in ordered if not rule.content.disabled]
+        labels = labelled((rule.path, rule.content.name, rule.content.id) for rule in ordered)
+        beside: dict[str, str] = {}
         for one, other in pairwise(active):
             if one.content.sequence_number == other.content.sequence_number:
+                beside[other.path] = labels[one.path]
                 self._notes.warn(
                     one.site,
                     f"has the sequence number {one.content.sequence_number}, as rule {other.content.name} of policy "
                     f"{item.content.name} has; which of them comes first is not defined",
                 )
-        labels = labelled((rule.path, rule.content.name, rule.content.id) for rule in ordered)
         rules = [
-            made for rule in ordered for made in self._reader.rules(rule, item.content.category, labels[rule.path])
+            replace(made, tied=beside.get(rule.path, ""))
+            for rule in ordered
+            for made in self._reader.rules(rule, item.content.category, labels[rule.path])
         ]
-        self._add(item, Policy(name, tier, tuple(rules), applies_to, priority))
+        self._add(item, Policy(name, tier, tuple(rules), applies_to, priority, tied))
 
     def _preference(self, item: Item, tier: str, name: str, priority: int) -> None:
         """The rule that NSX makes for all traffic of a policy's scope, after all other policies of the category."""

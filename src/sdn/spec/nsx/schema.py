@@ -1,7 +1,7 @@
 """What we read of NSX's objects, in the API's own names; sources are the Policy API's and the fabric API's schemas.
 
-Policy objects (groups, rules, services) are read so that an unknown field shows; of the inventory only one that
-looks misspelt does, for it has many others.
+An unknown field shows: as a mistake where it looks misspelt, else in a warning that names it. What the schemas have
+and we do not read is listed as unused; it says nothing about who may talk to whom.
 """
 
 from __future__ import annotations
@@ -150,12 +150,37 @@ class PolicyExcludeList(Named):
 class SegmentSubnet(Loose):
     """`gateway_address` is the gateway with the prefix length, `network` the prefix alone."""
 
+    UNUSED = frozenset({"dhcp_config", "dhcp_ranges"})
+
     gateway_address: str = ""
     network: str = ""
 
 
 class Segment(Named):
     """`connectivity_path` is that of its gateway; without one nobody routes for it."""
+
+    UNUSED = frozenset(
+        [
+            "address_bindings",
+            "admin_state",
+            "advanced_config",
+            "bridge_profiles",
+            "dhcp_config_path",
+            "domain_name",
+            "evpn_segment",
+            "evpn_tenant_config_path",
+            "extra_configs",
+            "federation_config",
+            "l2_extension",
+            "ls_id",
+            "mac_pool_id",
+            "metadata_proxy_paths",
+            "overlay_id",
+            "replication_mode",
+            "transport_zone_path",
+            "type",
+        ]
+    )
 
     connectivity_path: str = ""
     subnets: list[SegmentSubnet] = []
@@ -165,11 +190,27 @@ class Segment(Named):
 class Attachment(Loose):
     """`id` is the `lport_attachment_id` of the interface that is plugged in."""
 
+    UNUSED = frozenset(
+        [
+            "allocate_addresses",
+            "app_id",
+            "bms_interface_config",
+            "context_id",
+            "context_type",
+            "evpn_vlans",
+            "hyperbus_mode",
+            "traffic_tag",
+            "type",
+        ]
+    )
+
     id: str = ""
 
 
 class SegmentPort(Named):
     """A port of a segment."""
+
+    UNUSED = frozenset({"address_bindings", "admin_state", "extra_configs", "ignored_address_bindings", "init_state"})
 
     attachment: Attachment = Attachment()
 
@@ -177,7 +218,26 @@ class SegmentPort(Named):
 class Tier1(Named):
     """A gateway of one application."""
 
-    UNUSED = frozenset({"route_advertisement_rules"})
+    UNUSED = frozenset(
+        [
+            "advanced_config",
+            "arp_limit",
+            "default_rule_logging",
+            "dhcp_config_paths",
+            "disable_firewall",
+            "enable_standby_relocation",
+            "failover_mode",
+            "federation_config",
+            "force_whitelisting",
+            "ha_mode",
+            "intersite_config",
+            "ipv6_profile_paths",
+            "pool_allocation",
+            "qos_profile",
+            "route_advertisement_rules",
+            "type",
+        ]
+    )
 
     tier0_path: str = ""
     route_advertisement_types: list[str] | None = None
@@ -186,6 +246,29 @@ class Tier1(Named):
 class Tier0(Named):
     """The gateway that T1 gateways hang off."""
 
+    UNUSED = frozenset(
+        [
+            "advanced_config",
+            "arp_limit",
+            "bfd_profile_path",
+            "default_rule_logging",
+            "dhcp_config_paths",
+            "disable_firewall",
+            "failover_mode",
+            "federation_config",
+            "force_whitelisting",
+            "ha_mode",
+            "internal_transit_subnets",
+            "intersite_config",
+            "ipv6_profile_paths",
+            "rd_admin_field",
+            "stateful_services",
+            "transit_subnets",
+            "vrf_config",
+            "vrf_transit_subnets",
+        ]
+    )
+
 
 # --- the fabric's inventory
 
@@ -193,12 +276,16 @@ class Tier0(Named):
 class GuestInfo(Loose):
     """What the tools in the guest say."""
 
+    UNUSED = frozenset({"ad_join_version", "guest_type", "os_distribution", "os_version"})
+
     os_name: str = ""
     computer_name: str = ""
 
 
 class VirtualMachine(Named):
     """`external_id` is its identity everywhere else."""
+
+    UNUSED = frozenset({"compute_ids", "host_id", "local_id_on_host", "power_state", "source", "type"})
 
     external_id: str
     guest_info: GuestInfo = GuestInfo()
@@ -219,11 +306,15 @@ class VirtualMachine(Named):
 class AddressInfo(Loose):
     """Addresses from one source: tools, DHCP snooping, ARP snooping."""
 
+    UNUSED = frozenset({"source"})
+
     ip_addresses: list[str] = []
 
 
 class Interface(Loose):
     """A VM's network card."""
+
+    UNUSED = frozenset({"display_name", "host_id", "owner_vm_type", "scope", "vm_local_id_on_host"})
 
     external_id: str = ""
     owner_vm_id: str

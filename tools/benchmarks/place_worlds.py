@@ -42,7 +42,7 @@ FILLED = 95
 
 
 def hosts(count: int) -> tuple[Host, ...]:
-    """64 cores, 256 GiB, in racks of 40 and zones of 12 racks; in small labs racks are smaller, so that there are some."""
+    """64 cores, 256 GiB, in racks of 40 and zones of 12 racks; racks of few Hosts are smaller, so that there are some."""
     per_rack = min(HOSTS_PER_RACK, max(1, count // GROUP // 2))
     return tuple(
         Host(
@@ -63,9 +63,8 @@ def plain(host_count: int, pods: int) -> Model:
 
 def affinity(host_count: int, pods: int) -> Model:
     """Each third app is apart on Hosts, the next near it in its rack, the last apart from both on Hosts."""
-    return _model(
-        hosts(host_count), _pods(pods, {0: _apart_from_itself, 1: _near_the_one_before, 2: _apart_from_others})
-    )
+    kinds = {0: _apart_from_itself, 1: _near_the_one_before, 2: _apart_from_others}
+    return _model(hosts(host_count), _pods(pods, min(REPLICAS, host_count // 4), kinds))
 
 
 def spread(host_count: int, pods: int) -> Model:

@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from checker import check
+from checker import check, check_steps, violations
 from clusters import Size, cluster
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sdn.errors import UnschedulableError
-from sdn.model import Model, Placement
-from sdn.scheduler import place
+from sdn.model import HostState, Model, Placement, Workload
+from sdn.scheduler import Proposal, drain, migrate, moves, place, reconcile, recover, repair
+from strategies_words import Dice
 
 
 class Finding(Struct, frozen=True):
-    """Something wrong with what the scheduler made of the cluster of a seed; or, without `wrong`, that all was right.
+    """What is wrong with something that the scheduler made of the cluster of a seed; nothing where all was right.
 
-    `steps` counts the moves that were looked at.
+    `steps` counts the moves that were looked at, `refused` is whether there were none because the answer was no.
     """
 
     seed: int
     what: str
     wrong: tuple[str, ...] = ()
     steps: int = 0
+    refused: bool = False
 
     def __str__(self) -> str:
         return "\n".join([f"cluster {self.seed}, {self.what}:", *(f"  {sentence}" for sentence in self.wrong)])
+
+
+class Plan(Struct, frozen=True):
+    """What was asked for: the lab as it is then, where all ran, and what the scheduler proposes.
+
+    `complete`: all must run at the end, as all did before. `clean`: no rule may be broken at the end, whatever was
+    broken before.
+    """
+
+    model: Model
+    before: Placement
+    proposal: Proposal
+    complete: bool = True
+    clean: bool = True
 
 
 def findings(seed: int, size: Size | None = None) -> Iterator[Finding]:
@@ -36,10 +53,111 @@ def findings(seed: int, size: Size | None = None) -> Iterator[Finding]:
     except UnschedulableError:
         return
     yield Finding(seed, "place", tuple(check(model, placement)))
-    yield again(seed, model, placement)
+    stays = place(model, placement) == placement
+    yield Finding(seed, "place again", () if stays else ("placing what is placed moves somebody",))
+    for name, make in PLANS.items():
+        try:
+            plan = make(Dice(f"{seed} {name}"), model, placement)
+        except UnschedulableError:
+            continue
+        yield looked_at(seed, name, plan)
 
 
-def again(seed: int, model: Model, placement: Placement) -> Finding:
-    """Who is placed already stays."""
-    wrong = () if place(model, placement) == placement else ("placing what is placed moves somebody",)
-    return Finding(seed, "place again", wrong)
+def looked_at(seed: int, name: str, plan: Plan) -> Finding:
+    """Every step of a plan, and its end."""
+    proposal = plan.proposal
+    if proposal.refused:
+        quiet = not proposal.moves and proposal.placement == plan.before
+        return Finding(seed, name, () if quiet else ("refused, and yet something moves",), refused=True)
+    wrong = check_steps(plan.model, plan.before, proposal.moves, proposal.placement)
+    if plan.complete:
+        wrong += [f"gone: {w.key}" for w in plan.model.workloads if w.key not in proposal.placement.hosts]
+    if plan.clean:
+        left = violations(plan.model, proposal.placement, plan.before)
+        wrong += [f"at the end {violation}" for violation in left]
+    return Finding(seed, name, tuple(wrong), len(proposal.moves))
+
+
+def a_migration(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """Any workload to any Host."""
+    key, host = dice.pick(sorted(placement.hosts)), dice.pick(model.underlay.hosts).name
+    return Plan(model, placement, migrate(model, placement, key, host))
+
+
+def a_drain(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """A Host that runs something is emptied."""
+    host = dice.pick(sorted(set(placement.hosts.values())))
+    proposal = drain(model, placement, host)
+    if not proposal.refused:
+        assert host not in proposal.placement.hosts.values()
+    return Plan(in_state(model, (host,), HostState.MAINTENANCE), placement, proposal)
+
+
+def a_recovery(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """One or two Hosts fail; who can restart does, and the notes name everybody who cannot.
+
+    What the failure itself stops comes first in the plan, and is no step of it: the plan begins with what is left.
+    """
+    used = sorted(set(placement.hosts.values()))
+    failed = tuple(dice.sample(used, min(len(used), dice.randint(1, 2))))
+    proposal = recover(model, placement, failed)
+    lost = {key for key, host in placement.hosts.items() if host in failed}
+    stopped, steps = proposal.moves[: len(lost)], proposal.moves[len(lost) :]
+    assert {move.workload for move in stopped} == lost and not any(move.target for move in stopped)
+    missing = set(placement.hosts) - set(proposal.placement.hosts)
+    assert all(any(key in note for note in proposal.notes) for key in missing), "somebody is gone without a word"
+    changed = in_state(model, failed, HostState.FAILED)
+    return Plan(changed, without(placement, lost), replace(proposal, moves=steps), complete=False, clean=False)
+
+
+def a_repair(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """The load rises by a tenth, or a Host is in maintenance."""
+    if dice.one_in(2):
+        changed = in_state(model, (dice.pick(model.underlay.hosts).name,), HostState.MAINTENANCE)
+    else:
+        changed = replace(model, workloads=tuple(w if w.is_node else a_tenth_more(w) for w in model.workloads))
+    return Plan(changed, placement, repair(changed, placement))
+
+
+def a_tenth_more(workload: Workload) -> Workload:
+    """It asks for more; what it has reserved stays as it is."""
+    return replace(workload, cpu=workload.cpu * 11 // 10, memory=workload.memory * 11 // 10)
+
+
+def a_reconciliation(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """Some workloads are no longer asked for, and some that were not there before are."""
+    running = {w.key for w in model.workloads if w.is_node or not dice.one_in(5)}
+    before = without(placement, set(placement.hosts) - running)
+    asked = replace(model, workloads=tuple(w for w in model.workloads if w.is_node or not dice.one_in(6)))
+    return Plan(asked, before, reconcile(asked, before))
+
+
+def another_placement(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """From one right placement to another that was made without knowing it."""
+    avoided = dice.pick(model.underlay.hosts).name
+    other = place(in_state(model, (avoided,), HostState.MAINTENANCE))
+    return Plan(model, placement, moves(model, placement, other))
+
+
+def without(placement: Placement, gone: set[str]) -> Placement:
+    """Where all others are."""
+    return Placement(
+        {key: host for key, host in placement.hosts.items() if key not in gone},
+        {key: node for key, node in placement.nodes.items() if key not in gone},
+    )
+
+
+def in_state(model: Model, names: tuple[str, ...], state: HostState) -> Model:
+    """With some Hosts in a state."""
+    hosts = tuple(replace(host, state=state) if host.name in names else host for host in model.underlay.hosts)
+    return replace(model, underlay=replace(model.underlay, hosts=hosts))
+
+
+PLANS: dict[str, Callable[[Dice, Model, Placement], Plan]] = {
+    "migrate": a_migration,
+    "drain": a_drain,
+    "recover": a_recovery,
+    "repair": a_repair,
+    "reconcile": a_reconciliation,
+    "moves": another_placement,
+}

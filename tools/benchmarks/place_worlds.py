@@ -42,7 +42,7 @@ FILLED = 95
 
 
 def hosts(count: int) -> tuple[Host, ...]:
-    """64 cores, 256 GiB, in racks of 40 and zones of 12 racks; racks of few Hosts are smaller, so that there are some."""
+    """64 cores, 256 GiB, in racks of 40 and zones of 12 racks; small labs have smaller racks, but never none."""
     per_rack = min(HOSTS_PER_RACK, max(1, count // GROUP // 2))
     return tuple(
         Host(

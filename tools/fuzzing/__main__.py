@@ -1,15 +1,19 @@
-"""`tools/fuzz`: evaluate against trace on random worlds of every policy language; exit status 1 if they ever differ."""
+"""`tools/fuzz`: evaluate against trace on random worlds of every policy language, or the scheduler on random clusters.
+
+Exit status 1 if anything ever differs, or breaks a rule.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
 from random import SystemRandom
 
 import click
 
+from fuzzing import scheduling
 from fuzzing.compare import Disagreement, compare, disagreements, pairs_of
 from fuzzing.shrink import shrunk
 from fuzzing.story import story
@@ -56,12 +60,39 @@ def found(seed: int, run: Run, wanted: int) -> Iterator[Disagreement]:
         run.progress()
 
 
+def clusters(first: int, wanted: int) -> int:
+    """Look at that many clusters; the number of findings, of which the first are told."""
+    tally = scheduling.Tally()
+    told = time.monotonic()
+
+    def progress() -> None:
+        nonlocal told
+        if time.monotonic() - told >= EVERY:
+            told = time.monotonic()
+            click.echo(f"{wanted:,} wanted, {tally.summary()}", err=True)
+
+    for number, finding in enumerate(scheduling.wrong(islice(count(first), wanted), tally, progress)):
+        if number < TOLD:
+            click.echo(f"{finding}\n")
+    click.echo(tally.summary())
+    return tally.wrong
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--pairs", type=click.IntRange(1), default=20_000, show_default=True, help="(World, flow) pairs.")
+@click.option(
+    "--clusters", "wanted", type=click.IntRange(1), help="Random clusters for the scheduler, in place of pairs."
+)
 @click.option("--seed", type=click.IntRange(0), help="Number of the first world; without it one is thrown and told.")
-def main(pairs: int, seed: int | None) -> None:
-    """Ask evaluate and trace the same random questions, about every policy language, and tell where they differ."""
+def main(pairs: int, wanted: int | None, seed: int | None) -> None:
+    """Ask evaluate and trace the same random questions, about every policy language, and tell where they differ.
+
+    With --clusters: place random clusters and plan moves in them, and tell which rules are broken at which step.
+    """
     first = SystemRandom().randrange(10**9) if seed is None else seed
+    if wanted is not None:
+        click.echo(f"clusters from {first}; the same again: tools/fuzz --clusters {wanted} --seed {first}")
+        sys.exit(1 if clusters(first, wanted) else 0)
     click.echo(f"worlds from {first}; the same again: tools/fuzz --pairs {pairs} --seed {first}")
     run = Run(pairs)
     for number, one in enumerate(found(first, run, pairs)):

@@ -6,7 +6,8 @@ SdnError
   ├── KernelError          the kernel refused
   │     ├── NotFoundError      the object was already gone
   │     ├── ExistsError        the object was already there
-  │     └── PrivilegeError     this user or this kernel may not do it
+  │     ├── PrivilegeError     this user or this kernel may not do it
+  │     └── RolledBackError    it refused in the middle, and everything is as before
   ├── ProbeError           a question could not be asked on the wire
   └── LabError             no such lab, or it does not answer
 
@@ -70,6 +71,10 @@ class ExistsError(KernelError):
 
 class PrivilegeError(KernelError):
     """This user or this kernel may not do it; `sdn doctor` says what is missing."""
+
+
+class RolledBackError(KernelError):
+    """The kernel refused in the middle, and everything is as it was before."""
 
 
 class ProbeError(SdnError):

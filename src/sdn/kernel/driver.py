@@ -7,6 +7,7 @@ the kernel removes all of it, because nothing outside of the lab's namespaces wa
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from ipaddress import ip_address
@@ -35,6 +36,15 @@ _IPV6_ROUTES = Path("/proc/thread-self/net/ipv6_route")
 
 _STEPS = 8
 """How many progress messages a long stage is cut into."""
+
+
+class Existing(Indexes):
+    """The indexes of the links of the namespace that the calling thread is in; a new name gets a number beyond them."""
+
+    @classmethod
+    def here(cls) -> Existing:
+        """As they are now."""
+        return cls({name: index for index, name in socket.if_nameindex()})
 
 
 class Driver:

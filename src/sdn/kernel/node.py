@@ -119,6 +119,12 @@ def port_link(port: Port, index: Indexes, netns: int) -> Iterator[Message]:
     own = index[port.name]
     here = links.Device(port.name, own, GATEWAY_MAC if not port.bridge else "", port.mtu)
     yield links.veth(here, links.Device("eth0", WORKLOAD_LINK, port.mac, port.mtu, netns))
+    yield from attached(port, index)
+
+
+def attached(port: Port, index: Indexes) -> Iterator[Message]:
+    """The Host's end of a cable that exists, and is down: in its bridge if it has one, named, and up."""
+    own = index[port.name]
     master = index[port.bridge] if port.bridge else -1
     yield links.set_link(own, master=master, alias=alias(port.workload), link_local=False)
     if port.bridge:

@@ -17,12 +17,12 @@ from typing import Self
 
 from sdn.errors import KernelError
 from sdn.kernel import dumps, links, routing
-from sdn.kernel.messages import ACK, DUMP, REQUEST, Message, attributes, u32
+from sdn.kernel.messages import ABSENT, ACK, DUMP, REQUEST, Message, attributes, text, u32
 from sdn.kernel.refusal import refusal
 
 _HEADER = Struct("=IHHII")
 _ERRNO = Struct("=i")
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
+_SOL_NETLINK, _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK = 270, 1, 10, 11
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
 _ERROR_TEXT = 1
@@ -122,7 +122,23 @@ class Netlink:
         if not done and not failures:
             raise KernelError(f"cannot {chunk[max(chunk)].what}: the kernel did not answer; try again")
 
-    def _dump(self, kind: int, body: bytes, what: str) -> list[memoryview]:
+    def one(self, kind: int, body: bytes, what: str) -> memoryview | None:
+        """What the kernel says of one object, None if there is no such thing."""
+        self._sequence += 1
+        self._socket.send(_HEADER.pack(16 + len(body), kind, REQUEST, self._sequence, 0) + body)
+        while True:
+            for kind_, flags, sequence, payload in _split(self._socket.recv(65536)):
+                if sequence != self._sequence:
+                    continue
+                if kind_ != _NLMSG_ERROR:
+                    return payload
+                code, *words = _reason(flags, payload, what)
+                if code in ABSENT:
+                    return None
+                raise refusal(code, *words)
+
+    def dump(self, kind: int, body: bytes, what: str) -> list[memoryview]:
+        """What the kernel lists for a request; once more where the list changed meanwhile."""
         for _ in range(5):
             found, whole = self._dump_once(kind, body, what)
             if whole:
@@ -148,7 +164,7 @@ class Netlink:
     def links(self) -> list[dumps.Link]:
         """All links of the namespace."""
         body = bytes(16) + _SKIP_STATISTICS
-        return [dumps.link(data) for data in self._dump(links.GETLINK, body, "list links")]
+        return [dumps.link(data) for data in self.dump(links.GETLINK, body, "list links")]
 
     def running(self) -> frozenset[str]:
         """The names of links that carry packets by now: a carrier alone is not enough, it has to be noticed.
@@ -156,9 +172,19 @@ class Netlink:
         The flag IFF_RUNNING is no substitute, since it is also set while nothing has been noticed at all.
         """
         body = bytes(16) + _SKIP_STATISTICS
-        found = (attributes(data[16:]) for data in self._dump(links.GETLINK, body, "list links"))
+        found = (attributes(data[16:]) for data in self.dump(links.GETLINK, body, "list links"))
         names = (bytes(one[links.IFNAME]) for one in found if bytes(one[links.OPERSTATE]) == _OPERATIONAL)
         return frozenset(name.rstrip(b"\0").decode() for name in names)
+
+    def runs(self, name: str) -> bool:
+        """Whether one link carries packets by now, as `running` says of all."""
+        data = self.one(links.GETLINK, bytes(16) + text(links.IFNAME, name) + _SKIP_STATISTICS, f"look at link {name}")
+        return data is not None and bytes(attributes(data[16:])[links.OPERSTATE]) == _OPERATIONAL
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a link of this name."""
+        body = bytes(16) + text(links.IFNAME, name) + _SKIP_STATISTICS
+        return self.one(links.GETLINK, body, f"look for link {name}") is not None
 
     def indexes(self) -> dict[str, int]:
         """Link name → index."""
@@ -166,28 +192,28 @@ class Netlink:
 
     def addresses(self) -> list[dumps.Address]:
         """All addresses of both families."""
-        return [dumps.address(data) for data in self._dump(routing.GETADDR, bytes(8), "list addresses")]
+        return [dumps.address(data) for data in self.dump(routing.GETADDR, bytes(8), "list addresses")]
 
     def routes(self) -> list[dumps.Route]:
         """All routes of both families and all tables."""
-        return [dumps.route(data) for data in self._dump(routing.GETROUTE, bytes(12), "list routes")]
+        return [dumps.route(data) for data in self.dump(routing.GETROUTE, bytes(12), "list routes")]
 
     def rules(self) -> list[dumps.Rule]:
         """All policy rules of both families."""
         found = []
         for family in (socket.AF_INET, socket.AF_INET6):
             body = bytes([family]) + bytes(11)
-            found += [dumps.rule(data) for data in self._dump(routing.GETRULE, body, "list rules")]
+            found += [dumps.rule(data) for data in self.dump(routing.GETRULE, body, "list rules")]
         return found
 
     def neighbours(self) -> list[dumps.Neighbour]:
         """All neighbours of both families, permanent and learnt."""
-        return [dumps.neighbour(data) for data in self._dump(routing.GETNEIGH, bytes(12), "list neighbours")]
+        return [dumps.neighbour(data) for data in self.dump(routing.GETNEIGH, bytes(12), "list neighbours")]
 
     def fdb(self) -> list[dumps.FdbEntry]:
         """All forwarding entries of bridges and tunnel ends."""
         body = bytes([links.AF_BRIDGE]) + bytes(11)
-        return [dumps.fdb(data) for data in self._dump(routing.GETNEIGH, body, "list forwarding entries")]
+        return [dumps.fdb(data) for data in self.dump(routing.GETNEIGH, body, "list forwarding entries")]
 
 
 def _split(data: bytes) -> Iterable[tuple[int, int, int, memoryview]]:
@@ -200,6 +226,20 @@ def _split(data: bytes) -> Iterable[tuple[int, int, int, memoryview]]:
             return
         yield kind, flags, sequence, view[at + 16 : at + size]
         at += size + 3 & ~3
+
+
+def events(protocol: int, groups: Iterable[int]) -> socket.socket:
+    """A socket on which the kernel tells what happens from now on in the namespace of the calling thread."""
+    listening = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    listening.bind((0, 0))  # without an address of its own a socket counts as the kernel's, which tells itself nothing
+    for group in groups:
+        listening.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+    return listening
+
+
+def split(data: bytes) -> Iterator[tuple[int, memoryview]]:
+    """Type and payload of every message in one datagram of events."""
+    return ((kind, payload) for kind, _, _, payload in _split(data))
 
 
 def _failure(flags: int, payload: memoryview) -> Failure | None:

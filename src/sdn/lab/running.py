@@ -10,14 +10,18 @@ import time
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from sdn.errors import LabError
+from sdn.errors import LabError, RolledBackError
 from sdn.kernel.apply import apply
 from sdn.kernel.driver import Driver
+from sdn.kernel.migrate import migrate
+from sdn.kernel.migrate_parts import parts
 from sdn.model import Model, Placement
 from sdn.plan.allocate import allocate
 from sdn.plan.delta import delta
 from sdn.plan.desired import Prepared, plan_placed
+from sdn.plan.state import Plan
 
 Say = Callable[[str], None]
 Counts = dict[str, tuple[int, int, int]]
@@ -40,6 +44,7 @@ class Done(Struct, frozen=True):
     gap: float = 0.0
     connections: int = 0
     cut: int = 0
+    stages: tuple[tuple[str, float], ...] = ()
 
 
 class Running:
@@ -70,12 +75,29 @@ class Running:
         planned = time.monotonic()
         say(f"{len(changes)} changes")
         try:
-            cut = after.placed.model.options.cut_established
-            done = apply(before.plan, after.plan, self.driver, cut_established=cut)
+            done = self._enforce(before.plan, after.plan, after.placed.model.options.cut_established, say)
+        except RolledBackError:
+            raise
         except Exception as error:
             why = str(error).partition("\n")[0]
             self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
         self.prepared = after
-        seconds = (round(planned - started, 4), done.seconds)
-        return Done(changes.counts, done.nodes, done.messages, done.commands, *seconds, cut=done.cut)
+        return replace(done, changes=changes.counts, planned=round(planned - started, 4))
+
+    def _enforce(self, actual: Plan, desired: Plan, cut: bool, say: Say) -> Done:
+        """Whoever only goes to another Host goes alive; every other change is made stage by stage."""
+        found = parts(actual, desired)
+        if found is None:
+            done = apply(actual, desired, self.driver, cut_established=cut)
+            return Done({}, done.nodes, done.messages, done.commands, enforced=done.seconds, cut=done.cut)
+        moved = migrate(found, actual, desired, self.driver, say)
+        return Done(
+            nodes=moved.nodes,
+            messages=moved.messages,
+            commands=moved.commands,
+            enforced=moved.seconds,
+            gap=moved.gap,
+            connections=moved.connections,
+            stages=moved.stages,
+        )

@@ -1,0 +1,302 @@
+"""Live migration: workloads go to another Host while they run, with their connections, as one transaction.
+
+Reserve → fence and program the target → read back that it holds → carry connections ahead → cut → commit. In the cut
+the port is shut at the source, what has changed meanwhile is carried after it, the target opens, and the very same
+cable (its far end is the workload's `eth0`, which keeps addresses, routes and neighbours) is plugged in there. So the
+workload is at one Host or at none, and never at one whose rules are not in place. Nothing announces it (no gratuitous
+ARP): its MAC and addresses stay, and no bridge or tunnel of a lab learns where somebody is; it is told.
+
+A failure before the commit goes all the way back. Should even that fail, the ports stay shut.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+from msgspec import Struct
+
+from sdn.errors import KernelError, RolledBackError
+from sdn.kernel import links, realised
+from sdn.kernel import node as messages
+from sdn.kernel.apply_rules import rule_changes, send
+from sdn.kernel.carry import Around, Carrier
+from sdn.kernel.conntrack import Changes, Conntrack, Owned
+from sdn.kernel.driver import Driver, Existing
+from sdn.kernel.libnft import Nft
+from sdn.kernel.messages import Message
+from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, plain, tunnels_first
+from sdn.kernel.namespaces import NamespaceWorker, inside, open_namespace, opened
+from sdn.kernel.rtnetlink import Netlink, link_index
+from sdn.plan.state import NodeState, Plan
+
+Say = Callable[[str], None]
+
+PATIENCE = 10.0
+"""Seconds until a cable that was plugged in must carry packets."""
+
+_POLL = 0.0001
+
+
+class Migrated(Struct, frozen=True):
+    """`seconds` until the workloads run at the target, `gap` the part of it in which they could neither send nor
+    receive; `connections` is how many of theirs were carried. `stages` are names with their seconds."""
+
+    messages: int
+    commands: int
+    nodes: tuple[str, ...]
+    seconds: float
+    gap: float
+    connections: int
+    stages: tuple[tuple[str, float], ...]
+
+
+def migrate(parts: Parts, actual: Plan, desired: Plan, driver: Driver, say: Say = lambda _: None) -> Migrated:
+    """Make the kernel, which holds `actual`, hold `desired`, to which `parts` leads; `say` hears each stage begin.
+
+    RolledBackError if the kernel refused and everything is as before; any other error leaves it in between, closed.
+    """
+    with NamespaceWorker("migrate") as worker, ExitStack() as sockets:
+        return worker.run(None, _Migration(parts, actual, desired, driver, say, sockets).run)
+
+
+class _Migration:
+    """One transaction; what was done is undone in reverse."""
+
+    def __init__(self, parts: Parts, actual: Plan, desired: Plan, driver: Driver, say: Say, sockets: ExitStack) -> None:
+        self._parts, self._actual, self._desired = parts, actual, desired
+        self._driver, self._say, self._sockets = driver, say, sockets
+        self._fenced = fenced(desired[parts.target], parts.ports)
+        self._before = (driver.messages, driver.commands)
+        self._nft: dict[str, Nft] = {}
+        self._netlink: dict[str, Netlink] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._stages: list[tuple[str, float]] = []
+        self._since = self._started = time.monotonic()
+        self._name = ""
+
+    def run(self) -> Migrated:
+        """All stages."""
+        try:
+            self._stage("program")
+            self._program()
+            self._stage("read back")
+            self._read_back()
+            self._stage("carry")
+            carrier = self._carrier()
+            self._undo.append(carrier.back)
+            carrier.ahead()
+            cut = self._prepare_cut()
+            gap = self._cut(carrier, cut)
+        except Exception as error:
+            self._go_back(error)
+            raise
+        seconds = time.monotonic() - self._started
+        self._stage("clean up")
+        self._clean_up()
+        carrier.forget()
+        self._stage("")
+        return self._told(seconds, gap, carrier.count)
+
+    def _told(self, seconds: float, gap: float, connections: int) -> Migrated:
+        sent = (self._driver.messages - self._before[0], self._driver.commands - self._before[1])
+        parts = self._parts
+        nodes = {parts.source, parts.target, *parts.staged, *parts.cuts, *parts.late}
+        return Migrated(*sent, tuple(sorted(nodes)), round(seconds, 4), round(gap, 5), connections, tuple(self._stages))
+
+    def _stage(self, name: str) -> None:
+        now = time.monotonic()
+        if self._name:
+            self._stages.append((self._name, round(now - self._since, 5)))
+        self._name, self._since = name, now
+        if name:
+            self._say(name)
+
+    def _go_back(self, error: Exception) -> None:
+        who = ", ".join(port.workload for port in self._parts.ports[:3])
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except KernelError as again:
+                raise KernelError(
+                    f"{who} could not be moved ({error}), nor brought back ({again}); it stays shut, "
+                    "and `sdn status` says what differs"
+                ) from error
+        if isinstance(error, KernelError):
+            raise RolledBackError(f"{who} could not be moved ({error}); everything is as it was") from error
+
+    def _program(self) -> None:
+        """All that the target and others need beforehand; the rules of the source have to stay until it is empty."""
+        self._driver.aim(self._desired)
+        for name in self._actual:
+            after = self._fenced if name == self._parts.target else self._desired[name]
+            if name != self._parts.source and self._actual[name] != after:
+                self._judge(name, self._actual[name], after)
+        for name in self._parts.staged:
+            with inside(name):
+                self._driver.indexes[name] = Existing.here()
+        self._undo.append(self._withdraw)
+        self._driver.connect(self._parts.staged)
+
+    def _judge(self, name: str, before: NodeState, after: NodeState, *, undo: bool = True) -> None:
+        """One Host's rules from one state to another, and back when all else goes back."""
+        changes = rule_changes(before, after)
+        if not len(changes):
+            return
+        with inside(name):
+            if name not in self._nft:
+                self._nft[name] = self._sockets.enter_context(Nft())
+            send(self._nft[name], changes, after)
+        self._driver.commands += len(changes)
+        if undo:
+            self._undo.append(lambda: self._judge(name, after, before, undo=False))
+
+    def _withdraw(self) -> None:
+        """What was staged goes, and what it replaced comes back."""
+        for name, staged in self._parts.staged.items():
+            with inside(name):
+                index = Existing.here()
+                self._driver.send(self._entries(staged, self._desired[name], index, remove=True))
+                self._driver.send(messages.rules(staged, remove=True))
+                self._driver.send(links.delete_links(link.name for link in tunnels_first(staged)))
+                self._driver.send(self._entries(_replaced(staged, self._actual[name]), self._actual[name], index))
+
+    @staticmethod
+    def _entries(
+        state: NodeState, whole: NodeState, index: messages.Indexes, *, remove: bool = False
+    ) -> Iterator[Message]:
+        """Forwarding entries, neighbours and routes of one node; `whole` knows the kinds of its links."""
+        yield from messages.fdb(state.fdb, whole, index, remove=remove)
+        yield from messages.neighbours(state.neighbours, index, remove=remove)
+        yield from messages.removed_routes(state.routes) if remove else messages.routes(state.routes, index)
+
+    def _read_back(self) -> None:
+        with inside(self._parts.target), Netlink() as netlink:
+            realised.require(self._desired[self._parts.target], self._parts.owned)
+            for bridge in {port.bridge for port in self._parts.ports if port.bridge}:
+                if not netlink.exists(bridge):
+                    raise KernelError(f"{self._parts.target}: link {bridge} is not there; `sdn status` says more")
+
+    def _carrier(self) -> Carrier:
+        source, target = self._parts.source, self._parts.target
+        around = Around(
+            moving=self._parts.owned,
+            at_source=_owned(self._desired[source]),
+            at_target=_owned(self._actual[target]),
+        )
+        with inside(source):
+            changes, here = Changes(), Conntrack()
+        with inside(target):
+            there = Conntrack()
+        return Carrier(around, here, there, changes, self._sockets)
+
+    def _prepare_cut(self) -> dict[str, list[Message]]:
+        """Sockets into all that takes part, and what to send there, so that nothing is left to look up; the target's
+        messages name an index that exists only when the cable is there."""
+        found = {}
+        for name, cut in self._parts.cuts.items():
+            with inside(name):
+                self._netlink[name] = self._sockets.enter_context(Netlink())
+                index = Existing.here()
+                if name != self._parts.target:
+                    found[name] = list(self._change(name, cut, index))
+        for port in self._parts.ports:
+            with inside(port.namespace):
+                self._netlink[port.namespace] = self._sockets.enter_context(Netlink())
+        return found
+
+    def _change(self, name: str, cut: Cut, index: messages.Indexes) -> Iterator[Message]:
+        yield from self._entries(cut.stale, self._actual[name], index, remove=True)
+        yield from self._entries(cut.away, self._desired[name], index)
+
+    def _cut(self, carrier: Carrier, others: dict[str, list[Message]]) -> float:
+        """From the Host where they are to the one where they shall be; seconds in which they were nowhere."""
+        parts = self._parts
+        self._stage("cut")
+        with opened([parts.target]) as fds:
+            with inside(parts.source):
+                indexes = [link_index(port.name) for port in parts.ports]
+            shut = time.monotonic()
+            self._undo.append(self._return)
+            self._send(parts.source, (links.set_up(index, False) for index in indexes))
+            self._stage("carry the rest")
+            carrier.rest()
+            self._stage("open")
+            self._judge(parts.target, self._fenced, self._desired[parts.target])
+            self._stage("plug in")
+            self._send(parts.source, (links.move_link(index, fds[parts.target]) for index in indexes))
+        self._attach(parts.target, self._parts.cuts[parts.target])
+        for name, wanted in others.items():
+            self._send(name, wanted)
+        self._settle()
+        return time.monotonic() - shut
+
+    def _attach(self, name: str, cut: Cut) -> None:
+        """The cables are in this Host's namespace: into their bridges, up, and known where they are."""
+        with inside(name):
+            index = Existing.here()
+            self._send(name, (m for port in self._parts.ports for m in messages.attached(port, index)))
+            self._send(name, self._change(name, cut, index))
+
+    def _return(self) -> None:
+        """The cables back to the source, wherever they are, and everybody told so."""
+        source, target = self._parts.source, self._parts.target
+        home = open_namespace(source)
+        with inside(target), Netlink() as netlink, ExitStack() as stack:
+            stack.callback(os.close, home)
+            present = [name for name in (port.name for port in self._parts.ports) if netlink.exists(name)]
+            netlink.send([links.move_link(link_index(name), home) for name in present])
+        back = {name: Cut(cut.away, cut.home, cut.away) for name, cut in self._parts.cuts.items()}
+        for name, cut in back.items():
+            with inside(name):
+                index = Existing.here()
+                self._driver.send(self._entries(cut.stale, self._desired[name], index, remove=True))
+                if name == source:
+                    self._driver.send(m for port in self._parts.ports for m in messages.attached(port, index))
+                self._driver.send(self._entries(cut.away, self._actual[name], index))
+
+    def _settle(self) -> None:
+        """Until the kernel has noticed the carrier on both ends; what is sent before that is lost."""
+        deadline = time.monotonic() + PATIENCE
+        waiting = [(self._parts.target, port.name) for port in self._parts.ports]
+        waiting += [(port.namespace, "eth0") for port in self._parts.ports]
+        for where, name in waiting:
+            while not self._netlink[where].runs(name):
+                if time.monotonic() > deadline:
+                    raise KernelError(f"{name} of {where} is not in use after {PATIENCE:g} s; try again")
+                time.sleep(_POLL)
+
+    def _clean_up(self) -> None:
+        """What the source needed, and what nobody needs any more."""
+        source = self._parts.source
+        self._judge(source, self._actual[source], self._desired[source], undo=False)
+        for name, late in self._parts.late.items():
+            with inside(name):
+                index = Existing.here()
+                self._driver.send(self._entries(late, self._actual[name], index, remove=True))
+                self._driver.send(messages.rules(late, remove=True))
+                self._driver.send(links.delete_links(link.name for link in tunnels_first(late)))
+
+    def _send(self, name: str, wanted: Iterator[Message] | list[Message]) -> None:
+        batch = list(wanted)
+        if batch:
+            self._netlink[name].send(batch)
+            self._driver.messages += len(batch)
+
+
+def _replaced(staged: NodeState, actual: NodeState) -> NodeState:
+    """What a node had before under the identities of what was staged."""
+    routes, neighbours, fdb = identities(staged)
+    return entries(
+        actual,
+        routes=(one for one in actual.routes if (one.table, one.prefix, one.metric) in routes),
+        neighbours=(one for one in actual.neighbours if (one.dev, one.address) in neighbours),
+        fdb=(one for one in actual.fdb if (one.dev, one.mac) in fdb),
+    )
+
+
+def _owned(state: NodeState) -> Owned:
+    """The addresses of a Host's workloads."""
+    return frozenset((port.zone, address) for port in state.ports for address in plain(port))

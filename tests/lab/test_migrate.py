@@ -1,0 +1,83 @@
+"""Live migration: workloads go to another Host while they run, and nobody notices but by a short silence."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+from talkers import PORT, talking
+
+from labs import ask_all, story, up
+from sdn.lab import client
+from sdn.model import Application, Placement, SegmentKind, Service, ServicePort, Workload
+from sdn.model.lifecycle import Migrate
+from worlds_build import model, segment, workload
+
+pytestmark = pytest.mark.kernel
+
+NET = Application(
+    "a",
+    (
+        segment("lan", "10.1.1.0/24", "fd00:1::/64"),
+        segment("pods", "10.2.0.0/16", "fd00:2::/48", kind=SegmentKind.ROUTED),
+    ),
+)
+PLACES = {"a/m": 1, "a/near": 1, "a/there": 2, "a/far": 3, "a/r": 1, "a/beside": 1, "a/at": 2, "a/off": 3}
+"""`m` and `r` move from host-1 to host-2, in the bridged and in the routed Segment; the others stay."""
+
+BRIDGED = ("a/m", "a/near", "a/there", "a/far")
+
+
+def free(key: str) -> Workload:
+    """A workload that no file fixes to a Host; each is behind a Service of its own."""
+    one = workload(key, 1, "a/lan" if key in BRIDGED else "a/pods", ":80", app=key.split("/")[1])
+    return replace(one, host="")
+
+
+def service(number: int, app: str) -> Service:
+    """Port 90 of an address in each family, led to the talker of one workload."""
+    addresses = (f"10.96.0.{number}", f"fd00:10:96::{number}")
+    return Service("a", app, "a", {"app": app}, (ServicePort(90, PORT),), addresses)
+
+
+SERVICES = {key: service(number, key.split("/")[1]) for number, key in enumerate(PLACES, 10)}
+LAB = replace(
+    model("moving", [NET], [free(key) for key in PLACES], *SERVICES.values()),
+    running=Placement({key: f"host-{number}" for key, number in PLACES.items()}),
+)
+
+
+def everybody(lab: client.Lab) -> dict[str, list[str]]:
+    """Each calls each other, in both families, directly and through its Service."""
+    addresses = {key: list(endpoint.addresses) for key, endpoint in lab.placed().endpoints.items()}
+    return {
+        key: [
+            target
+            for other in addresses
+            if other != key and ("a/m" in (key, other) or "a/r" in (key, other))
+            for target in (
+                *(f"{address}:{PORT}" for address in addresses[other]),
+                *(f"{address}:90" for address in SERVICES[other].addresses),
+            )
+        ]
+        for key in addresses
+    }
+
+
+ROUNDS = (("a/m", 2), ("a/r", 2), ("a/m", 3), ("a/r", 1), ("a/m", 1))
+"""To where a partner is, to where none is of the same Segment, and home; two of them together on host-2 in between."""
+
+
+def test_open_connections_survive_there_and_back() -> None:
+    with up(LAB) as lab:
+        before = lab.plan()
+        with talking(lab, list(PLACES)) as talkers:
+            assert talkers.call(everybody(lab)) == 104
+            assert talkers.exchange() == []
+            for key, number in ROUNDS:
+                done = lab.operate(Migrate(key, f"host-{number}"))
+                (moved,) = done.moved
+                assert talkers.exchange() == [], (key, number)
+                assert lab.status().drift == (), (key, number)
+                assert 0 < moved.gap < done.enforced and moved.connections >= 52
+        assert lab.plan() == before
+        assert story(ask_all(lab)) == ""

@@ -109,10 +109,10 @@ def _node_changes(name: str, actual: NodeState | None, desired: NodeState | None
         return (Change(name, Part.NODE, Op.ADD, after=desired),)
     if desired is None:
         return (Change(name, Part.NODE, Op.REMOVE, before=actual),)
-    return tuple(_in_order(list(_part_changes(actual, desired))))
+    return tuple(in_order(list(_part_changes(actual, desired))))
 
 
-def _in_order(changes: list[Change]) -> Iterator[Change]:
+def in_order(changes: list[Change]) -> Iterator[Change]:
     """Ports that go, then everything that comes in the order of parts, then everything else that goes in reverse."""
     gone = [change for change in changes if change.op is Op.REMOVE]
     yield from (change for change in gone if change.part is Part.PORT)

@@ -14,8 +14,8 @@ from sdn.plan.allocate import allocate
 from sdn.plan.fabric import Fabric, fabric
 from sdn.plan.firewall import FirewallPlanner
 from sdn.plan.loadbalancer import LoadBalancerPlanner
-from sdn.plan.overlay import OverlayPlanner
-from sdn.plan.state import NodeState, Plan
+from sdn.plan.overlay import HostOverlay, OverlayPlanner
+from sdn.plan.state import Firewall, LoadBalancer, NodeState, Plan
 from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.compiler import compile_policy
 from sdn.scheduler import place
@@ -57,16 +57,55 @@ def plan_placed(placed: Placed) -> Prepared:
 
 def desired_state(placed: Placed, compiled: CompiledPolicy) -> Plan:
     """The state of every node, in sorted order."""
-    underlay = placed.model.underlay
-    paths = fabric(underlay)
-    mtu = min((link.mtu for link in underlay.links), default=9000)
-    overlay = OverlayPlanner(placed, {host.name: paths.loopback[host.name] for host in underlay.hosts}, mtu)
+    ground = UnderlayPlan.of(placed.model)
+    overlay = OverlayPlanner(placed, ground.vteps, ground.mtu)
     firewalls = FirewallPlanner(placed, compiled)
     balancers = LoadBalancerPlanner(placed)
-    plan = {switch.name: _switch(switch.name, str(switch.role), paths) for switch in underlay.switches}
-    for host in underlay.hosts:
-        plan[host.name] = _host(host.name, paths, overlay, firewalls, balancers)
+    plan = ground.switches()
+    for host in placed.model.underlay.hosts:
+        name = host.name
+        plan[name] = ground.host(name, overlay.host(name), firewalls.host(name), balancers.host(name))
     return dict(sorted(plan.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class UnderlayPlan:
+    """What the underlay gives to each node; `vteps` is Host → tunnel address, `mtu` the least of all cables."""
+
+    model: Model
+    paths: Fabric
+    vteps: dict[str, str]
+    mtu: int
+
+    @classmethod
+    def of(cls, model: Model) -> UnderlayPlan:
+        """Raises SdnError where the underlay falls apart."""
+        paths = fabric(model.underlay)
+        mtu = min((link.mtu for link in model.underlay.links), default=9000)
+        return cls(model, paths, {host.name: paths.loopback[host.name] for host in model.underlay.hosts}, mtu)
+
+    def switches(self) -> Plan:
+        """The state of every Switch."""
+        return {s.name: _switch(s.name, str(s.role), self.paths) for s in self.model.underlay.switches}
+
+    def host(self, name: str, overlay: HostOverlay, firewall: Firewall, balancer: LoadBalancer) -> NodeState:
+        """The state of a Host, with everything else that is planned for it."""
+        paths = self.paths
+        return NodeState(
+            name=name,
+            role="host",
+            loopback=(paths.loopback[name],),
+            uplinks=paths.uplinks[name],
+            links=tuple(overlay.links[key] for key in sorted(overlay.links)),
+            interfaces=tuple(sorted(overlay.interfaces)),
+            ports=tuple(sorted(overlay.ports, key=lambda port: port.name)),
+            routes=tuple(sorted((*paths.routes[name], *overlay.routes))),
+            rules=tuple(sorted(overlay.rules)),
+            neighbours=tuple(sorted((*paths.neighbours[name], *overlay.neighbours))),
+            fdb=tuple(sorted(overlay.fdb)),
+            firewall=firewall,
+            loadbalancer=balancer,
+        )
 
 
 def _switch(name: str, role: str, paths: Fabric) -> NodeState:
@@ -77,29 +116,4 @@ def _switch(name: str, role: str, paths: Fabric) -> NodeState:
         uplinks=paths.uplinks[name],
         routes=paths.routes[name],
         neighbours=paths.neighbours[name],
-    )
-
-
-def _host(
-    name: str,
-    paths: Fabric,
-    overlay: OverlayPlanner,
-    firewalls: FirewallPlanner,
-    balancers: LoadBalancerPlanner,
-) -> NodeState:
-    mine = overlay.host(name)
-    return NodeState(
-        name=name,
-        role="host",
-        loopback=(paths.loopback[name],),
-        uplinks=paths.uplinks[name],
-        links=tuple(mine.links[key] for key in sorted(mine.links)),
-        interfaces=tuple(sorted(mine.interfaces)),
-        ports=tuple(sorted(mine.ports, key=lambda port: port.name)),
-        routes=tuple(sorted((*paths.routes[name], *mine.routes))),
-        rules=tuple(sorted(mine.rules)),
-        neighbours=tuple(sorted((*paths.neighbours[name], *mine.neighbours))),
-        fdb=tuple(sorted(mine.fdb)),
-        firewall=firewalls.host(name),
-        loadbalancer=balancers.host(name),
     )

@@ -6,7 +6,7 @@ Sets hold (zone, address), so Applications that nobody connected can use the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,9 @@ from sdn.policy.compiled import CompiledPolicy, CompiledRule, TierRules
 from sdn.policy.groups import digest
 
 Zones = frozenset[int]
+Has = Callable[[str, int, Zones], bool]
+"""Whether a group has an address of a family in one of the zones."""
+
 FAMILIES = (4, 6)
 WHOLE = {4: "0.0.0.0/0", 6: "::/0"}
 ANY_BLOCK = IPBlock("")
@@ -67,54 +70,18 @@ class FirewallPlanner:
     def _chain(self, tier: TierRules, zones: Zones) -> Chain | None:
         """The tier as nft sees it, named by its content; None if no rule of it can match on this Host."""
         if id(tier) not in self._group_names:
-            self._group_names[id(tier)] = tuple({name for rule in tier.rules for name in _groups_of(rule)})
+            self._group_names[id(tier)] = groups_of(tier)
         seen = zones & self._groups.zones(self._group_names[id(tier)])
         key = (id(tier), seen)
         if key not in self._chains:
-            written = (*tier.rules, tier.default) if tier.default is not None else tier.rules
-            rules = tuple(line for rule in written for line in self._lines(rule, seen))
-            self._chains[key] = Chain(f"t_{digest(msgspec.msgpack.encode(rules))}", rules) if rules else None
+            self._chains[key] = chain_of(tier, self._groups.has, seen)
         return self._chains[key]
-
-    def _lines(self, rule: CompiledRule, zones: Zones) -> list[FirewallRule]:
-        """One nft rule, or one per family; a family without members matches nobody: no rule."""
-        lines = [line for family in FAMILIES if (line := self._line(rule, family, zones)) is not None]
-        if len(lines) == len(FAMILIES) and rule.protocol is not Protocol.ICMP and not any(map(_speaks, lines)):
-            # Echo is another protocol in each family; all else that says nothing of addresses is the same.
-            return [msgspec.structs.replace(lines[0], family=0)]
-        return lines
-
-    def _line(self, rule: CompiledRule, family: int, zones: Zones) -> FirewallRule | None:
-        """The rule for packets of one family, None if none can match."""
-        block = rule.block or ANY_BLOCK
-        blocks = tuple(prefix for prefix in rule.not_blocks if family_of(prefix) == family)
-        if rule.family not in {0, family} or WHOLE[family] in blocks:
-            return None
-        if rule.block is not None and family_of(block.cidr) != family:
-            return None
-        if rule.group is not None and not self._groups.has(rule.group, family, zones):
-            return None
-        spared = rule.not_group if rule.not_group and self._groups.has(rule.not_group, family, zones) else None
-        return FirewallRule(
-            rule.origin,
-            rule.action,
-            family,
-            set=set_name(rule.group, family),
-            block=block.cidr,
-            excepts=block.excepts,
-            protocol=rule.protocol,
-            ports=rule.ports,
-            not_set=set_name(spared, family),
-            not_blocks=blocks,
-        )
 
     def _sets(self, chains: Iterable[Chain], zones: Zones) -> tuple[AddressSet, ...]:
         named: set[tuple[str, int]] = set()
         for chain in chains:
             if chain.name not in self.set_names:
-                self.set_names[chain.name] = {
-                    (name, rule.family) for rule in chain.rules for name in (rule.set, rule.not_set) if name
-                }
+                self.set_names[chain.name] = sets_of(chain)
             named |= self.set_names[chain.name]
         return tuple(self._groups.address_set(name, family, zones) for name, family in sorted(named))
 
@@ -129,13 +96,60 @@ class FirewallPlanner:
         )
 
 
+def chain_of(tier: TierRules, has: Has, zones: Zones) -> Chain | None:
+    """The tier as nft sees it on a Host of these zones, named by its content; None if no rule of it can match there."""
+    written = (*tier.rules, tier.default) if tier.default is not None else tier.rules
+    rules = tuple(line for rule in written for line in _lines(rule, has, zones))
+    return Chain(f"t_{digest(msgspec.msgpack.encode(rules))}", rules) if rules else None
+
+
+def groups_of(tier: TierRules) -> tuple[str, ...]:
+    """Every group that its rules name, once."""
+    return tuple({name for rule in tier.rules for name in (rule.group, rule.not_group) if name is not None})
+
+
+def sets_of(chain: Chain) -> set[tuple[str, int]]:
+    """(name, family) of every set that its rules look up."""
+    return {(name, rule.family) for rule in chain.rules for name in (rule.set, rule.not_set) if name}
+
+
 def set_name(group: str | None, family: int) -> str:
     """The nft set of a group's addresses of one family; empty for no group."""
     return f"g_{group}{family}" if group is not None else ""
 
 
-def _groups_of(rule: CompiledRule) -> Iterator[str]:
-    yield from (name for name in (rule.group, rule.not_group) if name is not None)
+def _lines(rule: CompiledRule, has: Has, zones: Zones) -> list[FirewallRule]:
+    """One nft rule, or one per family; a family without members matches nobody: no rule."""
+    lines = [line for family in FAMILIES if (line := _line(rule, family, has, zones)) is not None]
+    if len(lines) == len(FAMILIES) and rule.protocol is not Protocol.ICMP and not any(map(_speaks, lines)):
+        # Echo is another protocol in each family; all else that says nothing of addresses is the same.
+        return [msgspec.structs.replace(lines[0], family=0)]
+    return lines
+
+
+def _line(rule: CompiledRule, family: int, has: Has, zones: Zones) -> FirewallRule | None:
+    """The rule for packets of one family, None if none can match."""
+    block = rule.block or ANY_BLOCK
+    blocks = tuple(prefix for prefix in rule.not_blocks if family_of(prefix) == family)
+    if rule.family not in {0, family} or WHOLE[family] in blocks:
+        return None
+    if rule.block is not None and family_of(block.cidr) != family:
+        return None
+    if rule.group is not None and not has(rule.group, family, zones):
+        return None
+    spared = rule.not_group if rule.not_group and has(rule.not_group, family, zones) else None
+    return FirewallRule(
+        rule.origin,
+        rule.action,
+        family,
+        set=set_name(rule.group, family),
+        block=block.cidr,
+        excepts=block.excepts,
+        protocol=rule.protocol,
+        ports=rule.ports,
+        not_set=set_name(spared, family),
+        not_blocks=blocks,
+    )
 
 
 def _speaks(line: FirewallRule) -> bool:

@@ -28,7 +28,7 @@ class LoadBalancerPlanner:
         for endpoint in placed.endpoints.values():
             self._endpoints[endpoint.host].append(endpoint)
         self._connected = connected(placed.model.applications)
-        self._gateways = _gateways(placed.model.applications)
+        self._gateways = gateways_of(placed.model.applications)
         self._finder = _BackendFinder(placed)
         self._services: dict[str, list[Service]] = defaultdict(list)
         for service in placed.model.services:
@@ -107,7 +107,7 @@ class _BackendFinder:
             found = []
             for workload in self._behind(service):
                 address = self._placed.endpoints[workload.key].address(family)
-                number = _target(workload, port)
+                number = target_of(workload, port)
                 if address is not None and number is not None:
                     found.append(Backend(address, number, workload.key))
             self._known[key] = tuple(sorted(found))
@@ -125,7 +125,7 @@ class _BackendFinder:
         return self._selected[service.key]
 
 
-def _target(workload: Workload, port: ServicePort) -> int | None:
+def target_of(workload: Workload, port: ServicePort) -> int | None:
     """The port on this backend; of two with the same name and protocol the first, as Kubernetes does."""
     if isinstance(port.target, int):
         return port.target
@@ -133,7 +133,7 @@ def _target(workload: Workload, port: ServicePort) -> int | None:
     return next(named, None)
 
 
-def _gateways(applications: Iterable[Application]) -> dict[tuple[str, str, int], str]:
+def gateways_of(applications: Iterable[Application]) -> dict[tuple[str, str, int], str]:
     """(application, segment, family) → the first address of that subnet."""
     return {
         (application.name, segment.name, subnet.family): text_of(subnet.gateway, subnet.family)

@@ -72,6 +72,8 @@ class OverlayPlanner:
         self.mtu = min(WORKLOAD_MTU, mtu - _TUNNEL_OVERHEAD[self.family])
         self.applications = {application.name: application for application in placed.model.applications}
         self.connected = connected(placed.model.applications)
+        self.segments = {(a.name, s.name): s for a in placed.model.applications for s in a.segments}
+        self.slices = placed.slices
         self.members: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
         self.local: dict[str, list[Endpoint]] = defaultdict(list)
         for endpoint in placed.endpoints.values():
@@ -91,14 +93,14 @@ class OverlayPlanner:
     def moved(self) -> dict[tuple[str, str], list[Endpoint]]:
         """Endpoints of routed Segments whose address is outside their Host's slice: each needs its own route."""
         found: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
-        slices = {key: parse_all(prefixes) for key, prefixes in self.placed.slices.items()}
+        slices = {key: parse_all(prefixes) for key, prefixes in self.slices.items()}
         for key, members in self.members.items():
             if self._segment(key).kind is SegmentKind.ROUTED:
-                found[key] = [e for e in members if not _inside(e, slices.get((*key, e.host), ()))]
+                found[key] = [e for e in members if not is_inside(e, slices.get((*key, e.host), ()))]
         return found
 
     def _segment(self, key: tuple[str, str]) -> Segment:
-        return next(s for s in self.applications[key[0]].segments if s.name == key[1])
+        return self.segments[key]
 
     def visible(self, application: str) -> Iterator[tuple[Application, Segment]]:
         """The Segments with members that an Application's workloads have a path to: its own and its peers'."""
@@ -115,31 +117,37 @@ class OverlayPlanner:
             plan.links[NOWHERE] = Bridge(NOWHERE, GATEWAY_MAC, "destinations without a network", self.mtu, ())
         for application in sorted({endpoint.application for endpoint in here}):
             for owner, segment in self.visible(application):
-                self._attach(plan, name, owner, segment)
-                plan.routes.update(self._routes(name, self._table(application), owner, segment))
+                self.attach(plan, name, owner, segment)
+                plan.routes.update(self.routes(name, self.table(application), owner, segment))
             self._isolate(plan, application)
         for endpoint in here:
-            plan.ports.append(self._port(endpoint))
-            if not self._bridged(endpoint):
-                plan.neighbours.update(
-                    Neighbour(port_name(endpoint.workload), a, endpoint.mac) for a in endpoint.addresses
-                )
+            plan.ports.append(self.port(endpoint))
+            if not self.is_bridged(endpoint):
+                plan.neighbours.update(self.port_neighbours(endpoint))
         return plan
 
-    def _table(self, application: str) -> int:
+    def port_neighbours(self, endpoint: Endpoint) -> Iterator[Neighbour]:
+        """Of the port of a routed Segment's member."""
+        for address in endpoint.addresses:
+            yield Neighbour(port_name(endpoint.workload), address, endpoint.mac)
+
+    def table(self, application: str) -> int:
+        """The routing table of an Application."""
         return TABLES + self.placed.marks[application]
 
-    def _bridged(self, endpoint: Endpoint) -> bool:
+    def is_bridged(self, endpoint: Endpoint) -> bool:
+        """Whether it is in an l2 Segment."""
         return self._segment((endpoint.application, endpoint.segment)).kind is SegmentKind.L2
 
     def _isolate(self, plan: HostOverlay, application: str) -> None:
         """All packets of an Application see its own table and nothing else, not even the Host's own addresses."""
         for family, default in ((4, "0.0.0.0/0"), (6, "::/0")):
-            plan.rules.add(MarkRule(self.placed.marks[application], self._table(application), family))
-            plan.routes.add(Route(self._table(application), default, (Nexthop(NOWHERE),)))
-            plan.routes.add(Route(self._table(application), default, kind="unreachable", metric=LAST))
+            plan.rules.add(MarkRule(self.placed.marks[application], self.table(application), family))
+            plan.routes.add(Route(self.table(application), default, (Nexthop(NOWHERE),)))
+            plan.routes.add(Route(self.table(application), default, kind="unreachable", metric=LAST))
 
-    def _attach(self, plan: HostOverlay, host: str, owner: Application, segment: Segment) -> None:
+    def attach(self, plan: HostOverlay, host: str, owner: Application, segment: Segment) -> None:
+        """The Host's end of a Segment, once."""
         key = (owner.name, segment.name)
         vni = self.placed.vnis[key]
         bridge, tunnel = bridge_name(vni), vxlan_name(vni)
@@ -170,19 +178,24 @@ class OverlayPlanner:
     def _bridge_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], bridge: str, tunnel: str) -> None:
         for member in self.members[key]:
             plan.neighbours.update(Neighbour(bridge, address, member.mac) for address in member.addresses)
-            if member.host == host:
-                plan.fdb.add(Fdb(port_name(member.workload), member.mac))
-            else:
-                plan.fdb.add(Fdb(tunnel, member.mac, self.vteps[member.host]))
+            plan.fdb.add(self.bridged(member, host, tunnel))
+
+    def bridged(self, member: Endpoint, host: str, tunnel: str) -> Fdb:
+        """Where a Host finds the MAC of a member."""
+        if member.host == host:
+            return Fdb(port_name(member.workload), member.mac)
+        return Fdb(tunnel, member.mac, self.vteps[member.host])
 
     def _tunnel_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], tunnel: str) -> None:
-        families = {family_of(subnet) for subnet in self._segment(key).subnets}
         for other in self.hosts_of[key]:
-            if other == host:
-                continue
-            plan.fdb.add(Fdb(tunnel, tunnel_mac(other), self.vteps[other]))
-            for family in families:
-                plan.neighbours.add(Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other)))
+            if other != host:
+                plan.fdb.add(Fdb(tunnel, tunnel_mac(other), self.vteps[other]))
+                plan.neighbours.update(self.tunnel_neighbours(key, other, tunnel))
+
+    def tunnel_neighbours(self, key: tuple[str, str], other: str, tunnel: str) -> Iterator[Neighbour]:
+        """The tunnel end of another Host, in each family of a routed Segment."""
+        for family in {family_of(subnet) for subnet in self._segment(key).subnets}:
+            yield Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other))
 
     def _nexthop(self, host: str, family: int) -> str:
         """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour.
@@ -197,7 +210,8 @@ class OverlayPlanner:
             return link_local(tunnel_mac(host))
         return str(IPv6Address((0xFE80 << 112) | int(vtep)))
 
-    def _routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
+    def routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
+        """What one Host's table says of a Segment."""
         key = (owner.name, segment.name)
         vni = self.placed.vnis[key]
         l2 = segment.kind is SegmentKind.L2
@@ -205,32 +219,48 @@ class OverlayPlanner:
             local = _single(str(gateway))
             yield Route(table, local, (Nexthop(bridge_name(vni) if l2 else vxlan_name(vni)),), kind="local")
         if l2:
-            # A route for each member, not for the subnet: an address that nobody has is "no route" at once, not an
-            # ARP request that nobody answers.
             for member in self.members[key]:
-                for address in member.addresses:
-                    yield Route(table, _single(address), (Nexthop(bridge_name(vni)),))
+                yield from self.bridge_routes(table, vni, member)
             return
         for other in self.hosts_of[key]:
             if other != host:
-                for prefix in self.placed.slices.get((*key, other), ()):
-                    yield Route(table, prefix, (self._hop(vni, other, prefix),))
+                yield from self.slice_routes(table, key, other)
         for member in self.moved[key]:
             if member.host != host:
-                for address in member.addresses:
-                    yield Route(table, _single(address), (self._hop(vni, member.host, address),))
+                yield from self.moved_routes(table, vni, member)
         for member in self.local.get(host, ()):
             if (member.application, member.segment) == key:
-                for address in member.addresses:
-                    yield Route(table, _single(address), (Nexthop(port_name(member.workload)),))
+                yield from self.port_routes(table, member)
+
+    def bridge_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
+        """A route for each member, not for the subnet: an address that nobody has is "no route" at once, not an ARP
+        request that nobody answers."""
+        for address in member.addresses:
+            yield Route(table, _single(address), (Nexthop(bridge_name(vni)),))
+
+    def slice_routes(self, table: int, key: tuple[str, str], other: str) -> Iterator[Route]:
+        """To what another Host owns of a routed Segment."""
+        for prefix in self.slices.get((*key, other), ()):
+            yield Route(table, prefix, (self._hop(self.placed.vnis[key], other, prefix),))
+
+    def moved_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
+        """To a member on another Host that its slices do not say."""
+        for address in member.addresses:
+            yield Route(table, _single(address), (self._hop(vni, member.host, address),))
+
+    def port_routes(self, table: int, member: Endpoint) -> Iterator[Route]:
+        """To a local member of a routed Segment."""
+        for address in member.addresses:
+            yield Route(table, _single(address), (Nexthop(port_name(member.workload)),))
 
     def _hop(self, vni: int, host: str, prefix: str) -> Nexthop:
         return Nexthop(vxlan_name(vni), self._nexthop(host, family_of(prefix)), onlink=True)
 
-    def _port(self, endpoint: Endpoint) -> Port:
+    def port(self, endpoint: Endpoint) -> Port:
+        """The workload's interface."""
         workload = self.workloads[endpoint.workload]
         key = (endpoint.application, endpoint.segment)
-        segment, l2 = self._segment(key), self._bridged(endpoint)
+        segment, l2 = self._segment(key), self.is_bridged(endpoint)
         lengths = {family_of(subnet): subnet.split("/")[1] for subnet in segment.subnets}
         return Port(
             workload=endpoint.workload,
@@ -243,12 +273,13 @@ class OverlayPlanner:
             addresses=tuple(f"{a}/{lengths[6 if ':' in a else 4]}" if l2 else _single(a) for a in endpoint.addresses),
             gateways=tuple(str(g.ip) for g in _gateways(segment) if endpoint.address(g.version)),
             bridge=bridge_name(self.placed.vnis[key]) if l2 else "",
-            peers=self._permanent(endpoint) if l2 else (),
+            peers=self.permanent(endpoint) if l2 else (),
             listens=tuple((str(port.protocol), port.number) for port in workload.ports),
             command=workload.command,
         )
 
-    def _permanent(self, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    def permanent(self, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+        """The neighbours that it is told for good, see MANY_PEERS."""
         members = self.members[endpoint.application, endpoint.segment]
         if len(members) < MANY_PEERS:
             return ()
@@ -272,6 +303,7 @@ def _single(address: str) -> str:
     return f"{plain}/128" if ":" in plain else f"{plain}/32"
 
 
-def _inside(endpoint: Endpoint, slices: Sequence[Subnet]) -> bool:
+def is_inside(endpoint: Endpoint, slices: Sequence[Subnet]) -> bool:
+    """Whether one of the slices holds each of its addresses, so that it needs no route of its own."""
     values = [value_of(address) for address in endpoint.addresses]
     return all(any(family == part.family and value in part for part in slices) for value, family in values)

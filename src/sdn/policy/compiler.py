@@ -7,7 +7,7 @@ Workloads that the same policies select share a profile, and everything is compu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import Struct
@@ -35,14 +35,15 @@ def compile_policy(placed: Placed) -> CompiledPolicy:
 
 
 class Compiler:
-    """One compilation; what it keeps lets `compiler_relabel` ask for one more class of workloads."""
+    """One compilation; what it keeps lets `compiler_relabel` and `live` ask for one more class of workloads."""
 
-    def __init__(self, placed: Placed) -> None:
+    def __init__(self, placed: Placed, groups: Callable[[Universe], Groups] = Groups) -> None:
         self.universe = universe_of(placed)
-        self.groups = Groups(self.universe)
+        self.groups = groups(self.universe)
         self.blocks = Blocks(a for e in placed.endpoints.values() for a in e.addresses)
         self.profiles: dict[str, Profile] = {}
         self.by_class: dict[Direction, list[str]] = {}
+        self.tiers: dict[Direction, list[TierCompiler]] = {}  # of the last universe that was asked for
         self._model = placed.model
 
     def compile(self) -> CompiledPolicy:
@@ -63,7 +64,7 @@ class Compiler:
 
     def choose(self, universe: Universe, written: Iterable[Layer], direction: Direction) -> list[str]:
         """The profile of every class of a universe, whose positions the layers' scopes speak of."""
-        tiers = [
+        self.tiers[direction] = tiers = [
             TierCompiler(layer, direction, self.groups, universe.has_named_ports)
             for layer in written
             if layer.speaks_of(direction)
@@ -83,6 +84,7 @@ class _Lines(Struct, frozen=True, gc=False):
 
     digests: tuple[str, ...]
     rules: tuple[CompiledRule, ...]
+    asked: frozenset[str] = frozenset()
 
 
 _NO_LINES = _Lines((), ())
@@ -101,17 +103,31 @@ class TierCompiler:
         self._scopes_of: dict[int, list[int]] = defaultdict(list)
         self._lines: dict[tuple[int, OwnPorts], _Lines] = {}
         self._known: dict[tuple[tuple[int, ...], OwnPorts], _Named | None] = {}
+        self._asked: dict[tuple[tuple[int, ...], OwnPorts], frozenset[str]] = {}
         self._select()
 
     def rules(self, position: int, found: WorkloadClass) -> _Named | None:
         """The tier for the class at `position`, None if no policy of it says anything."""
-        scopes = tuple(self._scopes_of.get(position, ()))
-        if not scopes:
+        key = self._key(position, found)
+        if not key[0]:
             return None
-        key = (scopes, found.ports if self._direction is Direction.INGRESS else ())
         if key not in self._known:
-            self._known[key] = self._compile(sorted(p for scope in scopes for p in self._scopes[scope]), key[1])
+            self._known[key] = self._compile(self._policies_of(key[0]), key[1])
         return self._known[key]
+
+    def asked(self, position: int, found: WorkloadClass) -> frozenset[str]:
+        """The groups and named ports on which that depends, see `Groups.asked`."""
+        key = self._key(position, found)
+        if key not in self._asked:
+            parts = [self._lines_of(policy, key[1]).asked for policy in self._policies_of(key[0])]
+            self._asked[key] = frozenset().union(*parts)
+        return self._asked[key]
+
+    def _key(self, position: int, found: WorkloadClass) -> tuple[tuple[int, ...], OwnPorts]:
+        return tuple(self._scopes_of.get(position, ())), found.ports if self._direction is Direction.INGRESS else ()
+
+    def _policies_of(self, scopes: tuple[int, ...]) -> list[int]:
+        return sorted(p for scope in scopes for p in self._scopes[scope])
 
     def _select(self) -> None:
         """Sort the policies by whom they select: thousands that select everybody are walked as one."""
@@ -149,7 +165,8 @@ class TierCompiler:
                 numbers.setdefault((protocol, name), []).append(number)
             by_rule = [lines for rule in written if (lines := compile_rule(rule, self._groups, numbers))]
             digests = tuple([digest(_ENCODE(lines)) for lines in by_rule])
-            found = self._lines[key] = _Lines(digests, tuple([line for lines in by_rule for line in lines]))
+            rules = tuple([line for lines in by_rule for line in lines])
+            found = self._lines[key] = _Lines(digests, rules, self._groups.asked())
         return found
 
 

@@ -22,10 +22,8 @@ from sdn.model import (
     Selector,
     Where,
 )
-from sdn.policy.compiler_vocabulary import GroupBook, NamedPort, Vocabulary, WorkloadClass
+from sdn.policy.compiler_vocabulary import NAME_LABEL, GroupBook, NamedPort, Vocabulary, WorkloadClass
 from sdn.policy.selector import LabelIndex, mask_of, positions_of
-
-NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 class PodSelector(Struct, frozen=True, gc=False):
@@ -213,7 +211,7 @@ class Universe:
 
     @cached_property
     def _spaces(self) -> LabelIndex:
-        labels = {space.name: {NAME_LABEL: space.name, **space.labels} for space in self._model.namespaces}
+        labels = self.vocabulary.spaces
         return LabelIndex([labels.get(c.namespace, {NAME_LABEL: c.namespace}) for c in self.classes])
 
     @cached_property

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from fnmatch import translate
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -31,6 +32,8 @@ from sdn.model import (
     Workload,
 )
 from sdn.policy.compiler_places import Places
+
+NAME_LABEL = "kubernetes.io/metadata.name"
 
 NamedPort = tuple[Protocol, str]
 
@@ -91,6 +94,7 @@ class Vocabulary:
         self.ports: set[NamedPort] = set()
         self.lists: dict[tuple[str, ...], int] = {}
         self.book = book
+        self._namespaces = model.namespaces
         self._own: set[IPBlock] = set()
         self._seen: set[str] = set()
         self._read(model)
@@ -101,6 +105,11 @@ class Vocabulary:
         for keys, number in self.lists.items():
             for key in set(keys):
                 self._listed[key].append(number)
+
+    @cached_property
+    def spaces(self) -> dict[str, dict[str, str]]:
+        """Namespace → its labels; made once for all universes, for a cluster may have 25,000."""
+        return {space.name: {NAME_LABEL: space.name, **space.labels} for space in self._namespaces}
 
     def classify(self, workload: Workload, endpoint: Endpoint) -> WorkloadClass:
         """The class of a workload: equal for workloads that no policy can tell apart."""

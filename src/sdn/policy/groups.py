@@ -49,7 +49,8 @@ class Groups:
         self._shared: dict[int | tuple[int, ...], tuple[str, ...]] = {}
         self.definitions: dict[str, Definition] = {}
         self._written: dict[Part, bytes] = {}
-        self._alone: dict[Part, str | None] = {}
+        self._alone: dict[Part, str] = {}
+        self._asked: set[str] = set()
 
     @property
     def members(self) -> dict[str, tuple[str, ...]]:
@@ -70,40 +71,60 @@ class Groups:
     def union(self, parts: Sequence[Part]) -> str | None:
         """The group of everybody whom at least one part matches."""
         if len(parts) > 1:
-            return self._find(Definition(tuple(set(parts))), b"")
+            return self._ask(self._find(Definition(tuple(set(parts))), b""))
         (part,) = parts
         if part not in self._alone:
-            self._alone[part] = self._single(part)
-        return self._alone[part]
+            self._alone[part] = self._find(Definition((part,)), b"")
+        return self._ask(self._alone[part])
 
     def by_port(self, parts: Iterable[Part], port: NamedPort) -> list[tuple[int, str]]:
         """The union split by the number that each member gives to a named port; who lacks the name is in none."""
+        self._asked.add(port_token(port))
         split = []
-        for number in self._universe.numbers(port):
+        for number in self._numbers(port):
             definition = Definition(tuple(set(parts)), port, number)
-            found = self._find(definition, f"{port[0]} {port[1]} {number}".encode())
+            found = self._ask(self._find(definition, f"{port[0]} {port[1]} {number}".encode()))
             if found is not None:
                 split.append((number, found))
         return split
 
-    def _single(self, part: Part) -> str | None:
-        """The group of one part; of one namespace's Pods without ever touching a mask of all classes."""
-        definition = Definition((part,))
-        if not isinstance(part, PodSelector) or part.namespaces is not None:
-            return self._find(definition, b"")
-        name = digest(canonical(part), b"")
-        if name not in self._members:
-            start, mask = self._universe.pods(part.namespace, part.pods)
-            self.definitions[name] = definition
-            self._members[name] = self._keys(mask, start)
-        return name if self._members[name] else None
+    def asked(self) -> frozenset[str]:
+        """The groups and named ports (see `port_token`) that were asked for since the last call, empty ones too.
 
-    def _find(self, definition: Definition, suffix: bytes) -> str | None:
+        What was compiled meanwhile depends on who is in them at all, and on nothing else about workloads.
+        """
+        found = frozenset(self._asked)
+        self._asked.clear()
+        return found
+
+    def _ask(self, name: str) -> str | None:
+        self._asked.add(name)
+        return None if self.is_empty(name) else name
+
+    def _numbers(self, port: NamedPort) -> Iterable[int]:
+        return self._universe.numbers(port)
+
+    def _find(self, definition: Definition, suffix: bytes) -> str:
+        """The id, which is made of what was written alone; who is in it is looked up the first time."""
         name = digest(*sorted(map(self._definition, definition.parts)), suffix)
-        if name not in self._members:
+        if name not in self.definitions:
             self.definitions[name] = definition
+            self._look_up(name, definition)
+        return name
+
+    def _look_up(self, name: str, definition: Definition) -> None:
+        """One namespace's Pods are found without ever touching a mask of all classes."""
+        part = definition.parts[0]
+        if (
+            len(definition.parts) > 1
+            or definition.port
+            or not isinstance(part, PodSelector)
+            or part.namespaces is not None
+        ):
             self._members[name] = self._keys(definition.within(self._universe))
-        return name if self._members[name] else None
+            return
+        start, mask = self._universe.pods(part.namespace, part.pods)
+        self._members[name] = self._keys(mask, start)
 
     def _definition(self, part: Part) -> bytes:
         written = self._written.get(part)
@@ -127,6 +148,11 @@ def part_of(peer: NetworkPolicyPeer, namespace: str) -> PodSelector | None:
     if peer.pods is None and peer.namespaces is None:
         return None
     return PodSelector(namespace if peer.namespaces is None else "", peer.pods or LabelSelector(), peer.namespaces)
+
+
+def port_token(port: NamedPort) -> str:
+    """What stands for a named port among the ids of groups, which have no space in them."""
+    return f"{port[0]} {port[1]}"
 
 
 def canonical(part: Part) -> bytes:

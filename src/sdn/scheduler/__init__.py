@@ -1,11 +1,13 @@
 """Where every VM and every Pod runs: filter, score, bind. Pure, and the same for any order of its input."""
 
+from sdn.scheduler.balance import imbalance
 from sdn.scheduler.cluster import Cluster, Explanation
 from sdn.scheduler.filters import Reason
 from sdn.scheduler.migrate import drain, migrate
 from sdn.scheduler.order import moves
 from sdn.scheduler.place import place
 from sdn.scheduler.proposal import Proposal
+from sdn.scheduler.readiness import HostFailure, Readiness, readiness
 from sdn.scheduler.recover import recover
 from sdn.scheduler.repair import reconcile, repair
 from sdn.scheduler.rollout import rollout_batches
@@ -15,13 +17,17 @@ from sdn.scheduler.target import Target
 __all__ = [
     "Cluster",
     "Explanation",
+    "HostFailure",
     "Proposal",
+    "Readiness",
     "Reason",
     "Target",
     "drain",
+    "imbalance",
     "migrate",
     "moves",
     "place",
+    "readiness",
     "reconcile",
     "recover",
     "repair",

@@ -96,19 +96,13 @@ class _Order:
         """One move as it is wanted, if it can be made now."""
         target = self._wanted[key]
         if target is None:
-            if self._occupied(key):
+            if self._steps.inside(key):  # a node that Pods have still to leave
                 return False
             self._steps.stop(key, "is not wanted any more")
         elif not self._steps.go(key, target, self._why(key)):
             return False
         del self._wanted[key]
         return True
-
-    def _occupied(self, key: str) -> bool:
-        """Whether it is a node that Pods have still to leave."""
-        node = self._steps.cluster.target(key)
-        inside = list(node.bound) if node else self._steps.strays_in(key)
-        return bool(inside)
 
     def _why(self, key: str) -> str:
         if key in self._detoured:
@@ -177,7 +171,7 @@ class _Order:
         if chosen is None:
             return False
         node = self._steps.cluster.target(chosen)
-        for pod in sorted(node.bound) if node else ():
+        for pod in self._steps.inside(chosen):
             self._wanted.setdefault(pod, node)
         self._steps.stop(chosen, "stops and starts again: there is no third place for it")
         return True

@@ -39,15 +39,18 @@ def _lost(steps: Steps, key: str, failed: Collection[str]) -> str | None:
     return node if host in failed else None
 
 
-def restore(steps: Steps, lost: dict[str, str], why: str) -> list[str]:
-    """Start workloads (key → node to prefer); others may be moved or evicted for them. Who remains without a place."""
+def restore(steps: Steps, lost: dict[str, str], why: str, avoid: Collection[str] = (), evict: bool = True) -> list[str]:
+    """Start workloads (key → node to prefer); others may move, or be evicted, for them. Returns who found no place."""
     waiting = restart_order(steps.cluster.workloads, lost)
     missing: list[str] = []
     progress = True
     while waiting:
         victims: list[str] = []
         for key in waiting:
-            progress = _start(steps, key, lost.get(key, ""), why, victims) or progress
+            started = _start(steps, key, lost.get(key, ""), why, avoid) or (
+                evict and _preempt(steps, key, why, avoid, victims)
+            )
+            progress = started or progress
             if steps.cluster.where(key) is None:
                 missing.append(key)
         waiting = restart_order(steps.cluster.workloads, victims)
@@ -56,23 +59,23 @@ def restore(steps: Steps, lost: dict[str, str], why: str) -> list[str]:
     return sorted(missing)
 
 
-def _start(steps: Steps, key: str, node: str, why: str, victims: list[str]) -> bool:
-    """Start one: in its node again, else wherever it fits, else by moving others, else by evicting some."""
+def _start(steps: Steps, key: str, node: str, why: str, avoid: Collection[str]) -> bool:
+    """Start one: in its node again, else wherever it fits, else by moving others."""
     old = steps.cluster.target(node) if node else None
-    if old is not None and steps.go(key, old, why):
+    if old is not None and old.host not in avoid and steps.go(key, old, why):
         return True
-    if relocate(steps, key, why):
-        return True
-    workload = steps.workload(key)
-    return workload.scheduling.preempts and _preempt(steps, workload, why, victims)
+    return relocate(steps, key, why, avoid)
 
 
-def _preempt(steps: Steps, workload: Workload, why: str, victims: list[str]) -> bool:
+def _preempt(steps: Steps, key: str, why: str, avoid: Collection[str], victims: list[str]) -> bool:
     """Evict the fewest and least important that make it fit."""
+    workload = steps.workload(key)
+    if not workload.scheduling.preempts:
+        return False
     best: tuple[int, int, int, str] | None = None
     chosen: tuple[Target, list[Workload]] | None = None
-    for target in islice(steps.room.candidates(workload), PREEMPTED_ON):
-        evicted = _victims(steps, workload, target)
+    for target in islice(steps.candidates.of(workload), PREEMPTED_ON):
+        evicted = [] if target.host in avoid else _victims(steps, workload, target)
         if not evicted:
             continue
         rank = (max(w.scheduling.priority for w in evicted), len(evicted), sum(w.memory for w in evicted), target.id)

@@ -36,7 +36,7 @@ def _make_room(steps: Steps, key: str, why: str, avoid: Collection[str], others:
     for target in islice(_roomy(steps, key, avoid), LOOKED_AT if others == 1 else LOOKED_AT // 4):
         movable = _movable(steps, key, target)
         for chosen in combinations(movable, others):
-            if _would_do(steps, key, target, chosen) and _clear(steps, key, target, chosen, why):
+            if _would_do(steps, key, target, chosen) and _clear(steps, key, target, chosen, avoid, why):
                 return True
     return False
 
@@ -46,7 +46,7 @@ def _roomy(steps: Steps, key: str, avoid: Collection[str]) -> Iterable[Target]:
     workload, here = steps.workload(key), steps.cluster.where(key)
     return [
         target
-        for target in steps.room.candidates(workload)
+        for target in steps.candidates.of(workload)
         if target is not here
         and target.bound
         and not {target.host, target.id} & {*avoid}
@@ -75,10 +75,11 @@ def _would_do(steps: Steps, key: str, target: Target, chosen: Sequence[str]) -> 
     return reason is None
 
 
-def _clear(steps: Steps, key: str, target: Target, chosen: Sequence[str], why: str) -> bool:
+def _clear(steps: Steps, key: str, target: Target, chosen: Sequence[str], avoid: Collection[str], why: str) -> bool:
+    """Move the chosen ones elsewhere and go there; all or nothing."""
     mark = steps.mark()
     for other in chosen:
-        there = steps.best(other, (target.id,))
+        there = steps.best(other, {*avoid, target.id})
         if there is None or not steps.go(other, there, f"makes room for {key}"):
             break
     else:
@@ -111,8 +112,7 @@ def regroup(steps: Steps, keys: Iterable[str], why: str, avoid: Collection[str] 
 
 def _halt(steps: Steps, key: str) -> list[str]:
     """Stop a workload, or a node with its Pods; what to start again, in that order."""
-    node = steps.cluster.target(key)
-    pods = sorted(node.bound) if node else []
+    pods = steps.inside(key)
     steps.stop(key, "cannot move while it runs")
     return [key, *pods]
 

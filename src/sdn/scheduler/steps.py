@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from sdn.model import Model, Placement, Workload
 from sdn.model.lifecycle import Move
+from sdn.scheduler.candidates import Candidates
 from sdn.scheduler.cluster import Cluster
 from sdn.scheduler.filters import Reason
 from sdn.scheduler.proposal import Proposal, refusal
-from sdn.scheduler.room import Room
 from sdn.scheduler.target import Target
 
 Place = tuple[str, str]
@@ -36,7 +36,7 @@ class Steps:
         self.model = model
         self.before = placement
         self.cluster = Cluster.of(model, placement)
-        self.room = Room(self.cluster)
+        self.candidates = Candidates(self.cluster)
         self.moves: list[Move] = []
         self._strays: dict[str, Place] = {
             key: (host, placement.nodes.get(key, ""))
@@ -50,9 +50,14 @@ class Steps:
         """What runs, but is no workload of the Model any more, or runs on a Host or in a VM that is none."""
         return self._strays
 
-    def strays_in(self, node: str) -> list[str]:
-        """Strays that still run in the VM of that key."""
-        return sorted(key for key, place in self._strays.items() if place[1] == node)
+    def inside(self, key: str) -> list[str]:
+        """The Pods that run in the VM of that key, strays included."""
+        node = self.cluster.target(key)
+        if node:
+            return sorted(node.bound)
+        if key in self.cluster.workloads:
+            return []
+        return sorted(stray for stray, place in self._strays.items() if place[1] == key)
 
     def place_of(self, key: str) -> Place:
         """Where it runs now, `NOWHERE` if it does not."""
@@ -77,9 +82,9 @@ class Steps:
         """The best place for it that no rule forbids, beside where it is and the Hosts and nodes to avoid."""
         workload, source = self.workload(key), self.cluster.where(key)
         if source is None:
-            return self.room.best(workload, avoid)
+            return self.candidates.best(workload, avoid)
         self.cluster.unbind(key)
-        found = self.room.best(workload, {*avoid, source.id})
+        found = self.candidates.best(workload, {*avoid, source.id})
         self.cluster.bind(workload, source)
         return found
 
@@ -93,8 +98,7 @@ class Steps:
 
     def stop(self, key: str, why: str) -> None:
         """Stop it; the VM of a node stops its Pods first."""
-        node = self.cluster.target(key)
-        for pod in sorted(node.bound) if node else ():
+        for pod in self.inside(key):
             self._change(pod, None, self.place_of(pod), why)
         self._change(key, None, self.place_of(key), why)
 
@@ -133,7 +137,7 @@ class Steps:
         source = self.cluster.where(key)
         if source:
             self.cluster.unbind(key)
-            self.room.changed(source)
+            self.candidates.changed(source)
         if target:
             self.cluster.bind(self.workload(key), target)
-            self.room.changed(target)
+            self.candidates.changed(target)

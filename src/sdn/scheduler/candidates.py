@@ -41,21 +41,21 @@ class Ladder:
         self._load[target.id] = now
 
 
-class Room:
+class Candidates:
     """The ladders of one Cluster: Hosts for VMs, and whatever takes Pods."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         nodes = [node for w in cluster.workloads.values() if w.is_node and (node := cluster.target(w.key))]
-        self._hosts = Ladder(cluster.hosts)
+        self.hosts = Ladder(cluster.hosts)
         workers = [host for host in cluster.hosts if WORKER in host.labels]
-        self._pods = Ladder([*nodes, *workers]) if nodes else self._hosts
+        self._pods = Ladder([*nodes, *workers]) if nodes else self.hosts
 
-    def candidates(self, workload: Workload) -> Iterable[Target]:
+    def of(self, workload: Workload) -> Iterable[Target]:
         """All that it may be looked for on, least loaded first unless it is pinned."""
         if workload.host:
             return self._cluster.targets_of(workload)
-        return self._hosts if workload.kind is Kind.VM else self._pods
+        return self.hosts if workload.kind is Kind.VM else self._pods
 
     def best(self, workload: Workload, avoid: Collection[str] = ()) -> Target | None:
         """The cheapest of the least loaded targets that no rule forbids; `workload` must be bound to nothing.
@@ -65,7 +65,7 @@ class Room:
         affinity = workload.scheduling.affinity
         enough = COMPARED if affinity is None or not (affinity.wishes or affinity.apart_wishes) else 1 << 30
         found: list[Target] = []
-        for target in self.candidates(workload):
+        for target in self.of(workload):
             if self._fits(workload, target, avoid):
                 found.append(target)
                 if len(found) == enough:
@@ -83,8 +83,8 @@ class Room:
 
     def changed(self, target: Target) -> None:
         """Something was bound to it or taken off."""
-        self._hosts.changed(target)
-        if self._pods is not self._hosts:
+        self.hosts.changed(target)
+        if self._pods is not self.hosts:
             self._pods.changed(target)
 
 

@@ -1,0 +1,81 @@
+"""Could everything restart if a Host failed? Tried out for each Host on its own, with the room that is kept for it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from sdn.model import Model, Placement
+from sdn.scheduler.balance import compared
+from sdn.scheduler.recover import restore
+from sdn.scheduler.states import without_reserve
+from sdn.scheduler.steps import Steps
+from sdn.scheduler.target import Target
+
+
+class HostFailure(Struct, frozen=True):
+    """What the failure of one Host would do: how many workloads it would stop, and which could not start again."""
+
+    host: str
+    workloads: int
+    stranded: tuple[str, ...] = ()
+
+
+class Readiness(Struct, frozen=True):
+    """Per Host that runs something what its failure would do, and the slots of all Hosts that are up.
+
+    A slot is the largest CPU and the largest memory that anything on a Host asks for; `free` are those that nothing
+    takes, counted Host by Host, so that what is left over on each is no slot.
+    """
+
+    failures: tuple[HostFailure, ...]
+    slot: tuple[int, int]  # millicores, MiB
+    slots: int
+    free: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether any one Host may fail and all restarts."""
+        return not any(failure.stranded for failure in self.failures)
+
+
+def readiness(model: Model, placement: Placement) -> Readiness:
+    """What each single failure would do now, without evicting anybody; DaemonSets' Pods go with their Host or node."""
+    steps = Steps(without_reserve(model), placement)
+    up = compared(without_reserve(model), steps.cluster)
+    failures = tuple(_failure(steps, host) for host in up if host.bound)
+    running = [workload for host in up for workload in host.bound.values()]
+    slot = (max((w.cpu for w in running), default=0), max((w.memory for w in running), default=0))
+    return Readiness(failures, slot, sum(_slots(h, slot, empty=True) for h in up), sum(_slots(h, slot) for h in up))
+
+
+def _failure(steps: Steps, host: Target) -> HostFailure:
+    """Try it, and take it back."""
+    lost = _running(steps, host)
+    mark = steps.mark()
+    for key in lost:
+        if steps.cluster.where(key):
+            steps.stop(key, "")
+    wanted = {key: node for key, node in lost.items() if not _daemon(steps, key)}
+    stranded = restore(steps, wanted, "", avoid=(host.name,), evict=False)
+    steps.back_to(mark)
+    return HostFailure(host.name, len(lost), tuple(stranded))
+
+
+def _running(steps: Steps, host: Target) -> dict[str, str]:
+    """What runs on a Host, directly and in its nodes, with the node of each."""
+    result = {}
+    for key in sorted(host.bound):
+        result[key] = ""
+        result |= dict.fromkeys(steps.inside(key), key)
+    return result
+
+
+def _daemon(steps: Steps, key: str) -> bool:
+    workload = steps.workload(key)
+    return bool(workload.host) and workload.owner[0] == "DaemonSet"
+
+
+def _slots(host: Target, slot: tuple[int, int], empty: bool = False) -> int:
+    """How many slots a Host has, or has left."""
+    room = (host.cpu, host.memory, host.pods) if empty else (host.free_cpu, host.free_memory, host.free_pods)
+    return max(0, min([room[2], *(free // size for free, size in zip(room, slot, strict=False) if size)]))

@@ -163,6 +163,9 @@ def _interfaces(state: NodeState) -> Iterator[Elements]:
     yield Elements("uplinks", [f'"{uplink.name}"' for uplink in state.uplinks])
     yield Elements("marks", [f'"{i.name}" : {i.mark:#x}' for i in state.interfaces])
     yield Elements("zones", [f'"{i.name}" : {i.zone}' for i in state.interfaces])
+    # What the Host answers to its own workloads carries the mark that their packets had.
+    zones = {mark: i.zone for i in state.interfaces for mark in (i.mark, i.mark | LOCAL)}
+    yield Elements("host_zones", [f"{mark:#x} : {zone}" for mark, zone in sorted(zones.items())])
     marks = {interface.name: interface.mark for interface in state.interfaces}
     tunnels = [link for link in state.links if isinstance(link, Vxlan)]
     bridged = [link for link in tunnels if link.bridge]
@@ -172,13 +175,15 @@ def _interfaces(state: NodeState) -> Iterator[Elements]:
 
 
 def admit(port: Port) -> Iterator[Elements]:
-    """Let a workload's port send, under its own addresses only."""
+    """Let a workload's port send, under its own addresses only, and be reached by its Host."""
     family = "bridge" if port.bridge else "inet"
     plain = [address.split("/")[0] for address in port.addresses]
     yield Elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
     for version in (4, 6):
         own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if family_of(address) == version]
         yield Elements(f"owners{version}", own, family)
+        reached = [f"{port.mark:#x} . {address}" for address in plain if _family(address) == version]
+        yield Elements(f"own{version}", reached)
         if version == 4 and not port.bridge:
             yield Elements("owners4", own, "arp")
     if port.bridge:

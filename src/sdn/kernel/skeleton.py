@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sdn.kernel.owned import TABLE
-from sdn.model import GATEWAY, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN
+from sdn.model import GATEWAY, HOST, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN
 from sdn.plan.state import LOCAL, LOG_GROUP, NOWHERE, VXLAN_PORT, Veth
 
 CHATTER = "nobody routes multicast"
@@ -109,6 +109,9 @@ table inet {TABLE} {{
   map hairpin6 {{ typeof ct zone . ip6 saddr . ip6 daddr : ip6 saddr; }}
   set unjudged4 {{ typeof ct zone . ip saddr . ip daddr; }}
   set unjudged6 {{ typeof ct zone . ip6 saddr . ip6 daddr; }}
+  map host_zones {{ typeof meta mark : ct zone; }}
+  set own4 {{ typeof meta mark . ip daddr; }}
+  set own6 {{ typeof meta mark . ip6 daddr; }}
   chain c_underlay {{
     udp dport {VXLAN_PORT} notrack accept
     meta l4proto {{ icmp, icmpv6 }} accept
@@ -131,7 +134,8 @@ table inet {TABLE} {{
   }}
   chain c_raw_out {{
     type filter hook output priority raw; policy accept;
-    udp dport {VXLAN_PORT} notrack
+    udp dport {VXLAN_PORT} notrack accept
+    ct zone set meta mark map @host_zones
   }}
   chain c_services {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -152,7 +156,18 @@ table inet {TABLE} {{
     iifname "lo" accept
     iifname @uplinks accept
     meta l4proto {{ icmp, icmpv6 }} accept
+    ct state established accept comment "answers to the Host"
     reject with icmpx no-route comment "{GATEWAY}"
+  }}
+  chain c_host {{
+    type filter hook output priority filter; policy accept;
+    meta mark 0 oifname @uplinks accept
+    meta mark 0 oifname "lo" accept
+    ct state established,related accept
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
+    meta mark . ip daddr @own4 counter log group {LOG_GROUP} prefix "{HOST}" accept comment "{HOST}"
+    meta mark . ip6 daddr @own6 counter log group {LOG_GROUP} prefix "{HOST}" accept comment "{HOST}"
+    counter reject with icmpx no-route comment "{NO_PATH}"
   }}
   chain c_egress {{
     type filter hook forward priority filter - 10; policy drop;

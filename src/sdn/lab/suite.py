@@ -103,7 +103,8 @@ def ask_flows(lab: client.Lab, placed: Placed, flows: Sequence[Flow]) -> list[Re
 
 def _question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question:
     """The flow with whom it means: the Service that the sender sees at that address, else who would receive it."""
-    seen = connected(placed.model.applications)[placed.endpoints[flow.source].application]
+    sender = placed.endpoints.get(flow.source)
+    seen = connected(placed.model.applications)[sender.application if sender is not None else flow.application]
     for service in placed.model.services:
         if flow.destination in service.addresses and service.application in seen:
             return Question(flow, service.key, Ask.SERVICE)

@@ -18,13 +18,15 @@ class Flow(Struct, frozen=True, order=True):
 
     `source` is a workload's key: addresses alone are ambiguous where Applications overlap. `destination` is a plain
     IP address as the sender sees it: a workload's, a Service's, or any other; its family is the flow's. `port` is the
-    destination port, 0 for ICMP.
+    destination port, 0 for ICMP. `source` may also be the name of a Host, which has a foot in several Applications:
+    `application` says in which of them it sends. It is empty for a workload, which has only one.
     """
 
     source: str
     destination: str
     protocol: Protocol = Protocol.TCP
     port: int = 0
+    application: str = ""
 
     @property
     def family(self) -> int:

@@ -242,6 +242,9 @@ NO_PATH = "default: no path between these networks"
 GATEWAY = "default: a gateway answers echo and nothing else"
 """The verdict on a flow to the gateway of a Segment."""
 
+HOST = "default: a host reaches the workloads on itself"
+"""The verdict on a Host's own packet to a workload that runs on it (kubelet's probes): policy never judges it."""
+
 NO_BACKEND = "default: the service has no backend"
 """The verdict on a Service port that no workload stands behind."""
 

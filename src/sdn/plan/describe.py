@@ -80,7 +80,7 @@ def detail(thing: Thing) -> str:  # noqa: PLR0911, PLR0912 - as above
         case Hairpin():
             return f"from {thing.gateway}" + ("" if thing.judged else ", not judged")
         case MarkRule():
-            return f"table {thing.table}"
+            return f"table {thing.table} of {thing.application}"
         case Fdb():
             return f"dst {thing.dst}" if thing.dst else "local"
         case Neighbour():

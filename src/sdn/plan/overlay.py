@@ -142,7 +142,7 @@ class OverlayPlanner:
     def _isolate(self, plan: HostOverlay, application: str) -> None:
         """All packets of an Application see its own table and nothing else, not even the Host's own addresses."""
         for family, default in ((4, "0.0.0.0/0"), (6, "::/0")):
-            plan.rules.add(MarkRule(self.placed.marks[application], self.table(application), family))
+            plan.rules.add(MarkRule(self.placed.marks[application], self.table(application), family, application))
             plan.routes.add(Route(self.table(application), default, (Nexthop(NOWHERE),)))
             plan.routes.add(Route(self.table(application), default, kind="unreachable", metric=LAST))
 

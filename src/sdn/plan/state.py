@@ -90,11 +90,15 @@ class Route(Struct, frozen=True, order=True):
 
 
 class MarkRule(Struct, frozen=True, order=True):
-    """Packets of one Application (mark without the LOCAL bit) look up one table, before any other table."""
+    """Packets of one Application (mark without the LOCAL bit) look up one table, before any other table.
+
+    They are its workloads', or the Host's own: who sends from the Host says by the mark which Application it means.
+    """
 
     mark: int
     table: int
     family: int
+    application: str = ""
 
 
 class Neighbour(Struct, frozen=True, order=True):

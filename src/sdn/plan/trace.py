@@ -12,6 +12,7 @@ from ipaddress import ip_interface
 
 from sdn.model import (
     GATEWAY,
+    HOST,
     NO_BACKEND,
     NO_PATH,
     OWN_ADDRESS,
@@ -94,6 +95,8 @@ class Tracer:
 
     def trace(self, flow: Flow) -> tuple[Trace, ...]:
         """See the module's `trace`. A source without an interface has no path anywhere."""
+        if flow.source in self.plan:
+            return (self._from_host(self.node(flow.source), flow),)
         if flow.source not in self._ports:
             return (_Packet(flow, "", flow.destination, flow.port, 0, 0).lost(flow.source, "has no interface"),)
         host, port = self._ports[flow.source]
@@ -106,6 +109,29 @@ class Tracer:
             packet.backend = flow.source
             return (packet.end(Disposition.ALLOW, OWN_ADDRESS),)
         return self._leave(host, port, packet)
+
+    def _from_host(self, node: NodeIndex, flow: Flow) -> Trace:
+        """A Host's own packet: its mark chooses the table, and only workloads on this Host may receive it."""
+        host, mark = node.state.name, node.mark(flow.application)
+        port = node.own(mark, flow.destination)
+        packet = _Packet(flow, "", flow.destination, flow.port, mark, port.zone if port else 0)
+        if not mark:
+            return packet.lost(host, f"has no routing table of application {flow.application}")
+        packet.source = next((g for g in port.gateways if (":" in g) == (flow.family == 6)), "") if port else ""
+        what = " → ".join(filter(None, (packet.source, flow.destination)))
+        packet.step(host, f"{what} {_service(flow.protocol, flow.port)}, with mark {mark}")
+        route = self._lookup(node, packet)
+        if route is None or route.kind == "unreachable":
+            return packet.lost(host, _no_route(route, packet))
+        hop = route.nexthops[0]
+        packet.step(host, f"route {route.prefix} table {route.table} dev {hop.dev}")
+        if port is None:
+            return packet.lost(
+                host, f"{flow.destination} is no workload of application {flow.application} on this host"
+            )
+        packet.step(host, "output allow", HOST)
+        packet.ingress = HOST
+        return self._out(node, hop.dev, hop.via or flow.destination, packet)
 
     def _leave(self, host: str, port: Port, packet: _Packet) -> tuple[Trace, ...]:
         """Out of the workload, through anti-spoofing and the load balancer of its Host."""

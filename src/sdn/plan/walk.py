@@ -14,6 +14,7 @@ from sdn.plan.state import (
     LOCAL,
     FirewallRule,
     NodeState,
+    Port,
     ProfileChain,
     Route,
     Virtual,
@@ -84,6 +85,18 @@ class NodeIndex:
     @cached_property
     def _rules(self) -> dict[tuple[int, int], int]:
         return {(rule.mark, rule.family): rule.table for rule in self.state.rules}
+
+    def mark(self, application: str) -> int:
+        """With what mark the Host itself sends into an Application; 0 if that is not on this Host."""
+        return next((rule.mark for rule in self.state.rules if rule.application == application), 0)
+
+    @cached_property
+    def _own(self) -> dict[tuple[int, str], Port]:
+        return {(port.mark, a.split("/")[0]): port for port in self.state.ports for a in port.addresses}
+
+    def own(self, mark: int, address: str) -> Port | None:
+        """The port of the workload on this Host that has an address in the Application of a mark."""
+        return self._own.get((mark, address))
 
     @cached_property
     def _virtuals(self) -> dict[tuple[int, str, Protocol, int], Virtual]:

@@ -1,7 +1,7 @@
 """The oracle: answer a flow straight from the policies as written, sharing no code with the compiler.
 
 Slow and obvious on purpose. `plan.trace` and `probe` must agree with it; when they do not, suspect them first.
-It knows Applications, labels and rules, and nothing of Hosts, sets or chains.
+It knows Applications, labels and rules, and nothing of sets or chains; of a Host only who runs on it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from sdn.model import (
     GATEWAY,
+    HOST,
     NO_BACKEND,
     NO_PATH,
     OWN_ADDRESS,
@@ -46,8 +47,8 @@ def evaluate(placed: Placed, flow: Flow) -> tuple[Answer, ...]:
 class Oracle:
     """`evaluate` for many flows of one lab: it remembers who owns an address and which policies are about whom.
 
-    A flow's `source` must have an Endpoint, and its `destination` must be an address: KeyError and ValueError
-    otherwise, for whoever asks has checked the user's words already.
+    A flow's `source` must have an Endpoint or be a Host, and its `destination` must be an address: KeyError and
+    ValueError otherwise, for whoever asks has checked the user's words already.
     """
 
     def __init__(self, placed: Placed) -> None:
@@ -67,10 +68,13 @@ class Oracle:
         self._workload_addresses = {text for _, text in self._owners}
         self._joined = {name: _joined(name, self._visible) for name in self._visible}
         self._judge_hairpin = model.options.judge_hairpin
+        self._hosts = {host.name for host in model.underlay.hosts}
         self.judge = Judge(model)
 
     def evaluate(self, flow: Flow) -> tuple[Answer, ...]:
         """The same as `evaluate(placed, flow)`."""
+        if flow.source in self._hosts:
+            return (self._from_host(flow),)
         source = self._endpoints[flow.source]
         if source.address(flow.family) is None:
             return (_nowhere(flow, Disposition.NO_ROUTE, NO_PATH),)
@@ -81,6 +85,13 @@ class Oracle:
         if self._is_gateway(source, flow) and flow.protocol is Protocol.ICMP:
             return (_nowhere(flow, Disposition.ALLOW, GATEWAY),)
         return (Answer(self._to_nobody(source, flow), "", flow.port),)
+
+    def _from_host(self, flow: Flow) -> Answer:
+        """A Host reaches the workloads on itself, whatever policy says (kubelet's probes), and nothing else."""
+        target = self._owners.get((flow.application, _spelt(flow.destination)))
+        if target is None or target.host != flow.source:
+            return _nowhere(flow, Disposition.NO_ROUTE, NO_PATH)
+        return Answer(Verdict(Disposition.ALLOW, HOST), target.workload, flow.port)
 
     def _to_nobody(self, source: Endpoint, flow: Flow) -> Verdict:
         """No network leads there. Egress is judged all the same, for the packet leaves its workload before that shows.
@@ -126,8 +137,10 @@ class Oracle:
     def sides(self, flow: Flow, answer: Answer) -> tuple[Side, ...]:
         """Both ends of a flow as policy sees them for one of its answers: egress, and ingress if somebody is there.
 
-        None where policy is not asked: gateways, neighbours that nobody is.
+        None where policy is not asked: gateways, neighbours that nobody is, and what a Host sends.
         """
+        if flow.source in self._hosts:
+            return ()
         source = self._endpoints[flow.source]
         if not answer.backend:
             unasked = source.address(flow.family) is None or self._is_gateway(source, flow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from math import ceil, log
 
-from sdn.model import Answer, Disposition, Observation, Outcome, Protocol, Question
+from sdn.model import HOST, Answer, Disposition, Observation, Outcome, Protocol, Question
 from sdn.probe.attempt import Attempt
 from sdn.probe.compare import MANY, responders
 from sdn.probe.questions import Listener
@@ -167,7 +167,9 @@ def _share(backends: int, askers: int) -> int:
 
 
 def _is_logged(attempt: Attempt) -> bool:
-    """Whether all the rules that must have decided were heard of."""
+    """Whether all the rules that must have decided were heard of; what a Host sends is decided by one alone."""
+    if any(origin == HOST for _, origin in attempt.logs):
+        return True
     if attempt.outcome in (Outcome.CONNECTED, Outcome.REFUSED):
         return len({origin.partition(" ")[0] for _, origin in attempt.logs}) > 1
     return bool(attempt.logs) or attempt.outcome is Outcome.UNREACHABLE

@@ -6,12 +6,14 @@ import random
 
 from sdn.model import Flow, Outcome, Protocol
 from sdn.probe import wire
+from sdn.probe.sender import Sender
 from sdn.probe.sockets import CONNECT_PORTS, SCOUT_PORTS, packed
 
 
 class Attempt:
     """Sent until something answers. `number` is its source port or ICMP id, `nonce` what a true answer repeats.
 
+    `mark` is that of the packet, 0 for none.
     `connects`: a whole TCP connection, in which the listener says who it is; else one raw packet. `patient`: nobody
     may own the destination, and the kernel needs three seconds to say so. `hopeful`: an answer is expected, so silence
     deserves a closer look (None: nobody knows). `outcome` is None while it is unanswered.
@@ -23,6 +25,7 @@ class Attempt:
         "flow",
         "hopeful",
         "logs",
+        "mark",
         "nonce",
         "number",
         "outcome",
@@ -46,6 +49,7 @@ class Attempt:
         self.patient = patient
         self.hopeful = hopeful
         self.source = ""
+        self.mark = 0
         self.number = 0
         self.nonce = b""
         self.packed = b""
@@ -57,9 +61,10 @@ class Attempt:
         self.refused = False  # by an ABORT that may be the kernel's own, where a listener of ours answers later
         self.logs: list[tuple[int, str]] = []
 
-    def number_it(self, source: str, numbers: Numbers, nonce: bytes) -> None:
+    def number_it(self, sender: Sender, numbers: Numbers, nonce: bytes) -> None:
         """Give it a number that no other attempt from this address has, and make the packet."""
-        self.source, self.nonce, self.packed = source, nonce, packed(self.flow.destination)
+        self.source, self.mark = sender
+        self.nonce, self.packed = nonce, packed(self.flow.destination)
         self.renumber(numbers)
 
     def renumber(self, numbers: Numbers) -> None:

@@ -13,7 +13,7 @@ from time import monotonic
 from sdn.kernel.namespaces import enter
 from sdn.model import Outcome
 from sdn.probe.attempt import Attempt, Numbers
-from sdn.probe.sockets import family_of, read_errors, want_errors
+from sdn.probe.sockets import family_of, read_errors, set_mark, want_errors
 from sdn.probe.wire import read_token
 
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL})
@@ -40,7 +40,7 @@ class Connector:
         self._inside = ""
 
     def send(self, attempt: Attempt, namespace: str) -> None:
-        """Connect from a workload's namespace and address; again, from another port, if that got no answer.
+        """Connect from the sender's namespace and address; again, from another port, if that got no answer.
 
         A listener that answered the first SYN, and whose answer was lost, would not understand another from that port.
         """
@@ -57,6 +57,7 @@ class Connector:
         version = attempt.flow.family
         sock = socket.socket(family_of(version), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         want_errors(sock, version)
+        set_mark(sock, attempt.mark)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
         self._open[sock.fileno()] = sock, attempt

@@ -21,6 +21,7 @@ from sdn.probe.flight import Flight
 from sdn.probe.listeners import Listeners
 from sdn.probe.nflog import LogReader
 from sdn.probe.questions import listening
+from sdn.probe.sender import Senders
 from sdn.probe.sockets import raise_descriptor_limit
 
 _SPARE = 512  # descriptors for everything else in this process
@@ -39,6 +40,7 @@ class Engine:
     def __init__(self, placed: Placed, netns_of: Callable[[str], str], hosts: Sequence[str]) -> None:
         self.dead: frozenset[Alive] = frozenset()
         self._placed = placed
+        self._senders = Senders(placed)
         self._netns_of = netns_of
         self._hosts = hosts
         self._listens = listening(placed)
@@ -139,7 +141,8 @@ class Engine:
         wave: list[Asked] = []
         used = 0
         for several in by_source.values():
-            needed = len({(one.question.flow.protocol, one.question.flow.family) for one in several})
+            flows = (one.question.flow for one in several)
+            needed = len({(flow.protocol, self._senders.of(flow)) for flow in flows})
             if wave and used + needed > room:
                 yield wave
                 wave, used = [], 0
@@ -233,7 +236,10 @@ class Engine:
     def _is_patient(self, question: Question) -> bool:
         """Whether the network would look for the destination where nobody is, which takes it three seconds."""
         flow = question.flow
-        subnets, owned = self._near[self._placed.endpoints[flow.source].application]
+        endpoint = self._placed.endpoints.get(flow.source)
+        if endpoint is None:
+            return False  # a Host, which knows its neighbours
+        subnets, owned = self._near[endpoint.application]
         if flow.destination in owned or flow.destination in self._service_addresses:
             return False
         address = ip_address(flow.destination)

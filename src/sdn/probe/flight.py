@@ -13,11 +13,12 @@ from math import ceil, log
 from time import monotonic
 
 from sdn.kernel.namespaces import enter
-from sdn.model import Direction, Outcome, Placed, Protocol, default_origin
+from sdn.model import HOST, Direction, Outcome, Placed, Protocol, default_origin
 from sdn.probe.attempt import Attempt, Numbers
 from sdn.probe.connect import Connector
 from sdn.probe.nflog import LogReader, PacketKey
 from sdn.probe.scout import Scout
+from sdn.probe.sender import Sender, Senders
 from sdn.probe.sockets import packed
 from sdn.probe.wire import NUMBERS
 
@@ -40,13 +41,13 @@ class Flight:
     def __init__(
         self, placed: Placed, netns_of: Callable[[str], str], numbers: Numbers, logs: Sequence[LogReader]
     ) -> None:
-        self._placed = placed
+        self._senders = Senders(placed)
         self._netns_of = netns_of
         self._numbers = numbers
         self._logs = {log_reader.fileno(): log_reader for log_reader in logs}
         self._epoll = select.epoll()
         self._connector = Connector(self._epoll, numbers, self._note)
-        self._scouts: dict[tuple[str, Protocol, int], Scout | None] = {}
+        self._scouts: dict[tuple[str, Protocol, Sender], Scout | None] = {}
         self._handlers: dict[int, Scout] = {}
         self._keys: dict[PacketKey, Attempt] = {}
         self._nonce = 1
@@ -89,12 +90,12 @@ class Flight:
 
     def _prepare(self, attempt: Attempt) -> bool:
         """Number it; an attempt of somebody without an address of its family ends here."""
-        source = self._placed.endpoints[attempt.flow.source].address(attempt.flow.family)
-        if source is None or (not attempt.connects and self._scout(attempt, source) is None):
+        sender = self._senders.of(attempt.flow)
+        if sender is None or (not attempt.connects and self._scout(attempt, sender) is None):
             attempt.outcome = Outcome.UNREACHABLE
             return False
         self._nonce = self._nonce % 0xFFFF_FFFE + 1  # an SCTP tag is never 0
-        attempt.number_it(source, self._numbers, self._nonce.to_bytes(4, "big"))
+        attempt.number_it(sender, self._numbers, self._nonce.to_bytes(4, "big"))
         self._know(attempt)
         return True
 
@@ -102,14 +103,14 @@ class Flight:
         flow = attempt.flow
         self._keys[NUMBERS[flow.protocol, flow.family], packed(attempt.source), attempt.number] = attempt
 
-    def _scout(self, attempt: Attempt, source: str) -> Scout | None:
+    def _scout(self, attempt: Attempt, sender: Sender) -> Scout | None:
         flow = attempt.flow
-        key = flow.source, flow.protocol, flow.family
+        key = flow.source, flow.protocol, sender
         if key not in self._scouts:
             enter(self._netns_of(flow.source))
             self._connector.forget_place()
             try:
-                scout = self._scouts[key] = Scout(flow.protocol, flow.family, source, self._note)
+                scout = self._scouts[key] = Scout(flow.protocol, flow.family, sender, self._note)
             except OSError:
                 self._scouts[key] = None  # its interface is not there, or lacks the address
                 return None
@@ -125,7 +126,7 @@ class Flight:
             self._connector.send(attempt, self._netns_of(flow.source))
             self._know(attempt)  # under another number, if the first was taken
         else:
-            scout = self._scouts[flow.source, flow.protocol, flow.family]
+            scout = self._scouts[flow.source, flow.protocol, Sender(attempt.source, attempt.mark)]
             assert scout is not None  # `_prepare` left it out otherwise
             if attempt.sent and flow.protocol is Protocol.TCP:
                 # A listener answers the same SYN again only twice a second; one from another port at once.
@@ -146,7 +147,7 @@ class Flight:
         what no firewall saw has not left its workload.
         """
         passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for _, origin in attempt.logs}
-        passed.update(map(default_origin, Direction))
+        passed.update((HOST, *map(default_origin, Direction)))
         return [
             attempt
             for attempt in silent

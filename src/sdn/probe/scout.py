@@ -1,4 +1,4 @@
-"""Raw packets from one workload to anywhere: one socket for each protocol and family, whatever the number of questions.
+"""Raw packets from one sender to anywhere: one socket for each protocol and family, whatever the number of questions.
 
 A SYN by hand costs a tenth of a connection, holds no descriptor and can be resent at will, so silence is cheap to make
 sure of. The kernel resets what answers, as if the asker had hung up.
@@ -14,6 +14,7 @@ from struct import unpack_from
 
 from sdn.model import Outcome, Protocol
 from sdn.probe.attempt import Attempt
+from sdn.probe.sender import Sender
 from sdn.probe.sockets import raw_socket, read_errors
 from sdn.probe.wire import ABORT, ACK, INIT_ACK, RST, SYN, read_sctp, read_token
 
@@ -23,12 +24,12 @@ _BUSY = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENOMEM})
 class Scout:
     """Asks from one address in one protocol. Made in the namespace that owns the address; used from anywhere."""
 
-    def __init__(self, protocol: Protocol, version: int, source: str, resolved: Callable[[Attempt], None]) -> None:
+    def __init__(self, protocol: Protocol, version: int, sender: Sender, resolved: Callable[[Attempt], None]) -> None:
         self._version = version
         self._resolved = resolved
         self._protocol = protocol
         self._asked: dict[int, Attempt] = {}
-        self._socket = raw_socket(protocol, version, source)
+        self._socket = raw_socket(protocol, version, *sender)
         self._read = {
             Protocol.TCP: self._read_tcp,
             Protocol.UDP: self._read_udp,

@@ -24,6 +24,7 @@ CONNECT_PORTS = range(10_000, 32_768)
 
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
 _SO_ATTACH_FILTER = 26
+_SO_MARK = 36
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _ECHO_REPLY = {4: 0, 6: 129}
 _MSG_ERRQUEUE = 0x2000
@@ -70,7 +71,13 @@ def want_errors(sock: socket.socket, version: int) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
 
 
-def raw_socket(protocol: Protocol, version: int, source: str) -> socket.socket:
+def set_mark(sock: socket.socket, mark: int) -> None:
+    """Have the kernel mark what is sent, which chooses the routing table; 0 is no mark."""
+    if mark:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
+
+
+def raw_socket(protocol: Protocol, version: int, source: str, mark: int = 0) -> socket.socket:
     """Sends any packet of a protocol from an address, and hears only what answers to `SCOUT_PORTS`."""
     sock = socket.socket(family_of(version), socket.SOCK_RAW | socket.SOCK_NONBLOCK, NUMBERS[protocol, version])
     try:
@@ -80,6 +87,7 @@ def raw_socket(protocol: Protocol, version: int, source: str) -> socket.socket:
         else:
             _hear_ports(sock, protocol, version)
         want_errors(sock, version)
+        set_mark(sock, mark)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         sock.bind((source, 0))
     except OSError:

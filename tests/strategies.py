@@ -14,13 +14,15 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from msgspec.structs import replace
 
 from sdn.model import Flow, Placed
-from strategies_flows import ASKED, flow, neighbours, nobodys, service_ports
+from strategies_flows import ASKED, flow, host_flow, neighbours, nobodys, service_ports
 from strategies_words import Dice
 from strategies_world import world
 
 __all__ = [
     "ASKED",
     "flows",
+    "host_flow",
+    "host_flows",
     "neighbours",
     "nobodys",
     "placed_and_flow",
@@ -40,10 +42,11 @@ def placed_and_flow(draw: DrawFn) -> tuple[Placed, Flow]:
 
 
 @st.composite
-def placed_and_flows(draw: DrawFn, most: int = 20) -> tuple[Placed, list[Flow]]:
-    """One world and several flows."""
+def placed_and_flows(draw: DrawFn, most: int = 20, hosts: bool = False) -> tuple[Placed, list[Flow]]:
+    """One world and several flows; those of Hosts, which policy never judges, only where they are asked for."""
     placed = draw(worlds())
-    return placed, draw(st.lists(flows(placed), min_size=1, max_size=most))
+    some = flows(placed) | host_flows(placed) if hosts else flows(placed)
+    return placed, draw(st.lists(some, min_size=1, max_size=most))
 
 
 @st.composite
@@ -92,3 +95,8 @@ def thinned(placed: Placed, objects: Mask, rules: Mask) -> Placed:
 def flows(placed: Placed) -> SearchStrategy[Flow]:
     """Flows of a world, each from one seed."""
     return st.integers(0, 2**24 - 1).map(lambda seed: flow(Dice(seed), placed))
+
+
+def host_flows(placed: Placed) -> SearchStrategy[Flow]:
+    """Flows of the Hosts of a world, each from one seed."""
+    return st.integers(0, 2**24 - 1).map(lambda seed: host_flow(Dice(seed), placed))

@@ -83,3 +83,18 @@ def near_applications(placed: Placed, source: Endpoint) -> set[str]:
     own = source.application
     connected = {a.name for a in placed.model.applications if own in a.connects}
     return {own, *connected, *(name for a in placed.model.applications if a.name == own for name in a.connects)}
+
+
+def host_flow(dice: Dice, placed: Placed) -> Flow:
+    """From a Host in some Application: mostly to who is in it, on that Host or another; also to anybody and nobody."""
+    target = placed.endpoints[dice.pick(sorted(placed.endpoints))]
+    owned = sorted({address for endpoint in placed.endpoints.values() for address in endpoint.addresses})
+    services = [address for service in placed.model.services for address in service.addresses]
+    address = {
+        "its": dice.pick(target.addresses),
+        "any": dice.pick(owned),
+        "nobody": dice.pick([*nobodys(placed, target, owned), *services]),
+    }[dice.pick(("its", "its", "its", "any", "nobody"))]
+    hosts = sorted(host.name for host in placed.model.underlay.hosts)
+    protocol, port = dice.pick(ASKED)
+    return Flow(dice.pick((target.host, *hosts)), address, protocol, port, target.application)

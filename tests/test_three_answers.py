@@ -36,9 +36,9 @@ def test_corner_case(case: Case) -> None:
 
 
 @settings(max_examples=150)
-@given(placed_and_flows(most=12))
+@given(placed_and_flows(most=16, hosts=True))
 def test_random_worlds(world: tuple[Placed, list[Flow]]) -> None:
-    """150 worlds of up to 12 flows: well over a thousand random pairs in every run."""
+    """150 worlds of up to 16 flows, of workloads and Hosts: well over a thousand random pairs in every run."""
     placed, flows = world
     oracle, tracer = Oracle(placed), Tracer(plan_placed(placed).plan)
     for flow in flows:

@@ -14,13 +14,15 @@ from sdn.lab import client
 from sdn.lab.suite import ask_flows
 from sdn.model import Endpoint, Flow, Placed, Result
 from sdn.plan.desired import prepare
-from strategies import ASKED, neighbours, nobodys, service_ports
+from strategies import ASKED, host_flow, neighbours, nobodys, service_ports
+from strategies_words import Dice
 from strategies_world import world
 
 pytestmark = pytest.mark.kernel
 
 SEEDS = range(1040, 1064)
 FLOWS = 25
+FROM_HOSTS = 12
 GROUPS = [tuple(SEEDS[start : start + 6]) for start in range(0, len(SEEDS), 6)]
 
 
@@ -58,6 +60,7 @@ def asked(seed: int) -> list[Result]:
     placed = prepare(model).placed
     dice = Random(seed)
     flows = list(dict.fromkeys(picked(placed, dice) for _ in range(FLOWS)))
+    flows += dict.fromkeys(host_flow(Dice(seed + number), placed) for number in range(FROM_HOSTS))
     with client.temporary(model) as lab:
         lab.built()
         return ask_flows(lab, lab.placed(), flows)

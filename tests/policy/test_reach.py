@@ -19,6 +19,9 @@ from shuffled import Shuffler
 from strategies import worlds
 from worlds import CASES, Case
 
+OF_WORKLOADS = [case for case in CASES if "/" in case.flow.source]
+"""Reach is about policy, which never judges a Host."""
+
 Point = tuple[Protocol, int]
 
 
@@ -177,7 +180,7 @@ def case_reach(world: int) -> Reach:
     return reach_of(next(case.placed for case in CASES if id(case.placed) == world))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", OF_WORKLOADS, ids=lambda case: case.name)
 def test_corner_cases(case: Case) -> None:
     reach, flow = case_reach(id(case.placed)), case.flow
     zones, endpoints = case.placed.zones, case.placed.endpoints

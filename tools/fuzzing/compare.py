@@ -13,12 +13,15 @@ from sdn.model import Answer, Flow, Placed, Step
 from sdn.plan.desired import plan_placed
 from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
-from strategies_flows import flow
+from strategies_flows import flow, host_flow
 from strategies_words import Dice
 from strategies_world import world
 
 FLOWS = 20
 """How many flows each world is asked: planning a world costs as much as a dozen of them."""
+
+FROM_HOSTS = 2
+"""How many of them a Host sends, which policy never judges."""
 
 
 class Reading(Struct, frozen=True):
@@ -75,7 +78,9 @@ def pairs_of(seed: int) -> list[Pair]:
     """The pairs that a seed stands for, the same ones on every machine."""
     placed = world(seed)
     dice = Dice(seed)
-    return [Pair(seed, placed, flow(dice, placed)) for _ in range(FLOWS)]
+    flows = [flow(dice, placed) for _ in range(FLOWS - FROM_HOSTS)]
+    flows += [host_flow(dice, placed) for _ in range(FROM_HOSTS)]
+    return [Pair(seed, placed, one) for one in flows]
 
 
 def disagreements(pairs: list[Pair]) -> Iterator[Disagreement]:

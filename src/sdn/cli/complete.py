@@ -27,9 +27,22 @@ def labs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 def workloads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Workloads of the files or the lab that the line names already: short names where they say enough."""
     try:
-        keys = _keys(ctx)
+        keys, _ = _known(ctx)
     except (SdnError, OSError):
         return []
+    return _fitting(keys, incomplete)
+
+
+def sources(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Workloads, and Hosts after them."""
+    try:
+        keys, hosts = _known(ctx)
+    except (SdnError, OSError):
+        return []
+    return [*_fitting(keys, incomplete), *(host for host in hosts if host.startswith(incomplete))]
+
+
+def _fitting(keys: list[str], incomplete: str) -> list[str]:
     names = [key.partition("/")[2] for key in keys]
     short = [name for name in names if names.count(name) == 1]
     return [name for name in (*short, *keys) if name.startswith(incomplete)]
@@ -56,12 +69,17 @@ def _files(ctx: click.Context) -> list[Path]:
     return [Path(word) for word in words if word and Path(word).exists()]
 
 
-def _keys(ctx: click.Context) -> list[str]:
+def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
+    """Keys of workloads, and names of Hosts."""
     files = _files(ctx)
     if files:
         from sdn.spec.load import load
 
-        return [workload.key for workload in load(files).model.workloads]
-    from sdn.lab import client
+        model = load(files).model
+        keys = [workload.key for workload in model.workloads]
+    else:
+        from sdn.lab import client
 
-    return list(client.connect(ctx.params.get("lab")).placed().endpoints)
+        placed = client.connect(ctx.params.get("lab")).placed()
+        model, keys = placed.model, list(placed.endpoints)
+    return keys, [host.name for host in model.underlay.hosts]

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 def command(paths: tuple[Path, ...], switches: Switches, flows: BinaryIO) -> None:
     """Give each of many flows its verdict, straight from the policies as written.
 
-    FILE has an object on each line: src and dst (a workload's namespace/name or an address), protocol, and port. The
-    same comes back with "verdict" (allow or deny) and "reason", in the same order, as it is read. An address that
-    nobody has is outside, and policy alone judges it. Where the lab has both IP families one that allows is enough;
-    "family": 4 or 6 asks one.
+    FILE has an object on each line: src and dst (a workload's namespace/name or an address; src may be a host),
+    protocol, and port. The same comes back with "verdict" (allow or deny) and "reason", in the same order, as it is
+    read. An address that nobody has is outside, and policy alone judges it. Where the lab has both IP families one that
+    allows is enough; "family": 4 or 6 asks one.
 
     A line that cannot be answered comes back with "error"; all others are answered.
 

@@ -31,7 +31,7 @@ def command(
 
     Walks through the path and every tier on both sides, as the policies are written: no lab, no kernel. When it is
     denied, it lists every change that would be needed to allow it; when it is allowed, every rule that would have to
-    go to deny it. Without a port it explains each port that DST listens on. SRC may be an address outside.
+    go to deny it. Without a port it explains each port that DST listens on. SRC may be an address outside, or a host.
 
     JSON: a list of {flow, answer, path, sides}; a side has {direction, workload, action, rule, tiers, remedies}.
 
@@ -71,19 +71,24 @@ def _print(found: list[tuple[Explanation, ...]]) -> None:
 
 def _explanations(placed: Placed, source: str, destination: str, family: int | None) -> list[tuple[Explanation, ...]]:
     """One of each flow that is meant, with one part for each Backend."""
+    from msgspec.structs import replace
+
     from sdn.model import family_of
     from sdn.policy.explain import explain, explain_arrival
-    from sdn.policy.resolve import find_workload
+    from sdn.policy.resolve import find_source
 
     sender = _sender(placed, source)
     if sender is None:
-        arrivals = _flows(placed, source, destination, family_of(source))
+        # The family is known, and which workload else would ask changes nothing.
+        asker = next(iter(placed.endpoints), source)
+        asked = _flows(placed, asker, destination, family_of(source))
+        arrivals = [replace(flow, source=source) for flow in asked]
         return [(explain_arrival(placed, flow, _receiver(placed, flow, destination)),) for flow in arrivals]
-    return [explain(placed, flow) for flow in _flows(placed, find_workload(placed, sender), destination, family)]
+    return [explain(placed, flow) for flow in _flows(placed, find_source(placed, sender), destination, family)]
 
 
 def _sender(placed: Placed, source: str) -> str | None:
-    """The workload that a name or an address means; None for an address outside."""
+    """The name, or the workload that an address means; None for an address outside."""
     from ipaddress import ip_address
 
     try:
@@ -111,13 +116,9 @@ def _receiver(placed: Placed, flow: Flow, written: str) -> str:
 
 def _flows(placed: Placed, source: str, destination: str, family: int | None) -> list[Flow]:
     """As written; a workload without a port means each port that it listens on, or echo if it listens on none."""
-    from msgspec.structs import replace
-
     from sdn.errors import SdnError
     from sdn.policy.resolve import find_workload, parse_destination
 
-    # From outside the family is known, and which workload else would ask changes nothing.
-    asker = source if source in placed.endpoints or "/" in source else next(iter(placed.endpoints), source)
     try:
         key = find_workload(placed, destination)
     except SdnError:
@@ -125,5 +126,4 @@ def _flows(placed: Placed, source: str, destination: str, family: int | None) ->
     else:
         workload = next(workload for workload in placed.model.workloads if workload.key == key)
         asked = [f"{key}:{port.number}/{port.protocol}" for port in workload.ports] or [f"{key}/icmp"]
-    flows = [flow for text in asked for flow in parse_destination(placed, asker, text, family)]
-    return [replace(flow, source=source) for flow in flows]
+    return [flow for text in asked for flow in parse_destination(placed, source, text, family)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("probe")
-@click.argument("source", metavar="SRC", shell_complete=complete.workloads)
+@click.argument("source", metavar="SRC", shell_complete=complete.sources)
 @click.argument("destination", metavar="DST:PORT/PROTO", shell_complete=complete.destinations)
 @lab_option()
 @switches_option
@@ -27,7 +27,7 @@ def command(source: str, destination: str, lab: str | None, switches: Switches, 
     """Ask a running lab with a real packet.
 
     Shows all three answers: the policies as written, the plan, and the wire with the firewall rules that logged the
-    packet. A Service is asked until every backend that may answer has done so. DST as for `sdn trace`.
+    packet. A Service is asked until every backend that may answer has done so. SRC and DST as for `sdn trace`.
 
     Exit status: 0 if all of it is allowed, 1 if not, 2 if the answers disagree, for then there is none.
 
@@ -36,15 +36,16 @@ def command(source: str, destination: str, lab: str | None, switches: Switches, 
       sdn probe web-0 db-0:5432/tcp
       sdn probe web-0 service:shop/web:80 -6
       sdn probe web-0 db-0/icmp --lab shop
+      sdn probe host-1 web-0:80
     """
     from sdn.lab import client, suite
-    from sdn.policy.resolve import find_workload, parse_destination
+    from sdn.policy.resolve import find_source, parse_destination
 
     with progress() as say:
         running = client.connect(lab)
         placed = running.placed()
         switches.require(running.name, placed.model)
-        flows = parse_destination(placed, find_workload(placed, source), destination, family)
+        flows = parse_destination(placed, find_source(placed, source), destination, family)
         say("asking")
         results = suite.ask_flows(running, placed, flows)
     if form == "json":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trace")
-@click.argument("source", metavar="SRC", shell_complete=complete.workloads)
+@click.argument("source", metavar="SRC", shell_complete=complete.sources)
 @click.argument("destination", metavar="DST:PORT/PROTO", shell_complete=complete.destinations)
 @click.option("-f", "--file", "files", multiple=True, type=EXISTING, help="Trace in these files; no lab is needed.")
 @lab_option()
@@ -39,7 +39,8 @@ def command(
 
     Follows the planned state of every Host: no packet is sent, and with --file there is no kernel and no root at all.
     DST is a workload, a Service or an address; the protocol is tcp, udp, sctp or icmp, tcp where none is written. A
-    name with addresses of both families is asked over both.
+    name with addresses of both families is asked over both. SRC is a workload, or a host, which reaches the workloads
+    on itself.
 
     Exit status: 0 if all of it is allowed, 1 if not, 2 if the policies as written say otherwise than the plan: then
     there is no answer, but a bug of sdn, and both are shown.
@@ -49,16 +50,17 @@ def command(
       sdn trace web-0 db-0:5432/tcp
       sdn trace web-0 service:shop/web:80 -4
       sdn trace web-0 db-0/icmp
+      sdn trace host-1 web-0:80
       sdn trace shop/web-0 10.128.0.9:53/udp --file lab.yaml
     """
     from sdn.plan.trace import Tracer
     from sdn.policy.evaluate import Oracle
-    from sdn.policy.resolve import find_workload, parse_destination
+    from sdn.policy.resolve import find_source, parse_destination
 
     placed, plan = desired(files, lab, switches)
     tracer, oracle = Tracer(plan), Oracle(placed)
     found: list[tuple[tuple[Trace, ...], tuple[Answer, ...]]] = []
-    for flow in parse_destination(placed, find_workload(placed, source), destination, family):
+    for flow in parse_destination(placed, find_source(placed, source), destination, family):
         found.append((tracer.trace(flow), oracle.evaluate(flow)))
     traces = [trace for several, _ in found for trace in several]
     if form == "json":

@@ -10,12 +10,16 @@ from sdn.model.flow import Answer, Flow, Observation, Step
 
 
 class Ask(StrEnum):
-    """Why it is asked: a port somebody listens on, one that nobody does, ICMP echo, a Service, an `expect:` line."""
+    """Why it is asked: a port somebody listens on, one that nobody does, ICMP echo, a Service, an `expect:` line.
+
+    `host`: it is a Host that asks.
+    """
 
     LISTENING = "listening"
     CLOSED = "closed"
     ECHO = "echo"
     SERVICE = "service"
+    HOST = "host"
     EXPECT = "expect"
 
 

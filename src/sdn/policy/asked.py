@@ -1,8 +1,8 @@
 """Flows as people write them, one after another: a verdict for each, from the oracle.
 
-Ends are workloads by name, Services (`service:shop/web`), or addresses. An address that nobody has is outside, and
-policy alone judges it: whether a network leads there is not asked. Without a family, both are asked that the lab
-speaks of, and one that allows is enough.
+Ends are workloads by name, Services (`service:shop/web`), or addresses; a Host may ask, too. An address that nobody
+has is outside, and policy alone judges it: whether a network leads there is not asked. Without a family, both are asked
+that the lab speaks of, and one that allows is enough.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sdn.errors import SdnError
 from sdn.model import NO_PATH, Disposition, Flow, Placed, Protocol, Verdict, family_of
 from sdn.policy.asked_judge import RememberingJudge
 from sdn.policy.evaluate import Oracle
-from sdn.policy.resolve import SERVICE, find_workload
+from sdn.policy.resolve import SERVICE, application_of, find_source, find_workload
 
 REMEMBERED = 65_536
 """Answers that are kept: who asks millions of flows often asks one again."""
@@ -38,6 +38,7 @@ class Asked:
         self._families = families
         self._oracle = Oracle(placed)
         self._oracle.judge = RememberingJudge(placed.model)
+        self._hosts = {host.name for host in placed.model.underlay.hosts}
         self._services = {service.key: service.addresses for service in placed.model.services}
         self._owners: dict[str, list[str]] = {}
         for key, endpoint in placed.endpoints.items():
@@ -49,6 +50,8 @@ class Asked:
 
     def _verdict(self, source: str, destination: str, protocol: Protocol, port: int, family: int = 0) -> Verdict:
         """What becomes of a flow; SdnError if an end is not there or cannot be one."""
+        if source in self._hosts and find_source(self._placed, source) == source:
+            return self._from_host(source, destination, protocol, port, family)
         sender, target = self.end(source), self.end(destination)
         if not sender.key and not target.key:
             raise SdnError(f"{source} and {destination} are both outside; at least one end must be a workload")
@@ -59,6 +62,18 @@ class Asked:
                 return verdict
             first = first or verdict
         return first or NOWHERE
+
+    def _from_host(self, host: str, destination: str, protocol: Protocol, port: int, family: int) -> Verdict:
+        target = self.end(destination)
+        if destination.startswith(SERVICE):
+            return NOWHERE
+        for address in (a for at, a in target.addresses.items() if family in {0, at}):
+            own = self._placed.endpoints.get(target.key)
+            application = own.application if own is not None else application_of(self._placed, host, address)
+            (answer,) = self._oracle.evaluate(Flow(host, address, protocol, port, application))
+            if answer.verdict.allowed:
+                return answer.verdict
+        return NOWHERE
 
     def _asked(self, sender: End, target: End) -> tuple[int, ...]:
         """An address says its family itself; names leave the choice to the lab."""

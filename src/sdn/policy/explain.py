@@ -89,7 +89,9 @@ def _explanation(placed: Placed, oracle: Oracle, flow: Flow, answer: Answer) -> 
 
 def _path(placed: Placed, flow: Flow, answer: Answer) -> str:
     """What the networks say, before any policy does."""
-    source = placed.endpoints[flow.source]
+    source = placed.endpoints.get(flow.source)
+    if source is None:
+        return _from_host(placed, flow, answer)
     match answer.verdict.disposition:
         case Disposition.NO_ROUTE:
             return _no_path(placed, source, flow)
@@ -105,6 +107,15 @@ def _path(placed: Placed, flow: Flow, answer: Answer) -> str:
     if target.application == source.application:
         return f"both are in application {source.application}"
     return f"applications {source.application} and {target.application} are connected"
+
+
+def _from_host(placed: Placed, flow: Flow, answer: Answer) -> str:
+    if answer.verdict.allowed:
+        return f"{answer.backend} is on {flow.source}, and a host reaches the workloads on itself whatever policy says"
+    named = (e for e in placed.endpoints.values() if e.application == flow.application)
+    owners = [endpoint for endpoint in named if flow.destination in endpoint.addresses]
+    where = f"{owners[0].workload} is on {owners[0].host}" if owners else f"{flow.destination} is no workload's"
+    return f"{where}, and a host reaches the workloads on itself alone"
 
 
 def _no_path(placed: Placed, source: Endpoint, flow: Flow) -> str:

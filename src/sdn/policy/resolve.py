@@ -46,25 +46,64 @@ def find_workload(lab: Placed | Model, text: str) -> str:
     return found
 
 
+def find_source(placed: Placed, text: str) -> str:
+    """Who sends: a workload's key as `find_workload` finds it or, where there is none of that name, that of a Host."""
+    keys = [workload.key for workload in placed.model.workloads]
+    hosts = _hosts(placed)
+    found = _named(keys, text, "workload") or (text if text in hosts else None)
+    if found is None:
+        raise UnknownNameError(_unknown("workload or host", text, [*keys, *hosts]))
+    return found
+
+
 def parse_destination(placed: Placed, source: str, text: str, family: int | None = None) -> tuple[Flow, ...]:
-    """The flows from a workload (a key) that a person asks for: one per IP family, or the one of `family`.
+    """The flows from a workload (a key) or a Host that a person asks for: one per IP family, or the one of `family`.
 
     Only families that both ends have, unless they have none in common: then the destination's, for "no route" is an
     answer, too. TCP where no protocol is written; a port may be written by the name that the destination gives it.
     """
-    if source not in placed.endpoints:
+    host = source in _hosts(placed)
+    if source not in placed.endpoints and not host:
         raise UnknownNameError(
             f"{source}: has no network of its own, so it can send nothing; ask from another workload"
         )
     wanted = _take_apart(text)
     addresses, protocol, port = _resolve(placed, wanted)
+    application = _application(placed, source, wanted) if host else ""
     if family is not None:
         addresses = [address for address in addresses if family_of(address) == family]
         if not addresses:
             raise UnknownNameError(f"{text}: has no IPv{family} address; ask for the other family")
-    elif common := [a for a in addresses if placed.endpoints[source].address(family_of(a)) is not None]:
+    elif not host and (common := [a for a in addresses if placed.endpoints[source].address(family_of(a)) is not None]):
         addresses = common
-    return tuple(Flow(source, address, protocol, port) for address in addresses)
+    return tuple(Flow(source, address, protocol, port, application) for address in addresses)
+
+
+def _hosts(placed: Placed) -> list[str]:
+    return [host.name for host in placed.model.underlay.hosts]
+
+
+def _application(placed: Placed, host: str, wanted: _Wanted) -> str:
+    """In which Application a Host sends to what is named; of an address, in that of the workload which has it there."""
+    address = _address(wanted.name)
+    if address is not None:
+        return application_of(placed, host, address)
+    key = None if wanted.name.startswith(SERVICE) else _named(placed.endpoints, wanted.name, "workload")
+    return placed.endpoints[key].application if key is not None else _find_service(placed.model, wanted).application
+
+
+def application_of(placed: Placed, host: str, address: str) -> str:
+    """In which Application a Host sends to an address; UnknownNameError if two have it there, or nobody anywhere."""
+    owners = [endpoint for endpoint in placed.endpoints.values() if address in endpoint.addresses]
+    here = [endpoint for endpoint in owners if endpoint.host == host]
+    if len(here) > 1:
+        both = " and of ".join(endpoint.workload for endpoint in here)
+        raise UnknownNameError(f"{address} is on {host} the address of {both}; write the name of one of them")
+    if not owners:
+        raise UnknownNameError(
+            f"{address}: no workload has this address, and a host is asked about workloads only; write the name of one"
+        )
+    return (here or owners)[0].application
 
 
 def _take_apart(text: str) -> _Wanted:

@@ -1,4 +1,4 @@
-"""What to ask of a lab so that every pair of workloads and every Service is heard.
+"""What to ask of a lab so that every pair of workloads, every Service and every Host is heard.
 
 A question is only asked where its answer is certain: between Applications that nobody connected, an address that
 means somebody else to the sender is left out.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 from sdn.model import Ask, Endpoint, Expectation, Flow, Model, Placed, Protocol, Question, Service, connected, family_of
 
@@ -35,9 +36,12 @@ def closed_port(model: Model) -> int:
 
 
 def questions(placed: Placed) -> tuple[Question, ...]:
-    """All pairs by all ports, one closed port and echo, then every Service from every workload of its Application."""
+    """All pairs by all ports, one closed port and echo, then every Service from every workload of its Application.
+
+    Last each Host: about each workload on itself, by one port that it listens on, and about one that is elsewhere.
+    """
     asker = _Asker(placed)
-    return (*asker.pairs(), *asker.services())
+    return (*asker.pairs(), *asker.services(), *asker.hosts())
 
 
 def expectation_questions(placed: Placed) -> tuple[tuple[Expectation, Question], ...]:
@@ -101,6 +105,25 @@ class _Asker:
                     for port in service.ports:
                         flow = Flow(source.workload, address, port.protocol, port.port)
                         yield Question(flow, service.key, Ask.SERVICE)
+
+    def hosts(self) -> Iterator[Question]:
+        """Each workload from its own Host; and, for each Application on a Host, one workload that is not there."""
+        members: dict[str, list[Endpoint]] = defaultdict(list)
+        for endpoint in self._placed.endpoints.values():
+            members[endpoint.application].append(endpoint)
+            yield from self._from_host(endpoint.host, endpoint)
+        for several in members.values():
+            for host in sorted({endpoint.host for endpoint in several}):
+                elsewhere = (endpoint for endpoint in several if endpoint.host != host)
+                for endpoint in islice(elsewhere, 1):
+                    yield from self._from_host(host, endpoint)
+
+    def _from_host(self, host: str, target: Endpoint) -> Iterator[Question]:
+        ports = self._listens.get(target.workload, [])
+        protocol, number = ports[0] if ports else (Protocol.ICMP, 0)
+        for address in target.addresses:
+            flow = Flow(host, address, protocol, number, target.application)
+            yield Question(flow, target.workload, Ask.HOST)
 
     def expected(self, line: Expectation) -> Iterator[Question]:
         """One expectation, in each family; an address that the source lacks the family for is asked all the same."""

@@ -75,8 +75,8 @@ Pairs = dict[tuple[str, str], Cell]
 
 
 def between_workloads(report: Report) -> list[Result]:
-    """The results whose target is a workload: Services have a table of their own."""
-    return [r for r in report.results if r.question.ask not in (Ask.SERVICE, Ask.EXPECT)]
+    """The results from workload to workload: Services have a table of their own, and Hosts reach whoever is on them."""
+    return [r for r in report.results if r.question.ask not in (Ask.SERVICE, Ask.HOST, Ask.EXPECT)]
 
 
 def groups(results: Iterable[Result]) -> tuple[Group, ...]:

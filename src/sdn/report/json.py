@@ -42,7 +42,7 @@ class StepDocument(Struct, frozen=True):
 
 
 class ResultDocument(Struct, frozen=True):
-    """One question: `ask` is listening, closed, echo, service or expect; `target` the workload or Service meant."""
+    """One question: `ask` is listening, closed, echo, service, host or expect; `target` the workload or Service."""
 
     source: str
     target: str

@@ -92,11 +92,16 @@ def advert(macs: tuple[str, str], source: str, target: str, claimed: str, *, hid
     return ethernet(*macs, 0x86DD, ipv6(source, target, 58, body, 255))
 
 
+def send(lab: client.Lab, sender: str, frames: list[bytes]) -> None:
+    """Out of a workload's interface."""
+    inside(lab, sender, sys.executable, "-c", _SEND, *(frame.hex() for frame in frames))
+
+
 def heard_by(lab: client.Lab, listener: str, sender: str, frames: list[bytes], last: str) -> list[bytes]:
     """All frames that a workload's interface takes in until one that contains the tag `last`."""
     command = entering(lab, listener, sys.executable, "-c", _HEAR, last.encode().hex(), str(MOST))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hearing:
         assert hearing.stdout is not None
         assert hearing.stdout.readline() == "ready\n"
-        inside(lab, sender, sys.executable, "-c", _SEND, *(frame.hex() for frame in frames))
+        send(lab, sender, frames)
         return [bytes.fromhex(text) for text in json.loads(hearing.stdout.read())]

@@ -14,8 +14,10 @@ from typing import NamedTuple
 import pytest
 
 from labs import ask_all, entering, inside, sdn, story, up
+from sdn.errors import ProbeError
 from sdn.lab import client
-from sdn.model import Application, Protocol, SegmentKind, Selector, Service, ServicePort
+from sdn.lab.suite import ask_flows
+from sdn.model import Application, Flow, Protocol, SegmentKind, Selector, Service, ServicePort
 from worlds_build import INGRESS, act, model, segment, tcp, tier, workload
 
 pytestmark = pytest.mark.kernel
@@ -162,6 +164,18 @@ SABOTAGE = {
         lambda asked: asked[0] == "a/x" and asked[2] == 4,
         "host-1: nft ",
     ),
+    "one-workload-that-its-host-may-not-reach": Sabotage(
+        shell("nft delete element inet sdn own4 '{ 1 . {a/x} }'"),
+        {("host-1", "a/x", 4, "tcp", 80)},
+        lambda asked: asked == ("host-1", "a/x", 4, "tcp", 80),
+        "host-1: nft ",
+    ),
+    "a-host-that-reaches-beyond-itself": Sabotage(
+        shell("nft insert rule inet sdn c_host meta mark 1 accept"),
+        {("host-1", "a/q", 4, "tcp", 80), ("host-1", "a/q", 6, "tcp", 80)},
+        lambda asked: asked[0] == "host-1",
+        "accept is not planned",
+    ),
     "one-route-removed": Sabotage(
         shell("ip -6 route del $(ip -6 route show table all proto 93 | grep 'dev vx.*via\\|via.*dev vx')"),
         {("a/p", "a/q", 6, "tcp", 80)},
@@ -221,21 +235,21 @@ TAKEN = "import socket as s, sys; a = s.socket(s.AF_INET6); a.bind(('::', 80)); 
 
 
 def test_a_dead_listener_is_never_called_denied() -> None:
-    """Nobody may ask it and it does not answer itself: silence would have two explanations."""
+    """No workload may ask it and it does not answer itself: silence would have two explanations. Its Host may ask."""
     nobody = tier("application/t", act("deny", INGRESS, tcp(80)), to=[Selector(name="y")])
     with up(model("victim", [NETWORK], WORKLOADS, nobody)) as lab:
         command = entering(lab, "a/y", sys.executable, "-c", TAKEN)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as taken:
             assert taken.stdout is not None
             assert taken.stdout.readline() == "1\n"
+            for address in lab.placed().endpoints["a/y"].addresses:
+                with pytest.raises(ProbeError, match="a/y does not even answer itself, so its silence proves nothing"):
+                    ask_flows(lab, lab.placed(), [Flow("a/x", address, Protocol.TCP, 80)])
             tested = sdn("test", "--lab", lab.name, "--format", "json")
             taken.communicate("")
         assert tested.returncode == 1
-        asked = [one for one in json.loads(tested.stdout)["results"] if one["target"] == "a/y" and one["port"] == 80]
-        assert len(asked) == 8
-        for one in asked:
-            assert "not asked: the destination's own listener does not answer itself" in one["disagreement"]
-        assert len(failed(tested.stdout)) == 8
+        assert failed(tested.stdout) == {("host-1", "a/y", family, "tcp", 80) for family in (4, 6)}
+        assert "refused by a/y:80, which listens" in tested.stdout
         assert story(ask_all(lab)) == "", "the port is free again"
 
 

@@ -47,6 +47,17 @@ def test_a_client_that_meets_itself(judged: bool) -> None:
     assert Established(plan_placed(placed).plan).allows(asked) is not judged
 
 
+@pytest.mark.parametrize("gateway", ["10.244.0.1", "fd00:244::1"])
+def test_what_a_host_sends_to_its_own_stays(gateway: str) -> None:
+    """A workload's connection to the same port does not."""
+    placed = build(kube(CLOSED))
+    web, api = (placed.endpoints[key].addresses[":" in gateway] for key in ("shop/web", "shop/api"))
+    established = Established(plan_placed(placed).plan)
+    zone = placed.zones["cluster"]
+    assert established.allows(Connection(zone, gateway, 40000, web, Protocol.TCP, 80))
+    assert not established.allows(Connection(zone, api, 40000, web, Protocol.TCP, 80))
+
+
 def test_what_nobody_of_the_lab_sends_or_receives_stays() -> None:
     established = Established(plan_placed(build(kube(CLOSED))).plan)
     assert established.allows(Connection(1, "192.168.1.1", 1, "192.168.1.2", Protocol.UDP, 4789))

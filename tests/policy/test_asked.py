@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
+from sdn.errors import SdnError
 from sdn.model import (
+    HOST,
     Direction,
     Flow,
     LabelSelector,
@@ -27,7 +29,10 @@ from sdn.policy.oracle_judge import Judge, Side
 from sdn.policy.reach import families_of
 from strategies import placed_and_flows
 from strategies_world import world
+from worlds_build import build
+from worlds_hosts import SHUT, twins
 
+HOSTS = build(twins(*SHUT))
 SOME = settings(max_examples=120)
 OUTSIDE = {4: "203.0.113.9", 6: "2001:db8:ffff::9"}
 
@@ -84,6 +89,28 @@ def edges(placed: Placed) -> set[tuple[Protocol, int]]:
     for port in ports:
         found |= {(port.protocol, number) for number in (port.port, port.end) if isinstance(number, int)}
     return {(Protocol.ICMP, 0), *((protocol, number + step) for protocol, number in found for step in (-1, 0, 1))}
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "allowed"),
+    [
+        ("host-1", "red/vm", True),
+        ("host-1", "blue/pod", True),
+        ("host-1", "red/far", False),
+        ("host-2", "fd00:1:1::20", False),
+        ("red/far", "red/vm", False),
+    ],
+)
+def test_a_host_asks(source: str, destination: str, allowed: bool) -> None:
+    asked = Asked(HOSTS, families_of(HOSTS.model))
+    verdict = asked.verdict(source, destination, Protocol.TCP, 80)
+    assert verdict.allowed is allowed
+    assert (verdict.rule == HOST) is allowed
+
+
+def test_a_host_and_an_address_of_two() -> None:
+    with pytest.raises(SdnError, match="is on host-1 the address of blue/pod and of red/vm"):
+        Asked(HOSTS, (4,)).verdict("host-1", "10.1.1.20", Protocol.TCP, 80)
 
 
 @SOME

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sdn.errors import SdnError
-from sdn.model import Protocol, ServicePort
-from sdn.policy.resolve import find_workload, parse_destination
+from sdn.model import Flow, Protocol, ServicePort
+from sdn.policy.resolve import find_source, find_workload, parse_destination
 from worlds_base import KUBE, SITE, kube, service, tiered
 from worlds_build import build
+from worlds_hosts import twins
 from worlds_kubernetes import HOSTNET
 
 LAB = build(
@@ -144,3 +145,51 @@ def test_a_family_that_the_destination_lacks() -> None:
 def test_a_source_that_can_send_nothing() -> None:
     with pytest.raises(SdnError, match="shop/agent: has no network of its own, so it can send nothing"):
         parse_destination(LAB, "shop/agent", "db:80")
+
+
+TWINS = build(twins())
+
+
+def test_a_source_is_a_workload_or_else_a_host() -> None:
+    assert [find_source(TWINS, text) for text in ("vm", "red/vm", "host-2")] == ["red/vm", "red/vm", "host-2"]
+    with pytest.raises(SdnError, match="there is no workload or host 'host-22': did you mean host-2"):
+        find_source(TWINS, "host-22")
+
+
+@pytest.mark.parametrize(
+    ("text", "application", "addresses"),
+    [
+        ("vm:22", "red", ["10.1.1.20", "fd00:1:1::20"]),
+        ("pod:22", "blue", ["10.1.1.20", "fd00:1:1::20"]),
+        ("red/far:22", "red", ["10.1.1.30", "fd00:1:1::30"]),
+    ],
+)
+def test_a_host_means_the_application_of_whom_it_names(text: str, application: str, addresses: list[str]) -> None:
+    wanted = tuple(Flow("host-1", address, TCP, 22, application) for address in addresses)
+    assert parse_destination(TWINS, "host-1", text) == wanted
+    assert parse_destination(TWINS, "host-1", text, 6) == wanted[1:]
+
+
+def test_a_host_means_whoever_on_itself_has_an_address() -> None:
+    web = LAB.endpoints["shop/web"].addresses[0]
+    assert parse_destination(LAB, "host-1", f"{web}:80") == (Flow("host-1", web, TCP, 80, "cluster"),)
+    assert parse_destination(LAB, "host-1", "service:shop/dns")[0].application == "cluster"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "10.1.1.20:22",
+            "10.1.1.20 is on host-1 the address of blue/pod and of red/vm; write the name of one of them",
+        ),
+        (
+            "10.1.1.99/icmp",
+            "10.1.1.99: no workload has this address, and a host is asked about workloads only; write the name of one",
+        ),
+    ],
+)
+def test_a_host_and_an_address_that_does_not_say_whom(text: str, message: str) -> None:
+    with pytest.raises(SdnError) as caught:
+        parse_destination(TWINS, "host-1", text)
+    assert str(caught.value) == message

@@ -126,6 +126,18 @@ def test_services_from_every_workload_of_their_application() -> None:
     assert not [q for q in ASKED if q.ask is Ask.SERVICE and q.flow.source.startswith(("ops", "lab"))]
 
 
+def test_hosts_about_the_workloads_on_them_and_one_elsewhere() -> None:
+    assert [(q.target, q.flow.application) for q in ASKED if q.ask is Ask.HOST] == [
+        (key, key.partition("/")[0]) for key in sorted(ENDPOINTS) for _ in ENDPOINTS[key]
+    ]
+    assert asked("host-1", "shop/db")[0] == ("10.1.0.3", "sctp", 90)  # the first on which it listens
+    assert asked("host-1", "lab/y") == [("10.1.0.9", "icmp", 0)]
+    db = msgspec.structs.replace(PLACED.endpoints["shop/db"], host="host-2")
+    apart = msgspec.structs.replace(PLACED, endpoints=PLACED.endpoints | {"shop/db": db})
+    found = {(q.flow.source, q.target) for q in questions(apart) if q.ask is Ask.HOST and q.flow.application == "shop"}
+    assert found == {("host-1", "shop/web"), ("host-2", "shop/db"), ("host-1", "shop/db"), ("host-2", "shop/web")}
+
+
 def test_no_question_twice() -> None:
     assert max(Counter(q.flow for q in ASKED).values()) == 1
 

@@ -182,7 +182,7 @@ def admit(port: Port) -> Iterator[Elements]:
     for version in (4, 6):
         own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if family_of(address) == version]
         yield Elements(f"owners{version}", own, family)
-        reached = [f"{port.mark:#x} . {address}" for address in plain if _family(address) == version]
+        reached = [f"{port.mark:#x} . {address}" for address in plain if family_of(address) == version]
         yield Elements(f"own{version}", reached)
         if version == 4 and not port.bridge:
             yield Elements("owners4", own, "arp")

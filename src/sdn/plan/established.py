@@ -1,7 +1,7 @@
 """Which connections that Hosts remember a plan still allows: those that it does not are cut after a strict change.
 
 Judged as the first packet of each would be now, on the Hosts of both of its ends. What no local endpoint sends or
-receives is nobody's to judge, and stays.
+receives is nobody's to judge, and stays; so does what a Host sends to the workloads on it.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Established:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._nodes: dict[str, NodeIndex] = {}
+        self._gateways = {(p.zone, address) for node in plan.values() for p in node.ports for address in p.gateways}
         self._hosts = {
             (entry.zone, entry.address): name
             for name, node in plan.items()
@@ -43,6 +44,8 @@ class Established:
     def allows(self, connection: Connection) -> bool:
         """Whether it could begin now."""
         source, destination = connection.source, connection.destination
+        if (connection.zone, source) in self._gateways:
+            return True  # a Host's own: nobody else has a gateway's address
         if source == destination and self._is_unjudged(connection):
             return True
         return self._passes(Direction.EGRESS, connection, source, destination) and self._passes(

@@ -117,7 +117,7 @@ class Tracer:
         packet = _Packet(flow, "", flow.destination, flow.port, mark, port.zone if port else 0)
         if not mark:
             return packet.lost(host, f"has no routing table of application {flow.application}")
-        packet.source = next((g for g in port.gateways if (":" in g) == (flow.family == 6)), "") if port else ""
+        packet.source = next((g for g in port.gateways if family_of(g) == flow.family), "") if port else ""
         what = " → ".join(filter(None, (packet.source, flow.destination)))
         packet.step(host, f"{what} {_service(flow.protocol, flow.port)}, with mark {mark}")
         route = self._lookup(node, packet)

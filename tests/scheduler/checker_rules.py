@@ -84,7 +84,8 @@ def mixed(separation: Separation, where: str, values: set[str | None]) -> Iterat
 def rules(state: State) -> Iterator[Violation]:
     """vSphere's rules that must hold; of a Pod in a node its Host counts."""
     for rule in state.model.constraints.rules:
-        chosen = [w for w in state.placed if state.members.selects(rule.workloads, w)] if rule.must else []
+        perhaps = state.perhaps(rule.workloads.labels) if rule.must else []
+        chosen = [w for w in perhaps if state.members.selects(rule.workloads, w)]
         match rule.kind:
             case Together.TOGETHER:
                 yield from together(state, rule, chosen)

@@ -19,6 +19,7 @@ from sdn.model import (
     Host,
     HostState,
     Kind,
+    LabelSelector,
     Model,
     Namespace,
     NodeOperator,
@@ -129,10 +130,14 @@ class State:
     def matching(self, term: PodTerm, own_namespace: str) -> list[Workload]:
         """All placed workloads that a term means, wherever they are."""
         if (term, own_namespace) not in self._matching:
-            labels = term.selector.labels if term.selector else ()
-            among = self._labelled.get(labels[0], []) if labels else self.placed
+            among = self.perhaps(term.selector)
             self._matching[term, own_namespace] = [w for w in among if self.means(term, own_namespace, w)]
         return self._matching[term, own_namespace]
+
+    def perhaps(self, selector: LabelSelector | None) -> list[Workload]:
+        """All placed workloads that have the first label that a selector names; large labs have thousands of them."""
+        labels = selector.labels if selector else ()
+        return self._labelled.get(labels[0], []) if labels else self.placed
 
     def in_domains(self, term: PodTerm, own_namespace: str) -> dict[str, list[Workload]]:
         """The same by the domain that they are in; those in none are left out."""

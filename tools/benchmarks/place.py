@@ -7,21 +7,26 @@ What is placed or planned is checked afterwards, outside of the timing, by the t
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
+from checker import check
 from msgspec import Struct
 
-from benchmarks import machine, place_checks, place_worlds
+from benchmarks import machine, place_checks, place_file, place_worlds
 from benchmarks.policy import Stage, Watch
 from benchmarks.rows import Row, compared, plain
-from sdn.model import Model
-from sdn.scheduler import place
+from sdn.model import HostState, Model, Placement
+from sdn.scheduler import Proposal, place, recover, repair, with_hosts
+from sdn.spec.load import load
 
 TIMEOUT = 1800.0
 SAMPLE = 50
@@ -40,13 +45,19 @@ class Options:
     vms: int = 30_000
 
 
+class Timed(Struct, frozen=True):
+    """One stage; the floor is `floor` seconds. `count` is of pods that were placed, or moves; 0 of what has none."""
+
+    stage: Stage
+    floor: float
+    count: int = 0
+
+
 class Measured(Struct, frozen=True):
-    """What one process found. `count` is of what the first stage is about; `floor` is seconds for one of them."""
+    """What one process found; `made` and `peak` are MiB, before the first stage and at most in any."""
 
     what: str
-    count: int
-    floor: float
-    stages: list[Stage]
+    timed: list[Timed]
     made: float
     peak: float
     wrong: list[str]
@@ -61,6 +72,10 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
         ("spread", (options.hosts, options.pods)),
         ("nodes", (max(1, options.nodes // 5), options.nodes, options.inside)),
         ("datacentre", (options.hosts, options.vms)),
+        ("failure", (options.hosts, options.vms)),
+        ("uneven", (options.hosts, options.vms)),
+        ("packed", (options.hosts, options.vms)),
+        ("file", (options.hosts, options.vms)),
     ):
         found = _in_a_process(case, sizes)
         for sentence in found.wrong[:5]:
@@ -70,10 +85,15 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
 
 def _rows(case: str, found: Measured) -> Iterator[Row]:
     yield plain(f"{case}: what", found.what)
-    for stage in found.stages:
-        yield compared(f"{case}: {stage.name}", stage.seconds, "s", "floor", found.floor * found.count)
+    for timed in found.timed:
+        stage = timed.stage
+        yield compared(f"{case}: {stage.name}", stage.seconds, "s", "floor", timed.floor)
         yield plain(f"{case}: {stage.name}, own time", stage.cpu, "s")
-    yield compared(f"{case}: rate", found.count / found.stages[0].seconds, "1/s", "floor", 1 / found.floor)
+        if timed.count:
+            yield compared(
+                f"{case}: {stage.name}, rate", timed.count / stage.seconds, "1/s", "floor", timed.count / timed.floor
+            )
+            yield plain(f"{case}: {stage.name}, count", timed.count)
     yield compared(f"{case}: peak memory", found.peak, "MiB", "with the lab alone", found.made)
     yield plain(f"{case}: rules broken", len(found.wrong))
 
@@ -104,27 +124,90 @@ def floor(model: Model) -> float:
     return (time.perf_counter() - start) / len(sample)
 
 
-def measure(case: str, sizes: list[int]) -> Measured:
-    """In this process: make the lab, place it from empty, and only then look whether it is right."""
-    model = WORLDS[case](*sizes)
-    made = machine.peak_memory(os.getpid())
-    least = floor(model)
-    watch = Watch()
+def from_empty(model: Model) -> Measured:
+    """Place everything, and only then look whether it is right."""
+    made, least, watch = machine.peak_memory(os.getpid()), floor(model), Watch()
     placement = watch.time("place", lambda: place(model))
     peak = machine.peak_memory(os.getpid())
-    wrong = place_checks.of_placement(model, placement)
-    what = f"{len(model.underlay.hosts):,} Hosts, {len(model.workloads):,} workloads"
-    return Measured(what, len(model.workloads), least, watch.stages, made, peak, wrong)
+    count = len(model.workloads)
+    timed = [Timed(watch.stages[0], least * count, count)]
+    return Measured(_what(model), timed, made, peak, place_checks.of_placement(model, placement))
 
 
-WORLDS: dict[str, Callable[..., Model]] = {
-    "plain": place_worlds.plain,
-    "affinity": place_worlds.affinity,
-    "spread": place_worlds.spread,
-    "nodes": place_worlds.nodes,
-    "datacentre": place_worlds.datacentre,
+def mended(model: Model, before: Placement, name: str, work: Callable[[], Proposal]) -> Measured:
+    """Plan the moves of a lab that runs and is no longer right, and only then look at every step."""
+    made, least, watch = machine.peak_memory(os.getpid()), floor(model), Watch()
+    proposal = watch.time(name, work)
+    peak = machine.peak_memory(os.getpid())
+    count = len(proposal.moves)
+    timed = [Timed(watch.stages[0], least * count, count)]
+    broken = len(check(model, before, before))
+    what = f"{_what(model)}, {broken:,} rules broken before, {len(proposal.notes):,} notes"
+    return Measured(what, timed, made, peak, place_checks.of_plan(model, before, proposal))
+
+
+def failure(hosts: int, vms: int) -> Measured:
+    """One Host in a hundred fails; what ran there starts elsewhere. The plan also says what the failure stopped."""
+    model = place_worlds.datacentre(hosts, vms)
+    before = place(model)
+    failed = {host.name for host in model.underlay.hosts[50::100]}
+    broken = with_hosts(model, failed, HostState.FAILED)
+    return mended(broken, before, "recover", lambda: recover(model, before, failed))
+
+
+def uneven(hosts: int, vms: int) -> Measured:
+    """One VM in ten asks for twice as much: a tenth more in all, where Hosts were about equally full."""
+    model = place_worlds.datacentre(hosts, vms)
+    before = place(model)
+    grown = place_worlds.doubled(model, 10)
+    return mended(grown, before, "repair", lambda: repair(grown, before))
+
+
+def packed(hosts: int, vms: int) -> Measured:
+    """Every VM asks for a tenth more, where four Hosts in five were full and the others empty."""
+    model = place_worlds.datacentre(hosts, vms)
+    before = place_worlds.packed(model)
+    grown = place_worlds.grown(model, 10)
+    return mended(grown, before, "repair", lambda: repair(grown, before))
+
+
+def file(hosts: int, vms: int) -> Measured:
+    """Read the data centre from a lab file in JSON, with all checks; the floor is to decode it with the json module."""
+    model = place_worlds.datacentre(hosts, vms)
+    running = place_worlds.packed(model)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "datacentre.json"
+        place_file.write(path, model, running)
+        start = time.perf_counter()
+        json.loads(path.read_bytes())
+        least = time.perf_counter() - start
+        made, watch = machine.peak_memory(os.getpid()), Watch()
+        loaded = watch.time("load", lambda: load([path]).model)
+        what = f"{_what(model)}, {path.stat().st_size / 1e6:.1f} MB"
+    peak = machine.peak_memory(os.getpid())
+    return Measured(what, [Timed(watch.stages[0], least)], made, peak, place_file.differing(model, loaded, running))
+
+
+def _what(model: Model) -> str:
+    return f"{len(model.underlay.hosts):,} Hosts, {len(model.workloads):,} workloads"
+
+
+def _from_empty(world: Callable[..., Model]) -> Callable[..., Measured]:
+    return lambda *sizes: from_empty(world(*sizes))
+
+
+CASES: dict[str, Callable[..., Measured]] = {
+    "plain": _from_empty(place_worlds.plain),
+    "affinity": _from_empty(place_worlds.affinity),
+    "spread": _from_empty(place_worlds.spread),
+    "nodes": _from_empty(place_worlds.nodes),
+    "datacentre": _from_empty(place_worlds.datacentre),
+    "failure": failure,
+    "uneven": uneven,
+    "packed": packed,
+    "file": file,
 }
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(measure(sys.argv[1], [int(size) for size in sys.argv[2:]])).decode())
+    print(msgspec.json.encode(CASES[sys.argv[1]](*map(int, sys.argv[2:]))).decode())

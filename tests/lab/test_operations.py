@@ -12,7 +12,7 @@ from sdn.errors import LabError
 from sdn.lab import client
 from sdn.lab.operations import after, total
 from sdn.model import Application, Direction, LabelSelector, Placement, Selector
-from sdn.model.lifecycle import Label, Migrate, Move
+from sdn.model.lifecycle import Drain, Label, Migrate, Move
 from worlds_build import act, model, segment, tier, workload
 
 pytestmark = pytest.mark.kernel
@@ -58,28 +58,47 @@ def test_a_label_isolates_at_once_and_no_longer_when_it_goes(lab: client.Lab) ->
 
 def test_what_is_refused_changes_nothing(lab: client.Lab) -> None:
     before = lab.placed()
-    assert lab.operate(Migrate("a/y", "host-1")).refused == ("a/y is fixed to host-2; change that with `sdn apply`",)
-    assert "already" in lab.operate(Migrate("a/y", "host-2")).refused[0]
-    assert lab.placed() == before
     for operation, words in (
-        (Migrate("a/nobody", "host-1"), "no workload 'a/nobody'"),
-        (Migrate("a/free", "host-9"), "no host 'host-9'"),
+        (Migrate("a/y", "host-1"), "fixed to host-2"),
+        (Migrate("a/free", "host-9"), "no Host or node host-9"),
+        (Drain("host-2"), "a/y"),
     ):
-        with pytest.raises(LabError, match=words):
-            lab.operate(operation)
+        assert words in lab.operate(operation).refused[0]
+    with pytest.raises(LabError, match="no workload 'a/nobody'"):
+        lab.operate(Label("a/nobody", {"a": "b"}))
+    assert lab.placed() == before
     assert lab.status().drift == ()
+
+
+def test_a_host_that_is_drained_is_empty_and_takes_nothing_more(lab: client.Lab) -> None:
+    lab.operate(Migrate("a/free", "host-3"))
+    done = lab.operate(Drain("host-3"))
+    assert [one.move.workload for one in done.moved] == ["a/free"]
+    assert "host-3" not in {one.host for one in lab.placed().endpoints.values()}
+    assert "maintenance" in lab.operate(Migrate("a/free", "host-3")).refused[0]
+    assert lab.status().drift == ()
+
+
+def test_who_watches_sees_what_is_permitted_and_what_is_not(lab: client.Lab) -> None:
+    (here,) = {one.host for one in lab.placed().endpoints.values() if one.workload == "a/free"}
+    done = lab.operate(Migrate("a/free", "host-1" if here == "host-2" else "host-2"), watch=True)
+    assert done.sent > done.lost > 0 and (done.duplicated, done.leaked) == (0, 0)
+    done = lab.operate(Label("a/x", {"quarantine": "true"}), watch=True)
+    assert (done.sent, done.lost, done.leaked) == (0, 0, 0)
+    done = lab.operate(Label("a/x", {"quarantine": ""}), watch=True)
+    assert done.sent > 0 and (done.lost, done.leaked) == (0, 0)
 
 
 def test_a_nodes_pods_go_where_its_vm_goes() -> None:
     placement = Placement({"a/vm": "host-1", "a/p": "host-1", "a/q": "host-2"}, {"a/p": "a/vm", "a/q": "a/other"})
-    moved = after(LAB, placement, Move("a/vm", "host-1", "host-3"))
+    moved = after(placement, Move("a/vm", "host-1", "host-3"))
     assert moved.hosts == {"a/p": "host-3", "a/q": "host-2", "a/vm": "host-3"}
     assert moved.nodes == placement.nodes
-    assert "a/p" not in after(LAB, placement, Move("a/p", "host-1", "", "a/vm")).hosts
+    assert "a/p" not in after(placement, Move("a/p", "host-1", "", "a/vm")).hosts
 
 
 def test_changes_add_up_by_kind() -> None:
-    assert total(iter([{"port": (1, 0, 0)}, {"port": (0, 0, 1), "fdb": (0, 2, 0)}])) == {
+    assert total([{"port": (1, 0, 0)}, {"port": (0, 0, 1), "fdb": (0, 2, 0)}]) == {
         "port": (1, 0, 1),
         "fdb": (0, 2, 0),
     }

@@ -19,12 +19,13 @@ from contextlib import ExitStack
 from msgspec import Struct
 
 from sdn.errors import KernelError, RolledBackError
-from sdn.kernel import links, realised
+from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
 from sdn.kernel.apply_rules import rule_changes, send
 from sdn.kernel.carry import Around, Carrier
 from sdn.kernel.conntrack import Changes, Conntrack, Owned
 from sdn.kernel.driver import Driver, Existing
+from sdn.kernel.dumps import Neighbour
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, plain, tunnels_first
@@ -72,6 +73,7 @@ class _Migration:
         self._before = (driver.messages, driver.commands)
         self._nft: dict[str, Nft] = {}
         self._netlink: dict[str, Netlink] = {}
+        self._kept: dict[str, list[Neighbour]] = {}
         self._undo: list[Callable[[], None]] = []
         self._stages: list[tuple[str, float]] = []
         self._since = self._started = time.monotonic()
@@ -205,7 +207,25 @@ class _Migration:
         for port in self._parts.ports:
             with inside(port.namespace):
                 self._netlink[port.namespace] = self._sockets.enter_context(Netlink())
+            self._keep_learnt(port.namespace)
         return found
+
+    def _keep_learnt(self, namespace: str) -> None:
+        """A link without carrier forgets its neighbours, and what is asked without carrier is asked again after 1 s."""
+        netlink = self._netlink[namespace]
+        known = [
+            one for one in netlink.neighbours() if one.index == messages.WORKLOAD_LINK and one.mac and not one.permanent
+        ]
+        self._undo.append(lambda: self._let_learn(namespace, known))
+        self._kept[namespace] = known
+        self._send(namespace, (routing.learnt(one.index, one.address, one.mac, kept=True) for one in known))
+
+    def _let_learn(self, namespace: str, known: list[Neighbour]) -> None:
+        """From now on it may forget and ask as before; what it asked in vain, it asks again at once."""
+        netlink = self._netlink[namespace]
+        vain = [one for one in netlink.neighbours() if one.index == messages.WORKLOAD_LINK and not one.mac]
+        self._send(namespace, messages.forgotten(one.address for one in vain))
+        self._send(namespace, (routing.learnt(one.index, one.address, one.mac, kept=False) for one in known))
 
     def _change(self, name: str, cut: Cut, index: messages.Indexes) -> Iterator[Message]:
         yield from self._entries(cut.stale, self._actual[name], index, remove=True)
@@ -231,6 +251,8 @@ class _Migration:
         for name, wanted in others.items():
             self._send(name, wanted)
         self._settle()
+        for namespace, known in self._kept.items():
+            self._let_learn(namespace, known)
         return time.monotonic() - shut
 
     def _attach(self, name: str, cut: Cut) -> None:

@@ -25,7 +25,7 @@ IFA_F_NODAD, IFA_F_NOPREFIXROUTE = 0x02, 0x200
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_MULTIPATH, RTA_TABLE, RTA_VIA = 1, 4, 5, 6, 9, 15, 18
 RTNH_ONLINK = 4
 NDA_DST, NDA_LLADDR, NDA_MASTER, NDA_PROTOCOL = 1, 2, 9, 12
-NUD_REACHABLE, NUD_NOARP, NUD_PERMANENT = 0x02, 0x40, 0x80
+NUD_REACHABLE, NUD_STALE, NUD_NOARP, NUD_PERMANENT = 0x02, 0x04, 0x40, 0x80
 NTF_SELF, NTF_MASTER = 0x02, 0x04
 FRA_PRIORITY, FRA_FWMARK, FRA_TABLE, FRA_FWMASK, FRA_PROTOCOL = 6, 10, 15, 16, 21
 FR_ACT_TO_TBL = 1
@@ -144,6 +144,13 @@ def neighbour(index: int, ip: str, mac_address: str = "", *, remove: bool = Fals
         return Message(DELNEIGH, REQUEST, head, f"remove neighbour {ip} of link {index}", ABSENT)
     body = head + raw(NDA_LLADDR, mac(mac_address)) + u8(NDA_PROTOCOL, PROTOCOL)
     return Message(NEWNEIGH, PUT, body, f"add neighbour {ip} to link {index}")
+
+
+def learnt(index: int, ip: str, mac_address: str, *, kept: bool) -> Message:
+    """A neighbour that the kernel has found by itself: `kept` whatever becomes of the link, or to be asked again."""
+    state = NUD_PERMANENT if kept else NUD_STALE
+    body = _NDMSG(family(ip), index, state, 0, 0) + raw(NDA_DST, packed(ip)) + raw(NDA_LLADDR, mac(mac_address))
+    return Message(NEWNEIGH, PUT, body, f"keep neighbour {ip} of link {index}")
 
 
 def fdb(index: int, mac_address: str, *, dst: str = "", bridged: bool = True, remove: bool = False) -> Message:

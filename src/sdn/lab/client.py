@@ -104,10 +104,10 @@ class Lab:
         assert isinstance(reply, Applied)
         return reply
 
-    def operate(self, operation: Operation, progress: Say = _silent) -> Outcome:
-        """Have something happen to the lab."""
+    def operate(self, operation: Operation, watch: bool = False, progress: Say = _silent) -> Outcome:
+        """Have something happen to the lab; with `watch` a probe counts what is lost and what leaks meanwhile."""
         try:
-            reply = self._ask(Operate(operation), progress)
+            reply = self._ask(Operate(operation, watch), progress)
         finally:
             self._placed = None
         assert isinstance(reply, Operated)

@@ -85,9 +85,9 @@ class Holder:
             case Apply():
                 with self._lock:
                     return self._apply(request, say)
-            case Operate(operation):
+            case Operate(operation, watch):
                 with self._lock:
-                    return self._operate(operation, say)
+                    return self._operate(operation, watch, say)
             case Ask():
                 with self._lock:
                     return self._ask(request, say)
@@ -136,10 +136,10 @@ class Holder:
         seconds = (done.planned, done.enforced)
         return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes, done.cut)
 
-    def _operate(self, operation: Operation, say: Say) -> Operated:
+    def _operate(self, operation: Operation, watch: bool, say: Say) -> Operated:
         running = self._ready()
         with self._described(running):
-            return Operated(operate(running, operation, say))
+            return Operated(operate(running, operation, watch, say))
 
     @contextmanager
     def _described(self, running: Running) -> Iterator[None]:

@@ -40,9 +40,10 @@ class Apply(Struct, frozen=True, tag="apply"):
 
 
 class Operate(Struct, frozen=True, tag="operate"):
-    """Have this happen to the lab."""
+    """Have this happen to the lab; `watch` sends packets meanwhile and counts what is lost and what leaks."""
 
     operation: Operation
+    watch: bool = False
 
 
 class Describe(Struct, frozen=True, tag="describe"):

@@ -7,17 +7,19 @@ capacity or against a rule. A refusal changes nothing; a move that fails leaves 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from msgspec.structs import replace
 
-from sdn.errors import LabError, UnschedulableError
+from sdn.errors import LabError
 from sdn.lab.running import Counts, Done, Running, Say
-from sdn.model import Model, Placement, Workload
-from sdn.model.lifecycle import Label, Migrate, Move, Moved, Operation, Outcome, Stage
-from sdn.scheduler import place
-from sdn.scheduler.proposal import Proposal, refusal
+from sdn.model import HostState, Model, Placement, Workload
+from sdn.model.lifecycle import Drain, Label, Migrate, Move, Moved, Operation, Outcome, Rebalance, Stage
+from sdn.plan.ids import namespace_of
+from sdn.probe.watch import Seen, Watch
+from sdn.scheduler import Proposal, drain, migrate, with_hosts
 
 Planned = tuple[Model, Proposal]
 """What the lab is asked to be, and the moves that lead there; the Model is as before where nothing about it changes."""
@@ -29,43 +31,81 @@ def propose(operation: Operation, model: Model, placement: Placement) -> Planned
     """What an operation comes to; LabError for names that are not there."""
     planner = PLANNERS.get(type(operation))
     if planner is None:
-        raise LabError(f"this version of sdn cannot do that to a running lab; it can: {', '.join(sorted(_verbs()))}")
+        can = ", ".join(sorted(kind.__name__.lower() for kind in PLANNERS))
+        raise LabError(f"this version of sdn cannot do that to a running lab; it can: {can}")
     return planner(model, placement, operation)
 
 
-def operate(running: Running, operation: Operation, say: Say = lambda _: None) -> Outcome:
-    """Do it, and say what came of it."""
+def operate(running: Running, operation: Operation, watch: bool = False, say: Say = lambda _: None) -> Outcome:
+    """Do it, and say what came of it; with `watch` packets are sent meanwhile around whoever is concerned."""
     started = time.monotonic()
     running.require_whole()
     placed = running.prepared.placed
     model, proposal = propose(operation, placed.model, placed.placement)
+    decided = _since(started)
     if proposal.refused:
-        return Outcome(operation, refused=proposal.refused)
-    stages = [Stage("decide", _since(started))]
-    done: list[Done] = []
-    moved: list[Moved] = []
-    if model != placed.model:
-        say("the lab's new description")
-        done.append(running.move(model, placed.placement, say))
-    for move in proposal.moves:
-        say(f"{move.workload} from {move.source or 'nowhere'} to {move.target or 'nowhere'}")
-        one = running.move(model, after(model, running.prepared.placed.placement, move), say)
-        moved.append(Moved(move, one.gap, one.connections))
-        done.append(one)
-    planned, enforced = (sum(getattr(one, part) for one in done) for part in ("planned", "enforced"))
-    stages += [Stage("plan", round(planned, 4)), Stage("enforce", round(enforced, 4))]
+        return Outcome(operation, refused=proposal.refused, notes=proposal.notes)
+    if isinstance(operation, Rebalance) and operation.dry_run:
+        moved = tuple(map(Moved, proposal.moves))
+        return Outcome(operation, moved, stages=(Stage("decide", decided),), planned=decided, notes=proposal.notes)
+    with _watching(running, concerned(operation, model, proposal) if watch else ()) as watching:
+        moved, done = _make(running, model, proposal.moves, say)
+        seen = watching.end(running.prepared.placed) if watching is not None else Seen()
     return Outcome(
         operation,
-        moved=tuple(moved),
+        moved=moved,
         hosts=tuple(sorted({node for one in done for node in one.nodes})),
         changes=total(one.changes for one in done),
-        stages=tuple(stages),
-        planned=round(stages[0].seconds + planned, 4),
-        enforced=_since(started),
+        stages=(Stage("decide", decided), *_stages(done)),
+        planned=round(decided + sum(one.planned for one in done), 4),
+        enforced=round(decided + sum(one.planned + one.enforced for one in done), 4),
+        sent=seen.sent,
+        lost=seen.lost,
+        duplicated=seen.duplicated,
+        leaked=seen.leaked,
+        notes=proposal.notes,
     )
 
 
-def after(model: Model, placement: Placement, move: Move) -> Placement:
+def _make(running: Running, model: Model, moves: Sequence[Move], say: Say) -> tuple[tuple[Moved, ...], list[Done]]:
+    """First what the lab is asked to be, where everything is, then one move after the other."""
+    done: list[Done] = []
+    moved: list[Moved] = []
+    if model != running.prepared.placed.model:
+        say("the lab's new description")
+        done.append(running.move(model, running.prepared.placed.placement, say))
+    for number, move in enumerate(moves, 1):
+        say(f"{number} of {len(moves)}: {move.workload} from {move.source or 'nowhere'} to {move.target or 'nowhere'}")
+        one = running.move(model, after(running.prepared.placed.placement, move), say)
+        moved.append(Moved(move, one.gap, one.connections))
+        done.append(one)
+    return tuple(moved), done
+
+
+def _stages(done: Sequence[Done]) -> Iterator[Stage]:
+    """Of several changes together; what is not live migration has one stage in the kernel."""
+    stages = {"plan": sum(one.planned for one in done)}
+    for one in done:
+        for name, seconds in one.stages or (("enforce", one.enforced),):
+            stages[name] = stages.get(name, 0.0) + seconds
+    return (Stage(name, round(seconds, 4)) for name, seconds in stages.items())
+
+
+def _watching(running: Running, subjects: Sequence[str]) -> AbstractContextManager[Watch | None]:
+    return Watch(running.prepared.placed, subjects, namespace_of) if subjects else nullcontext()
+
+
+def concerned(operation: Operation, model: Model, proposal: Proposal) -> list[str]:
+    """Around whom to watch: what moves, with the Pods of a node, or is labelled."""
+    nodes = proposal.placement.nodes
+    found = {move.workload: None for move in proposal.moves if move.source and move.target}
+    found |= {pod: None for pod, node in nodes.items() if node in found}
+    if isinstance(operation, Label):
+        found |= {workload.key: None for workload in _called(model, operation.workload)}
+    return list(found)
+
+
+def after(placement: Placement, move: Move) -> Placement:
     """Where everything runs after one move; the Pods of a node go where its VM goes."""
     hosts, nodes = dict(placement.hosts), dict(placement.nodes)
     for places, target in ((hosts, move.target), (nodes, move.target_node)):
@@ -79,7 +119,7 @@ def after(model: Model, placement: Placement, move: Move) -> Placement:
     return Placement(dict(sorted(hosts.items())), dict(sorted(nodes.items())))
 
 
-def total(several: Iterator[Counts]) -> Counts:
+def total(several: Iterable[Counts]) -> Counts:
     """The sum, by kind."""
     found: Counts = {}
     for counts in several:
@@ -93,24 +133,13 @@ def _since(started: float) -> float:
     return round(time.monotonic() - started, 4)
 
 
-def _verbs() -> Iterator[str]:
-    return (kind.__name__.lower() for kind in PLANNERS)
-
-
 def _called(model: Model, name: str) -> list[Workload]:
     """The workload of that key, or all replicas of the owner of that `namespace/name`; LabError if there is neither."""
     exact = [workload for workload in model.workloads if workload.key == name]
-    found = exact or [w for w in model.workloads if f"{w.namespace}/{w.owner[1]}" == name and w.owner[1]]
+    found = exact or [w for w in model.workloads if w.owner[1] and f"{w.namespace}/{w.owner[1]}" == name]
     if not found:
         raise LabError(f"there is no workload {name!r} in the lab; `sdn status` lists them")
     return found
-
-
-def _host(model: Model, name: str) -> str:
-    names = [host.name for host in model.underlay.hosts]
-    if name not in names:
-        raise LabError(f"there is no host {name!r} in the lab; there are: {', '.join(sorted(names)[:12])}")
-    return name
 
 
 def _label(model: Model, placement: Placement, operation: Label) -> Planned:
@@ -128,22 +157,14 @@ def _labelled(labels: dict[str, str], changes: dict[str, str]) -> dict[str, str]
 
 
 def _migrate(model: Model, placement: Placement, operation: Migrate) -> Planned:
-    (workload, *others) = _called(model, operation.workload)
-    if others:
-        raise LabError(f"{operation.workload} are {len(others) + 1} workloads; name one, such as {workload.key}")
-    target = _host(model, operation.host)
-    source = placement.hosts[workload.key]
-    if source == target:
-        return model, refusal(placement, [f"{workload.key} runs on {target} already"])
-    if workload.host:
-        return model, refusal(placement, [f"{workload.key} is fixed to {workload.host}; change that with `sdn apply`"])
-    pinned = tuple(replace(one, host=target) if one is workload else one for one in model.workloads)
-    try:
-        found = place(replace(model, workloads=pinned), placement)
-    except UnschedulableError as error:
-        return model, refusal(placement, [str(error)])
-    return model, Proposal((Move(workload.key, source, target, why="asked for"),), found)
+    return model, migrate(model, placement, operation.workload, operation.host)
 
 
-PLANNERS: dict[type, Planner] = {Label: _label, Migrate: _migrate}
+def _drain(model: Model, placement: Placement, operation: Drain) -> Planned:
+    """The Host takes nothing new from now on, also if nothing runs there."""
+    emptied = with_hosts(model, {operation.host}, HostState.MAINTENANCE)
+    return emptied, drain(model, placement, operation.host)
+
+
+PLANNERS: dict[type, Planner] = {Drain: _drain, Label: _label, Migrate: _migrate}
 """Operation → what plans it."""

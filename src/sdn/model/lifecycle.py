@@ -110,8 +110,9 @@ class Outcome(Struct, frozen=True):
     """What came of an Operation: what moved and why, what was touched, what it cost.
 
     `changes` is by kind (added, changed, removed), as in `sdn apply`. `enforced` is seconds from the request until the
-    kernel had taken the last of it. `lost` and `leaked` count packets of the watching probe: expected and not come,
-    forbidden and come. `refused` holds reasons where the answer is no; nothing has been changed then.
+    kernel had taken the last of it. The watching probe counts packets: `sent` are those that were permitted, of them
+    `lost` did not come and `duplicated` came again; `leaked` are forbidden ones that came. `refused` holds reasons
+    where the answer is no; nothing has been changed then. `notes` say what the moves could not do.
     """
 
     operation: Operation
@@ -121,6 +122,9 @@ class Outcome(Struct, frozen=True):
     stages: tuple[Stage, ...] = ()
     planned: float = 0.0
     enforced: float = 0.0
+    sent: int = 0
     lost: int = 0
+    duplicated: int = 0
     leaked: int = 0
     refused: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ def allocate(model: Model, placement: Placement, previous: Placed | None = None)
     Raises SdnError with one line for each address that cannot be given, and for numbers that have run out.
     """
     segments = {(a.name, s.name): s for a in model.applications for s in a.segments}
-    members = _members(model, segments)
+    members = _members(model, segments, placement)
     addresses: dict[str, tuple[str, ...]] = {}
     slices: dict[tuple[str, str, str], tuple[str, ...]] = {}
     problems: list[str] = []
@@ -120,12 +120,14 @@ def number_zones(applications: Iterable[Application], previous: Mapping[str, int
     return dict(sorted((name, zones[names[0]]) for names in sets for name in names))
 
 
-def _members(model: Model, segments: Mapping[SegmentKey, Segment]) -> dict[SegmentKey, list[Workload]]:
-    """The workloads that get an Endpoint, by Segment and sorted by key."""
+def _members(
+    model: Model, segments: Mapping[SegmentKey, Segment], placement: Placement
+) -> dict[SegmentKey, list[Workload]]:
+    """The workloads that get an Endpoint, by Segment and sorted by key; what runs nowhere has none."""
     members: dict[SegmentKey, list[Workload]] = defaultdict(list)
     problems = []
     for workload in model.workloads:
-        if workload.host_network or not workload.segment:
+        if workload.host_network or not workload.segment or workload.key not in placement.hosts:
             continue
         key = (workload.application, workload.segment)
         if key in segments:

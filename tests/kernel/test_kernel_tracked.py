@@ -37,9 +37,9 @@ def test_only_the_clients_host_translates() -> None:
 )
 def test_an_echo_is_answered_under_the_same_number(request_: tuple[int, int], reply: tuple[int, int]) -> None:
     six = request_[1] >> 8 == 128
-    ends = ("fd00::1", "fd00::2") if six else ("10.0.0.1", "10.0.0.2")
-    one = Tuple(58 if six else ICMP, *ends, request_)
-    assert one.inverse == Tuple(one.protocol, *reversed(ends), reply)
+    here, there = ("fd00::1", "fd00::2") if six else ("10.0.0.1", "10.0.0.2")
+    one = Tuple(58 if six else ICMP, here, there, request_)
+    assert one.inverse == Tuple(one.protocol, there, here, reply)
     assert one.inverse.inverse == one
 
 

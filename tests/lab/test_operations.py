@@ -29,8 +29,9 @@ LAB = model("living", [LAN], [FREE, workload("a/x", 1, "a/lan", ":80"), workload
 
 
 def decided(lab: client.Lab) -> set[str]:
-    """By which rules everything from and to a/x is decided on the wire."""
-    results = [r for r in ask_all(lab) if "a/x" in (r.question.flow.source, r.question.target)]
+    """By which rules everything from and to a/x is decided on the wire, between workloads."""
+    asked = [r for r in ask_all(lab) if "/" in r.question.flow.source]
+    results = [r for r in asked if "a/x" in (r.question.flow.source, r.question.target)]
     return {rule for r in results for seen in r.observations for rule in seen.rules}
 
 

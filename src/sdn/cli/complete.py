@@ -48,6 +48,17 @@ def _fitting(keys: list[str], incomplete: str) -> list[str]:
     return [name for name in (*short, *keys) if name.startswith(incomplete)]
 
 
+def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Hosts of the lab."""
+    from sdn.lab import client
+
+    try:
+        underlay = client.connect(ctx.params.get("lab")).placed().model.underlay
+    except (SdnError, OSError):
+        return []
+    return [host.name for host in underlay.hosts if host.name.startswith(incomplete)]
+
+
 def files_or_workloads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For verbs whose files come first: workloads of those that the line names, else the shell's own files."""
     names = destinations(ctx, param, incomplete) if _files(ctx) else []

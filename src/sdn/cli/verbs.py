@@ -36,6 +36,9 @@ VERBS = {
     "explain": "Say why, tier by tier, and what would have to change.",
     "probe": "Ask a running lab with a real packet.",
     "exec": "Run a command inside a workload.",
+    "migrate": "Move a workload to another host while it runs.",
+    "drain": "Empty a host for maintenance, and let nothing new onto it.",
+    "label": "Set or remove labels of a running workload; policies follow at once.",
     "doctor": "Say what this kernel and this user can do.",
     "completion": "Print the completion script of a shell.",
 }

@@ -135,7 +135,7 @@ def test_trace_as_json() -> None:
 @pytest.mark.parametrize(
     ("source", "destination", "message"),
     [
-        pytest.param("cleint", "server:80", "there is no workload 'cleint': did you mean client?", id="source"),
+        pytest.param("cleint", "server:80", "no workload or host 'cleint': did you mean client?", id="source"),
         pytest.param("client", "server", "which port?", id="no-port"),
         pytest.param("client", "server:80/tpc", "", id="protocol"),
     ],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address
 from struct import pack
 
@@ -99,9 +100,14 @@ def send(lab: client.Lab, sender: str, frames: list[bytes]) -> None:
 
 def heard_by(lab: client.Lab, listener: str, sender: str, frames: list[bytes], last: str) -> list[bytes]:
     """All frames that a workload's interface takes in until one that contains the tag `last`."""
+    return heard_while(lab, listener, last, lambda: send(lab, sender, frames))
+
+
+def heard_while(lab: client.Lab, listener: str, last: str, act: Callable[[], object]) -> list[bytes]:
+    """The same, of whatever `act` has somebody send."""
     command = entering(lab, listener, sys.executable, "-c", _HEAR, last.encode().hex(), str(MOST))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hearing:
         assert hearing.stdout is not None
         assert hearing.stdout.readline() == "ready\n"
-        send(lab, sender, frames)
+        act()
         return [bytes.fromhex(text) for text in json.loads(hearing.stdout.read())]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from frames import ethernet, ipv4, ipv6, raw, send
+from frames import ethernet, heard_while, ipv4, ipv6, raw, send
 
 from labs import entering, inside
 from sdn.lab import client
@@ -82,6 +82,19 @@ heard = []
 while "the answer" not in heard:
     heard.append(sock.recv(99).decode())
 print(json.dumps(heard))
+"""
+_SAY = """
+import json, socket, sys
+for mark, device, source, target, word in json.loads(sys.argv[1]):
+    sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, 36, mark.to_bytes(4, sys.byteorder))
+    if device:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+    sock.bind((source, 0))
+    try:
+        sock.sendto(word.encode(), (target, 6000))
+    except OSError:
+        pass
 """
 
 
@@ -162,6 +175,23 @@ def test_a_host_gets_no_further_than_its_own_workloads(family: int, lab: client.
     ]
     found = connecting(lab, "host-1", [*gets_nowhere, *arrives])
     assert found == ["lost"] * len(gets_nowhere) + ["refused"] * len(arrives)
+
+
+@pytest.mark.parametrize("key", ["a/x", "a/pod"])
+def test_a_host_that_does_not_say_whom_it_means_is_not_heard(key: str, lab: client.Lab) -> None:
+    """Not even where it names the device, so that it needs no route: what it sends has no zone to be known in."""
+    (port,) = [port for port in lab.plan()["host-1"].ports if port.workload == key]
+    mark = mark_of(lab, "a")
+    said: list[tuple[int, str, str, str, str]] = []
+    for address in lab.placed().endpoints[key].addresses:
+        own = gateway(lab, key, 6 if ":" in address else 4)
+        for number in (0, mark | LOCAL, 99):
+            said.append((number, port.bridge or port.name, own, address, f"marked {number}"))
+        said.append((mark, "", own, address, f"truth {len(said)}"))
+    act = json.dumps(said)
+    heard = heard_while(lab, key, said[-1][-1], lambda: inside(lab, "host-1", sys.executable, "-c", _SAY, act))
+    together = b"|".join(heard)
+    assert [word for *_, word in said if word.encode() in together] == ["truth 3", "truth 7"]
 
 
 def test_nobody_reaches_a_workload_through_its_host(lab: client.Lab) -> None:

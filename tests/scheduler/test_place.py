@@ -24,10 +24,7 @@ from sdn.model import (
     Underlay,
     Workload,
 )
-from sdn.scheduler import place
-from sdn.scheduler.filters import fits, mismatch
-from sdn.scheduler.score import Spread, owner_of, reluctance, score
-from sdn.scheduler.target import Target
+from sdn.scheduler import Cluster, place
 
 GPU = Taint("gpu", "yes")
 
@@ -290,17 +287,14 @@ shapes = st.tuples(
 
 def naive(hosts: Sequence[Host], workloads: Sequence[Workload]) -> dict[str, str]:
     """Score every Host for every workload, in the order in which `place` binds them."""
-    targets, spread, where = [Target.of_host(host) for host in hosts], Spread(), {}
+    cluster = Cluster(model(hosts, workloads))
     groups: dict[object, list[Workload]] = {}
     for w in sorted(workloads, key=lambda w: w.key):
         groups.setdefault((w.owner, w.cpu, w.memory, w.spread, w.tolerations), []).append(w)
     for w in (w for g in sorted(groups.values(), key=lambda g: (-g[0].memory, -g[0].cpu, g[0].key)) for w in g):
-        fitting = [t for t in targets if fits(w, t) and not mismatch(w, t)]
-        best = min(fitting, key=lambda t: score(w, owner_of(w), t, reluctance(w, t), spread))
-        best.take(w)
-        spread.add(owner_of(w), w, best)
-        where[w.key] = best.name
-    return where
+        fitting = [target for target in cluster.hosts if not cluster.blocked(w, target)]
+        cluster.bind(w, min(fitting, key=lambda target: cluster.cost(w, target)))
+    return cluster.placement().hosts
 
 
 @settings(deadline=None)

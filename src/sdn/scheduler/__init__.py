@@ -1,11 +1,12 @@
 """Where every VM and every Pod runs: filter, score, bind. Pure, and the same for any order of its input."""
 
 from sdn.scheduler.balance import imbalance
-from sdn.scheduler.cluster import Cluster, Explanation
+from sdn.scheduler.cluster import Cluster
+from sdn.scheduler.explanation import Explanation
 from sdn.scheduler.filters import Reason
 from sdn.scheduler.migrate import drain, migrate
 from sdn.scheduler.order import moves
-from sdn.scheduler.place import place
+from sdn.scheduler.place import Outcome, place, schedule
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.readiness import HostFailure, Readiness, readiness
 from sdn.scheduler.recover import recover
@@ -18,6 +19,7 @@ __all__ = [
     "Cluster",
     "Explanation",
     "HostFailure",
+    "Outcome",
     "Proposal",
     "Readiness",
     "Reason",
@@ -32,6 +34,7 @@ __all__ = [
     "recover",
     "repair",
     "rollout_batches",
+    "schedule",
     "with_hosts",
     "without_reserve",
 ]

@@ -6,23 +6,28 @@ looked at although it breaks a rule.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from sdn.model import WORKER, HostState, Kind, Model, Placement, Workload
+from sdn.model import HOSTNAME, WORKER, HostState, Kind, Model, Placement, Reserve, Workload
+from sdn.scheduler.admission import AdmissionControl
+from sdn.scheduler.explanation import Explanation, explanation
 from sdn.scheduler.filters import EVICTING, REPELLING, Reason, mismatch, shortage
-from sdn.scheduler.score import Score, Spread, owner_of, reluctance, score
-from sdn.scheduler.target import Target
+from sdn.scheduler.numa import Numa
+from sdn.scheduler.pools import Pools
+from sdn.scheduler.queue import Queue
+from sdn.scheduler.ranking import Ranking
+from sdn.scheduler.reservations import Reservations
+from sdn.scheduler.rules import Rules
+from sdn.scheduler.score import Replicas, Score, load
+from sdn.scheduler.selection import Selection
+from sdn.scheduler.separations import Separations
+from sdn.scheduler.shape import Shape, Shapes
+from sdn.scheduler.spreading import Spreads
+from sdn.scheduler.standing import Standing, reserving
+from sdn.scheduler.target import FAILED, MAINTENANCE, Target
+from sdn.scheduler.terms import Affinities
 
-
-class Explanation(NamedTuple):
-    """Why a workload runs nowhere: Hosts and nodes per reason, the reason of each, and what would have to change."""
-
-    workload: str
-    counts: tuple[tuple[int, Reason], ...]  # most frequent first
-    targets: tuple[tuple[str, Reason | None], ...]  # name of the Host or key of the node → None where it fits
-    changes: tuple[str, ...] = ()
+KEPT_EMPTY = "is kept empty until a Host fails"
 
 
 class Cluster:
@@ -31,19 +36,47 @@ class Cluster:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.workloads = {workload.key: workload for workload in sorted(model.workloads, key=lambda w: w.key)}
-        self.hosts: Sequence[Target] = [
-            Target.of_host(host) for host in sorted(model.underlay.hosts, key=lambda host: host.name)
-        ]
-        vms = [w for w in self.workloads.values() if w.kind is Kind.VM and w.is_node]
-        self._nodes = {vm.key: Target.of_node(vm) for vm in vms}
+        self._make_targets(model)
+        self._make_rules(model)
+        self._where: dict[str, Target] = {}
+        self._rankings: dict[tuple[object, ...], tuple[int, Ranking]] = {}
+        self._shape_of: dict[str, Shape] = {}
+        self._meet(self.workloads.values())
+        self.loosened: list[Target] = []  # what rankings must look at again, because it may have become better
+        self.opened = 0  # how often a node has come or gone: rankings of nodes from before are void
+
+    def _make_targets(self, model: Model) -> None:
+        written = sorted(model.underlay.hosts, key=lambda host: host.name)
+        self.hosts: Sequence[Target] = [Target.of_host(host) for host in written]
+        self._host = {host.name: host for host in self.hosts}
+        admission = model.constraints.admission
+        kept = frozenset(admission.dedicated if admission.reserve is Reserve.DEDICATED else ())
+        if not any(host.state is HostState.FAILED and host.name not in kept for host in written):
+            for name in kept & self._host.keys():
+                self._host[name].closed = self._host[name].closed or KEPT_EMPTY
+        self._nodes = {w.key: Target.of_node(w) for w in self.workloads.values() if w.kind is Kind.VM and w.is_node}
         self._called: dict[str, list[Target]] = {}  # two nodes of different namespaces may share a name
         for node in self._nodes.values():
             for name in {node.node, node.name}:
                 self._called.setdefault(name, []).append(node)
-        self._host = {host.name: host for host in self.hosts}
-        self._workers = [host for host in self.hosts if WORKER in host.labels] if vms else self.hosts
-        self._where: dict[str, Target] = {}
-        self.spread = Spread()
+        self._workers = [host for host in self.hosts if WORKER in host.labels] if self._nodes else self.hosts
+
+    def _make_rules(self, model: Model) -> None:
+        rules, hosts = model.constraints, tuple(sorted(model.underlay.hosts, key=lambda host: host.name))
+        selection = Selection(model.namespaces, model.groups)
+        spaces = {w.namespace for w in self.workloads.values()} | {each.name for each in model.namespaces}
+        self._shapes = Shapes()
+        self.standing = Standing(rules, self.hosts)
+        self._affinities = Affinities(selection, spaces)
+        self._spreads = Spreads(self.standing.admits)
+        self._rules = Rules(rules.rules, hosts, selection)
+        self.separations = Separations(rules.separations)
+        self.replicas = Replicas()
+        self._numa = Numa(hosts)
+        there = [host for host in hosts if host.state is not HostState.FAILED]
+        total = (sum(host.cpu for host in there), sum(host.memory for host in there))
+        self._reservations = Reservations(Pools(rules.pools, total), AdmissionControl(rules.admission, hosts))
+        self._reserves = self._reservations.shared or reserving(tuple(self.workloads.values()), self.hosts)
 
     @classmethod
     def of(cls, model: Model, placement: Placement | None = None) -> Cluster:
@@ -65,6 +98,8 @@ class Cluster:
             if workload and target and target.host:
                 self.bind(workload, target)
 
+    # What there is
+
     @property
     def nodes(self) -> Sequence[Target]:
         """The nodes whose VM is on a Host, by key."""
@@ -79,6 +114,9 @@ class Cluster:
         there are no nodes; pinned ones where they are pinned."""
         if workload.host:
             return self._pinned(workload)
+        return self._unpinned(workload)
+
+    def _unpinned(self, workload: Workload) -> Sequence[Target]:
         if workload.kind is Kind.VM or not self._nodes:
             return self.hosts
         return [*self.nodes, *self._workers]
@@ -90,79 +128,366 @@ class Cluster:
         host = self._host.get(workload.host)
         return [host] if host else []
 
+    def on_host(self, name: str) -> list[Target]:
+        """A Host and the nodes on it."""
+        host = self._host[name]
+        return [host, *(node for key in host.bound if (node := self._nodes.get(key)))]
+
     def where(self, key: str) -> Target | None:
         """The Host or node that a workload is bound to, None if it is not."""
         return self._where.get(key)
 
+    def inside(self, key: str) -> Target | None:
+        """The target that a VM is for Pods; None for what is no node."""
+        return self._nodes.get(key)
+
+    # Shapes
+
+    def shape(self, workload: Workload) -> Shape:
+        """What decides where it may go, looked up once; also of a workload that is not in the Model."""
+        if self.workloads.get(workload.key) is workload:
+            return self._shape_of[workload.key]
+        self._meet((workload,))
+        return self._shapes.of(workload, self._rules.of(workload))[0]
+
+    def _meet(self, workloads: Iterable[Workload]) -> None:
+        """Make the Shapes of workloads; all terms are known before any of them is related to others."""
+        fresh = []
+        for workload in workloads:
+            shape, new = self._shapes.of(workload, self._rules.of(workload))
+            if workload.key in self.workloads:
+                self._shape_of.setdefault(workload.key, shape)
+            if new:
+                fresh.append(shape)
+        terms, spreadings = [], []
+        for shape in fresh:
+            self._rules.describe(shape)
+            self.separations.describe(shape)
+            self.standing.describe(shape)
+            terms += self._affinities.describe(shape)
+            spreadings += self._spreads.describe(shape, lambda w=shape.workload: self._there(w))  # type: ignore[misc]
+        for shape in self._shapes.all() if self._where and (terms or spreadings) else fresh:
+            self._relate(shape)
+        if self._where and (terms or spreadings):
+            for key, target in self._where.items():
+                shape = self._shape_of[key]
+                self._affinities.recount(terms, shape, target)
+                self._spreads.recount(spreadings, shape, target)
+
+    def _there(self, workload: Workload) -> list[Target]:
+        """Candidates that have not failed, pins aside: the domains of a spread."""
+        return [target for target in self._unpinned(workload) if target.closed != FAILED]
+
+    def _relate(self, shape: Shape) -> None:
+        self._affinities.relate(shape)
+        self._spreads.relate(shape)
+        labels = {
+            shape.workload.spread,
+            *self._affinities.topologies(shape),
+            *self._spreads.topologies(shape),
+            *self._rules.topologies(shape),
+        }
+        shape.topologies = tuple(sorted(labels - {"", HOSTNAME}))
+        self.standing.finish(shape)
+
+    # Binding
+
     def bind(self, workload: Workload, target: Target) -> None:
-        """Bind without asking; the VM of a node brings along the Pods that are in it."""
+        """Bind without asking; the VM of a node brings along the Pods that are in it.
+
+        A Pod may also be put into a node that is nowhere: it counts from when that is bound.
+        """
+        shape, key = self.shape(workload), workload.key
+        node = self._nodes.get(key) if workload.is_node else None
         target.take(workload)
-        self._where[workload.key] = target
-        self.spread.add(owner_of(workload), workload, target)
-        node = self._nodes.get(workload.key)
+        self._where[key] = target
+        if not target.host:
+            return
+        self._hold(shape, target, key, 1)
         if node:
             node.settle(target)
+            self.standing.see(node)
+            self._spreads.open(node)
+            self.opened += 1
+        self._count(shape, target, key, 1)
+        if node:
             for pod in node.bound.values():
-                self.spread.add(owner_of(pod), pod, node)
+                self._count(self.shape(pod), node, pod.key, 1)
+        if self.separations.turned:
+            self.separations.turned = False
+            self._loosen(target)
 
     def unbind(self, key: str) -> Target:
         """Take off its target, which is returned; Pods stay in the VM of a node, which is nowhere then."""
         target = self._where.pop(key)
         workload = target.bound[key]
-        node = self._nodes.get(key)
+        shape = self.shape(workload)
+        if not target.host:
+            target.give_back(workload)
+            return target
+        node = self._nodes.get(key) if workload.is_node else None
         if node:
             for pod in node.bound.values():
-                self.spread.remove(owner_of(pod), pod, node)
+                self._count(self.shape(pod), node, pod.key, -1)
+        self._count(shape, target, key, -1)
+        if node:
+            self._spreads.close(node)
             node.settle(None)
-        self.spread.remove(owner_of(workload), workload, target)
+            self.opened += 1
+        self._hold(shape, target, key, -1)
         target.give_back(workload)
+        self.separations.turned = False
+        self._loosen(target)
+        if self._reservations.shared:
+            self._rankings.clear()
         return target
+
+    def _hold(self, shape: Shape, target: Target, key: str, by: int) -> None:
+        """What it takes beside what is free: a reservation, and room in NUMA nodes."""
+        if self._reserves:
+            self._reservations.count(shape, target, key, self._nodes.get(key), by)
+        if shape.workload.scheduling.numa and not target.node:
+            self._numa.count(shape, target, key, by)
+
+    def _count(self, shape: Shape, target: Target, key: str, by: int) -> None:
+        """What depends on where it is, and not on what it takes."""
+        if shape.matched or shape.apart:
+            self._affinities.count(shape, target, by)
+        if shape.spread_over:
+            self._spreads.count(shape, target, by)
+        if shape.rules:
+            self._rules.count(shape, target, by)
+        if shape.levels:
+            self.separations.count(shape, target, key, by)
+        if shape.owner:
+            self.replicas.count(shape, target, by)
+
+    def _loosen(self, target: Target) -> None:
+        """Rankings look again at the Host and all nodes on it; where Hosts share limits, at everything."""
+        self.loosened.extend(self.on_host(target.host))
+
+    # Rules
 
     def blocked(self, workload: Workload, target: Target, staying: bool = False) -> Reason | None:
         """The first hard rule that forbids to bind it there now, None if none does.
 
-        `staying`: it runs there already, and only what moves a running workload away counts.
+        `staying`: it ran there already, and only what moves a running workload away counts.
         """
-        return self.mismatch(workload, target, staying) or shortage(workload, target)
+        shape = self.shape(workload)
+        return (
+            self.unfit(shape, target, staying)
+            or self.full(shape, target, workload.key)
+            or self.forbidden(shape, target, staying=staying)
+            or self.unfit_inside(workload, target)
+        )
 
-    def mismatch(self, workload: Workload, target: Target, staying: bool = False) -> Reason | None:
+    def unfit(self, shape: Shape, target: Target, staying: bool = False) -> Reason | None:
         """What no binding changes."""
-        if target.state is not HostState.UP:
-            return Reason(f"is {target.state}", f"are {target.state}")
-        return mismatch(workload, target, EVICTING if staying else REPELLING)
+        if shape.refused:
+            return Reason(shape.refused, "", "describe, sign or scan what it uses, or admit more (gate)")
+        if target.closed:
+            return Reason(target.closed, target.closed.replace("is ", "are ").replace("has ", "have "))
+        if reason := self._misplaced(shape.workload, target):
+            return reason
+        reason = mismatch(shape.workload, target, EVICTING if staying else REPELLING)
+        if reason is None and shape.hosts is not None and target.host not in shape.hosts:
+            reason = self._rules.reason(shape, target) or self.standing.volumes(shape, target)
+        return reason
+
+    def _misplaced(self, workload: Workload, target: Target) -> Reason | None:
+        """What is no candidate at all."""
+        if workload.host:
+            there = any(target is each for each in self._pinned(workload))
+            return None if there else Reason(f"is not {workload.host}, where it is pinned")
+        if workload.kind is Kind.VM:
+            return Reason("is a node") if target.node else None
+        if target.node or not self._nodes or WORKER in target.labels:
+            return None
+        return Reason(f"takes no Pods directly (it lacks label {WORKER})")
+
+    def full(self, shape: Shape, target: Target, key: str) -> Reason | None:
+        """What binding anybody else never makes better."""
+        reason = shortage(shape.workload, target)
+        if reason is None and self._reserves:
+            reason = self._reservations.reason(shape, target, self._nodes.get(key) if shape.workload.is_node else None)
+        if reason is None and shape.workload.scheduling.numa and not target.node:
+            reason = self._numa.reason(shape, target)
+        if reason is None and shape.levels:
+            reason = self.separations.reason(shape, target, key)
+        return reason
+
+    def forbidden(self, shape: Shape, target: Target, far: bool = False, staying: bool = False) -> Reason | None:
+        """What depends on who is near; `far` leaves out what is about single targets."""
+        reason = None
+        if shape.near or shape.apart or shape.repelled:
+            reason = self._affinities.reason(shape, target, far, staying)
+        if reason is None and shape.spreads:
+            reason = self._spreads.reason(shape, target, far, staying)
+        if reason is None and shape.rules:
+            reason = self._rules.reason(shape, target, far)
+        return reason
+
+    @property
+    def shares_limits(self) -> bool:
+        """Whether what is bound to one Host may leave too little for all others."""
+        return self._reservations.shared
+
+    def carries(self, workload: Workload) -> bool:
+        """Whether it is a node that is nowhere with Pods in it."""
+        node = self._nodes.get(workload.key) if workload.is_node else None
+        return bool(node and node.bound and not node.host)
+
+    def unfit_inside(self, workload: Workload, target: Target) -> Reason | None:
+        """What forbids to bring the Pods of a node to a Host: all are put there, and each is asked with all others."""
+        if not self.carries(workload):
+            return None
+        node = self._nodes[workload.key]
+        pods = [(pod.key, self.shape(pod)) for pod in node.bound.values()]
+        travelling = [(key, shape) for key, shape in pods if self.standing.travels(shape)]
+        if not travelling:
+            return None
+        node.settle(target)
+        self.standing.see(node)
+        self._spreads.open(node)
+        turned = self.separations.turned
+        self._count(self.shape(workload), target, workload.key, 1)
+        for key, shape in pods:
+            self._count(shape, node, key, 1)
+        reason = next((r for key, shape in travelling if (r := self._unfit_pod(shape, node, key))), None)
+        for key, shape in pods:
+            self._count(shape, node, key, -1)
+        self._count(self.shape(workload), target, workload.key, -1)
+        self.separations.turned = turned
+        self._spreads.close(node)
+        node.settle(None)
+        return reason
+
+    def _unfit_pod(self, shape: Shape, node: Target, key: str) -> Reason | None:
+        self._count(shape, node, key, -1)
+        reason = self.unfit(shape, node, staying=True) or self.forbidden(shape, node, staying=True)
+        if reason is None and shape.levels:
+            reason = self.separations.reason(shape, node, key)
+        self._count(shape, node, key, 1)
+        return reason and Reason(f"would take Pod {key} where it may not be: {reason.one}")
+
+    # Wishes
 
     def cost(self, workload: Workload, target: Target) -> Score:
         """What speaks against binding it there; comparable between targets of one workload, smaller is better."""
-        return score(workload, owner_of(workload), target, reluctance(workload, target), self.spread)
+        shape = self.shape(workload)
+        dislike, opening, wish = self.standing_cost(shape, target)
+        near = self.near_cost(shape, target)
+        far = self.far_cost(shape, target)
+        together = [a + b for a, b in zip(near[:4], far, strict=True)]
+        return (
+            dislike,
+            opening,
+            together[0],
+            wish + together[1],
+            together[2],
+            together[3],
+            *near[4:],
+            *load(workload, target),
+            target.id,
+        )
+
+    def standing_cost(self, shape: Shape, target: Target) -> tuple[int, int, int]:
+        """What nobody near it changes: rules and taints that ask to stay away, a place that others need, its wishes."""
+        dislike, wish = self.standing.dislike(shape, target)
+        return dislike, self.separations.opening(shape, target) if shape.levels else 0, wish
+
+    def near_cost(self, shape: Shape, target: Target) -> tuple[int, int, int, int, int, int]:
+        """Of what is on the Host or the target itself: rules, affinity, spread, 0, replicas on Host and target."""
+        return (
+            self._rules.disregard(shape, target, hosts=True) if shape.rules else 0,
+            self._affinities.wish(shape, target, hosts=True) if shape.wishes else 0,
+            self._spreads.skew(shape, target, hosts=True) if shape.spreads else 0,
+            0,
+            *self.replicas.near(shape, target),
+        )
+
+    def far_cost(self, shape: Shape, target: Target) -> tuple[int, int, int, int]:
+        """Of what is in its domains: rules, affinity, spread, replicas."""
+        return (
+            self._rules.disregard(shape, target, hosts=False) if shape.rules else 0,
+            self._affinities.wish(shape, target, hosts=False) if shape.wishes else 0,
+            self._spreads.skew(shape, target, hosts=False) if shape.spreads else 0,
+            self.replicas.in_domain(shape, target),
+        )
 
     def best(self, workload: Workload) -> Target | None:
         """The cheapest target that nothing blocks, None if there is none."""
-        free = [target for target in self.targets_of(workload) if not self.blocked(workload, target)]
-        return min(free, key=lambda target: self.cost(workload, target), default=None)
+        queue = self.queue(workload)
+        target = queue.best()
+        queue.close()
+        return target
+
+    def queue(self, workload: Workload) -> Queue:
+        """Its candidates, the best first; bind to nothing else before it is closed."""
+        shape = self.shape(workload)
+        known = self._rankings.get(shape.request)
+        if known is None or (workload.kind is Kind.POD and known[0] != self.opened):
+            known = self._rankings[shape.request] = (
+                self.opened,
+                Ranking(self, shape, self.targets_of(workload)),
+            )
+        return Queue(self, known[1], shape, workload)
+
+    # Answers
 
     def violations(self) -> list[str]:
-        """Every hard rule that is broken now, a sentence each."""
+        """Every hard rule that is broken now, a sentence each.
+
+        NoSchedule taints say nothing of who is there, and a Host in maintenance may run what it ran. Spread counts
+        only where all whom it counts asked for it, for whoever did not may have skewed it afterwards.
+        """
         found = []
         for key, target in sorted(self._where.items()):
-            workload = target.bound[key]
-            self.unbind(key)
-            reason = self.blocked(workload, target, staying=True)
-            self.bind(workload, target)
+            reason = self.broken(key)
             if reason:
                 found.append(f"{key} on {target.id}: {reason.one}")
         return found
+
+    def leaves(self, key: str) -> Reason | None:
+        """Why a bound workload may not stay: as `broken`, and what is in maintenance is to be emptied."""
+        target = self._where[key]
+        if target.closed:
+            return Reason(target.closed)
+        return self.broken(key)
+
+    def broken(self, key: str) -> Reason | None:
+        """The first hard rule that one bound workload breaks where it is."""
+        target = self._where[key]
+        workload, shape = target.bound[key], self._shape_of.get(key) or self.shape(target.bound[key])
+        self._count(shape, target, key, -1)
+        self._hold(shape, target, key, -1)
+        target.give_back(workload)
+        closed = target.closed
+        target.closed = "" if closed == MAINTENANCE else closed
+        reason = (
+            self.unfit(shape, target, staying=True)
+            or self.full(shape, target, key)
+            or self.forbidden(shape, target, staying=True)
+        )
+        target.closed = closed
+        target.take(workload)
+        self._hold(shape, target, key, 1)
+        self._count(shape, target, key, 1)
+        return reason
+
+    def strands(self, key: str) -> bool:
+        """Whether somebody who must be near a bound workload might have nobody left there if it went."""
+        return self._affinities.strands(self.shape(self.workloads[key]), self._where[key])
 
     def explain(self, workload: Workload) -> Explanation:
         """Why it does not fit, and where; asked as if it were not bound."""
         target = self._where.get(workload.key)
         if target:
             self.unbind(workload.key)
-        reasons = [(t, self.blocked(workload, t)) for t in self.targets_of(workload)]
+        answer = explanation(self, workload)
         if target:
             self.bind(workload, target)
-        counts = Counter(reason for _, reason in reasons if reason)
-        ordered = sorted(((count, reason) for reason, count in counts.items()), key=lambda item: (-item[0], item[1]))
-        return Explanation(workload.key, tuple(ordered), tuple((t.id, reason) for t, reason in reasons))
+        return answer
 
     def placement(self) -> Placement:
         """Everything that is bound, by key."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from sdn.model import Effect, Taint, Toleration, Workload
+from sdn.model import HOSTNAME, Effect, NodeTerm, Taint, Toleration, Workload
+from sdn.model.scheduling import NODE_NAME
+from sdn.scheduler.selection import node_matches
 from sdn.scheduler.target import Target
 
 EVICTING = frozenset({Effect.NO_EXECUTE})
@@ -17,10 +17,15 @@ REPELLING = EVICTING | {Effect.NO_SCHEDULE}
 
 
 class Reason(NamedTuple):
-    """Why a target does not fit, after "1 ..." and after "2 ..."."""
+    """Why a target does not fit, after "1 ..." and after "2 ..." where that is said otherwise."""
 
     one: str
-    many: str
+    many: str = ""
+    change: str = ""  # what alone would make the target fit, if that was all
+
+    def text(self, count: int) -> str:
+        """After a number."""
+        return self.one if count == 1 or not self.many else self.many
 
 
 def tolerates(workload: Workload, taint: Taint) -> bool:
@@ -38,13 +43,49 @@ def _matches(toleration: Toleration, taint: Taint) -> bool:
 
 def mismatch(workload: Workload, target: Target, effects: frozenset[Effect] = REPELLING) -> Reason | None:
     """What lies in labels and taints, which binding does not change; None if nothing speaks against it."""
+    return unlike(workload, target) or tainted(workload, target, effects)
+
+
+def unlike(workload: Workload, target: Target) -> Reason | None:
+    """Why its node selector or node affinity does not admit a target."""
     for key, value in sorted(workload.selector.items()):
         if target.labels.get(key) != value:
-            return Reason(f"lacks label {key}={value}", f"lack label {key}={value}")
+            change = f"label a Host or node {key}={value}, or drop that from its selector"
+            return Reason(f"lacks label {key}={value}", f"lack label {key}={value}", change)
+    affinity = workload.scheduling.affinity
+    if affinity and affinity.nodes and not any(node_matches(t, target.labels, target.name) for t in affinity.nodes):
+        text = " or ".join(term_text(term) for term in affinity.nodes)
+        return Reason(
+            f"does not match its node affinity ({text})",
+            f"do not match its node affinity ({text})",
+            "label a Host or node as its node affinity asks, or widen that",
+        )
+    return None
+
+
+def term_text(term: NodeTerm) -> str:
+    """As Kubernetes writes it, in one line."""
+    parts = (" ".join([each.key, each.operator, ",".join(each.values)]).rstrip() for each in term.requirements)
+    return " and ".join(parts) or "nothing"
+
+
+def is_personal(workload: Workload) -> bool:
+    """Whether its node selector or node affinity speaks of names, and not only of what many targets have alike."""
+    if HOSTNAME in workload.selector:
+        return True
+    affinity = workload.scheduling.affinity
+    if affinity is None:
+        return False
+    terms = [*affinity.nodes, *(each.node for each in (*affinity.wishes, *affinity.apart_wishes) if each.node)]
+    return any(each.key in {HOSTNAME, NODE_NAME} for term in terms for each in term.requirements)
+
+
+def tainted(workload: Workload, target: Target, effects: frozenset[Effect] = REPELLING) -> Reason | None:
+    """A taint that it does not tolerate."""
     for taint in target.taints:
         if taint.effect in effects and not tolerates(workload, taint):
             text = f"taint {taint.key}{'=' if taint.value else ''}{taint.value}:{taint.effect}"
-            return Reason(f"has {text}", f"have {text}")
+            return Reason(f"has {text}", f"have {text}", f"tolerate {text}, or remove it")
     return None
 
 
@@ -57,26 +98,14 @@ def shortage(workload: Workload, target: Target) -> Reason | None:
     """The first resource that is too little; None if `fits`."""
     if workload.memory > target.free_memory:
         text = f"too little memory (needs {memory_text(workload.memory)})"
-        return Reason(text, text)
+        return Reason(text, text, f"ask for less memory than {memory_text(workload.memory)}, or free or add some")
     if workload.cpu > target.free_cpu:
         text = f"too little CPU (needs {cpu_text(workload.cpu)})"
-        return Reason(text, text)
+        return Reason(text, text, f"ask for less CPU than {cpu_text(workload.cpu)}, or free or add some")
     if target.free_pods <= 0:
         text = f"may not run more than {target.pods} workloads"
-        return Reason(text, text)
+        return Reason(text, text, "let Hosts or nodes run more workloads (pods), or add one")
     return None
-
-
-def explain(workload: Workload, targets: Sequence[Target]) -> str:
-    """`0 of 3 hosts fit: 2 too little memory (needs 4 GiB), 1 has taint gpu=yes:NoSchedule`."""
-    what = "nodes" if targets and targets[0].node else "hosts"
-    if not targets:
-        return "0 of 0 hosts fit: there is neither a Host nor a node; add one to the underlay"
-    counts = Counter(mismatch(workload, target) or shortage(workload, target) for target in targets)
-    reasons = [(count, reason) for reason, count in counts.items() if reason]
-    reasons.sort(key=lambda item: (-item[0], item[1]))
-    text = ", ".join(f"{count} {reason.one if count == 1 else reason.many}" for count, reason in reasons)
-    return f"0 of {len(targets)} {what} fit: {text}"
 
 
 def memory_text(mebibytes: int) -> str:

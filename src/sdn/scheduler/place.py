@@ -1,24 +1,40 @@
-"""Bind every workload: VMs onto Hosts, then Pods onto the VMs that are nodes, or onto Hosts if there are none.
+"""Bind every workload: VMs onto Hosts, then Pods into the VMs that are nodes or onto Hosts that take them.
 
-Workloads with the same requests and the same owner are bound one after another, and all with the same requests share
-one ranking of their candidates: 150,000 Pods never meet 5,000 Hosts one by one.
+By priority, and among equals large before small. All that are alike are bound one after another and share one ranking
+of their candidates: 150,000 Pods never meet 5,000 Hosts one by one. What finds no place has another workload moved
+out of its way, or evicts lower ones; a small lab is tried again in another order, before anybody is refused.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from sdn.errors import UnschedulableError
-from sdn.model import Kind, Model, Placement, Workload
+from sdn.model import Kind, Model, Placement, Together, Workload
 from sdn.scheduler.cluster import Cluster
-from sdn.scheduler.filters import explain
-from sdn.scheduler.ranking import Queue, Ranking
-from sdn.scheduler.score import owner_of
-from sdn.scheduler.target import Target
+from sdn.scheduler.quotas import set_quotas
+from sdn.scheduler.room import make_room, preempt
+from sdn.scheduler.settle import settle
 
-NAMES_SHOWN = 8
-"""Names that an error lists before it only counts."""
+SMALL = 40_000
+"""Workloads times Hosts and nodes, up to which more than one order is tried."""
+
+ATTEMPTS = 6
+"""Orders that are tried."""
+
+ROUNDS = 3
+"""How often those whom a move left alone are bound elsewhere."""
+
+
+class Outcome(NamedTuple):
+    """A placement of all that could be placed, and (key, why not) of the others, by key."""
+
+    placement: Placement
+    refused: tuple[tuple[str, str], ...]
 
 
 def place(model: Model, previous: Placement | None = None) -> Placement:
@@ -27,84 +43,187 @@ def place(model: Model, previous: Placement | None = None) -> Placement:
     Without `previous`, what the Model says is running stays. Raises UnschedulableError with a line for every workload
     that nothing can take.
     """
-    scheduler = _Scheduler(model, previous or model.running or Placement({}))
-    scheduler.bind_all([workload for workload in model.workloads if workload.kind is Kind.VM])
-    scheduler.bind_all([workload for workload in model.workloads if workload.kind is Kind.POD])
-    if scheduler.reasons:
-        raise UnschedulableError(sorted(scheduler.reasons))
-    return scheduler.cluster.placement()
+    outcome = schedule(model, previous)
+    if outcome.refused:
+        raise UnschedulableError([f"{key}: {why}" for key, why in outcome.refused])
+    return outcome.placement
 
 
-class _Scheduler:
-    """One run: the Cluster, and what did not fit."""
+def schedule(model: Model, previous: Placement | None = None) -> Outcome:
+    """As `place`, with what could not be placed beside what could."""
+    previous = previous or model.running or Placement({})
+    best = run = _Run(model, previous, {}, packing=False)
+    run.bind_all()
+    first: dict[str, int] = {}
+    small = len(run.cluster.workloads) * len(run.cluster.hosts) <= SMALL
+    for attempt in range(1, ATTEMPTS if small else 1):
+        if not best.refused:
+            break
+        for workload in run.refused:
+            first[workload.key] = first.get(workload.key, 0) - 1
+        run = _Run(model, previous, first, packing=attempt % 2 == 1)
+        run.bind_all()
+        best = min(best, run, key=_Run.loss)  # the earlier one among equals
+    return best.outcome()
 
-    def __init__(self, model: Model, previous: Placement) -> None:
+
+class _Run:
+    """One order tried: the Cluster, and what did not fit."""
+
+    def __init__(self, model: Model, previous: Placement, first: dict[str, int], packing: bool) -> None:
         self.cluster = Cluster(model)
-        self.reasons: list[str] = []
+        self.refused: list[Workload] = []
         self._previous = previous
+        self._first = first
+        self._packing = packing
+        self._shaken = False  # whether anything that was bound had to go elsewhere
 
-    def bind_all(self, workloads: Sequence[Workload]) -> None:
-        """First what stays, then pins, then large before small."""
-        groups: defaultdict[tuple[object, ...], list[Workload]] = defaultdict(list)
-        for workload in sorted(workloads, key=lambda w: w.key):
-            target = self._previous_target(workload)
-            if target and not self.cluster.blocked(workload, target, staying=True):
-                self.cluster.bind(workload, target)
-            else:
-                groups[(owner_of(workload), workload.spread, *_request(workload))].append(workload)
-        rankings: dict[tuple[object, ...], Ranking] = {}
-        for group in sorted(groups.values(), key=_urgency):
-            self._bind_group(group, rankings)
+    def bind_all(self) -> None:
+        """What stays, then VMs, then Pods."""
+        cluster = self.cluster
+        set_quotas(cluster)
+        settle(cluster, self._previous)
+        self._bind_level(Kind.VM)
+        for node in [node for node in map(cluster.target, cluster.workloads) if node and not node.host]:
+            for key in sorted(node.bound):
+                cluster.unbind(key)  # its node runs nowhere
+        self._bind_level(Kind.POD)
 
-    def _previous_target(self, workload: Workload) -> Target | None:
-        """Where it was, if that is still a place that it may be."""
-        key, cluster = workload.key, self.cluster
-        target = cluster.target(self._previous.nodes.get(key) or self._previous.hosts.get(key, ""))
-        if target is None or not target.host:
-            return None
-        return target if not workload.host or target in cluster.targets_of(workload) else None
+    def loss(self) -> list[tuple[int, int]]:
+        """What is refused, the most important first."""
+        counts: defaultdict[int, int] = defaultdict(int)
+        for workload in self.refused:
+            counts[workload.scheduling.priority] += 1
+        return [(priority, counts[priority]) for priority in sorted(counts, reverse=True)]
 
-    def _bind_group(self, group: Sequence[Workload], rankings: dict[tuple[object, ...], Ranking]) -> None:
-        """Bind workloads with equal requests; when one does not fit, none of the rest does."""
-        first = group[0]
-        candidates = self.cluster.targets_of(first)
-        if first.host and not candidates:
-            self.reasons += [self._unknown_pin(workload) for workload in group]
-            return
-        request = _request(first)
-        if request not in rankings:
-            rankings[request] = Ranking(first, [t for t in candidates if not self.cluster.mismatch(first, t)])
-        queue = Queue(rankings[request], first, self.cluster.spread)
-        for index, workload in enumerate(group):
+    def outcome(self) -> Outcome:
+        """With the reasons, all asked of the final state."""
+        explain = self.cluster.explain
+        refused = sorted(self.refused, key=lambda w: w.key)
+        return Outcome(self.cluster.placement(), tuple((w.key, explain(w).text) for w in refused))
+
+    def _bind_level(self, kind: Kind) -> None:
+        cluster = self.cluster
+        waiting = [w for w in cluster.workloads.values() if w.kind is kind and cluster.where(w.key) is None]
+        failed = self._bind(waiting)
+        while failed and len(again := self._bind(failed)) < len(failed):
+            failed = again  # somebody whom they must be near may have come meanwhile
+        for workload in sorted(failed, key=self._urgency):
+            if cluster.where(workload.key) is None and not self._force(workload):
+                self.refused.append(workload)
+        self._mend()
+
+    def _mend(self) -> None:
+        """Who was near somebody that had to go, or is skewed by that, goes elsewhere or is refused.
+
+        After some rounds nobody is bound again, so that it ends.
+        """
+        sociable = [w for w in self.cluster.workloads.values() if _asks_of_others(w)] if self._shaken else []
+        sociable.sort(key=self._urgency, reverse=True)
+        for attempt in range(len(sociable)):
+            gone = []
+            for workload in sociable:
+                target = self.cluster.where(workload.key)
+                if target and target.host and self.cluster.broken(workload.key):
+                    self.cluster.unbind(workload.key)
+                    gone.append(workload)
+            if not gone:
+                return
+            self.refused += self._bind(gone) if attempt < ROUNDS else gone
+
+    def _force(self, workload: Workload) -> bool:
+        """Have others move or go for it."""
+        cluster = self.cluster
+        target = cluster.best(workload)
+        if target is not None:
+            cluster.bind(workload, target)
+            return True
+        self._shaken = True
+        if make_room(cluster, workload):
+            return True
+        victims = preempt(cluster, workload)
+        if victims is None:
+            return False
+        for victim in sorted(victims, key=self._urgency):
+            if not self._force(victim):
+                self.refused.append(victim)
+        return True
+
+    def _bind(self, workloads: Iterable[Workload]) -> list[Workload]:
+        """Bind what fits; returns what does not."""
+        groups: defaultdict[object, list[Workload]] = defaultdict(list)
+        for workload in workloads:
+            alone = self.cluster.carries(workload) or self._first.get(workload.key)
+            groups[workload.key if alone else self.cluster.shape(workload)].append(workload)
+        failed: list[Workload] = []
+        for group in sorted(groups.values(), key=lambda group: self._urgency(group[0])):
+            failed += self._bind_group(group)
+        return failed
+
+    def _bind_group(self, group: Sequence[Workload]) -> Sequence[Workload]:
+        """Bind workloads of one Shape; when one does not fit, none of the rest does."""
+        if self._packing:
+            return [workload for workload in group if not self._bind_full(workload)]
+        start = 0
+        if self._bind_with_room(group[0]):
+            start = 1
+        queue = self.cluster.queue(group[0])
+        for index in range(start, len(group)):
             target = queue.best()
             if target is None:
-                why = explain(first, candidates)
-                self.reasons += [f"{rest.key}: {why}" for rest in group[index:]]
-                break
-            self.cluster.bind(workload, target)
-            queue.put_back()
+                queue.close()
+                return group[index:]
+            self.cluster.bind(group[index], target)
+            queue.bound(target)
         queue.close()
+        return ()
 
-    def _unknown_pin(self, workload: Workload) -> str:
-        """The sentence for a pin to nobody."""
-        names = [target.name for target in (*self.cluster.nodes, *self.cluster.hosts)]
-        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-        there = ", ".join(names[:NAMES_SHOWN]) + more or "none"
-        return f'{workload.key}: "{workload.host}" is neither a Host nor a node that takes Pods (there are: {there})'
+    def _bind_full(self, workload: Workload) -> bool:
+        """Bind where least is left, so that whole Hosts stay free for what is large."""
+        cluster = self.cluster
+        free = [target for target in cluster.targets_of(workload) if not cluster.blocked(workload, target)]
+        if not free:
+            return False
+        cluster.bind(workload, min(free, key=lambda t: (t.free_memory, t.free_cpu, t.free_pods, t.id)))
+        return True
+
+    def _bind_with_room(self, workload: Workload) -> bool:
+        """Bind the first of those that must share a Host where there is room for all of them."""
+        cluster = self.cluster
+        rules = [r for r in cluster.shape(workload).rules if r.written.kind is Together.TOGETHER and r.topology == ""]
+        rules = [rule for rule in rules if rule.written.must and not rule.counts]
+        if not rules or workload.host:
+            return False
+        members = [
+            w
+            for w in cluster.workloads.values()
+            if w.kind is workload.kind and any(rule in cluster.shape(w).rules for rule in rules)
+        ]
+        whole = replace(workload, cpu=sum(w.cpu for w in members), memory=sum(w.memory for w in members))
+        target = cluster.best(whole)
+        if target is None or cluster.blocked(workload, target):
+            return False
+        cluster.bind(workload, target)
+        return True
+
+    def _urgency(self, workload: Workload) -> tuple[object, ...]:
+        """Those with the least choice first, then the largest: small ones still fit into what is left."""
+        w = workload
+        affinity = w.scheduling.affinity
+        limited = bool(w.selector or (affinity and affinity.nodes))
+        return (
+            -w.scheduling.priority,
+            self._first.get(w.key, 0),
+            not w.host,
+            self.cluster.shape(w).hosts is None,
+            not limited,
+            -w.memory,
+            -w.cpu,
+            w.key,
+        )
 
 
-def _request(workload: Workload) -> tuple[object, ...]:
-    """What decides where a workload may go and how it loads a target, whoever owns it."""
-    return (
-        workload.cpu,
-        workload.memory,
-        tuple(sorted(workload.selector.items())),
-        workload.tolerations,
-        workload.host,
-    )
-
-
-def _urgency(group: Sequence[Workload]) -> tuple[bool, bool, int, int, str]:
-    """Those with the least choice first, then the largest: small ones still fit into what is left."""
-    first = group[0]
-    return (not first.host, not first.selector, -first.memory, -first.cpu, first.key)
+def _asks_of_others(workload: Workload) -> bool:
+    """Whether it matters to it where others go after it was bound."""
+    scheduling = workload.scheduling
+    return any(each.required for each in scheduling.spread) or bool(scheduling.affinity and scheduling.affinity.near)

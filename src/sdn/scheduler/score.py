@@ -1,7 +1,8 @@
 """Which of the targets that fit is best: the smallest score wins, and a name decides between equals.
 
-Every part of a score only grows while workloads are bound to anything; `place` relies on it to look again at nothing
-but the best candidate. That rules out Kubernetes' balance score, which can fall; the scarcest resource stands in.
+In the order of weight: taints that ask to stay away and rules that should hold about Hosts; places that others of
+another level need; rules that should hold between workloads; affinity; spread; replicas of the same owner in its
+domain, on its Host, on itself; load. Load only grows while workloads are bound, so that a heap may hold old ones.
 """
 
 from __future__ import annotations
@@ -10,56 +11,48 @@ from collections import defaultdict
 
 from sdn.model import Effect, Workload
 from sdn.scheduler.filters import tolerates
+from sdn.scheduler.shape import Owner, Shape
 from sdn.scheduler.target import Target
 
-Owner = tuple[str, str, str]  # namespace, kind and name of what made the replicas
-Score = tuple[int, int, int, int, int, int, str]
-
-NOBODY = (0, 0, 0)
-"""No replica of the owner in a target's domain, on its Host, or on itself."""
+Score = tuple[int, int, int, int, int, int, int, int, int, int, str]
 
 SCALE = 10_000
 """Scores are whole numbers, so that they are equal on every machine."""
 
 
-class Spread:
+class Replicas:
     """How many replicas of each owner are in each domain, on each Host and on each target."""
 
     def __init__(self) -> None:
         self._domains: defaultdict[tuple[Owner, str, str], int] = defaultdict(int)
-        self._hosts: defaultdict[tuple[Owner, str], int] = defaultdict(int)
-        self._targets: defaultdict[tuple[Owner, str, str], int] = defaultdict(int)
+        self._targets: defaultdict[tuple[Owner, str], int] = defaultdict(int)
 
-    def add(self, owner: Owner | None, workload: Workload, target: Target) -> None:
-        """Count a replica that was bound; a workload without an owner has no replicas."""
+    def count(self, shape: Shape, target: Target, by: int) -> None:
+        """A workload of that shape came (1) or went (-1); one without an owner has no replicas."""
+        owner = shape.owner
         if owner is None:
             return
-        self._domains[owner, workload.spread, target.domain(workload.spread)] += 1
-        self._hosts[owner, target.host] += 1
-        self._targets[owner, target.host, target.node] += 1
+        label = shape.workload.spread
+        if label:
+            self._domains[owner, label, target.domain(label)] += by
+        self._targets[owner, target.host] += by
+        if target.node:
+            self._targets[owner, target.node] += by
 
-    def remove(self, owner: Owner | None, workload: Workload, target: Target) -> None:
-        """No longer count a replica; its target is still where it was when it was counted."""
+    def in_domain(self, shape: Shape, target: Target) -> int:
+        """Replicas in the domain of the label over which they are spread; 0 where that is the Host."""
+        label = shape.workload.spread
+        if shape.owner is None or not label:
+            return 0
+        return self._domains.get((shape.owner, label, target.domain(label)), 0)
+
+    def near(self, shape: Shape, target: Target) -> tuple[int, int]:
+        """Replicas on the Host, and on the target itself."""
+        owner = shape.owner
         if owner is None:
-            return
-        self._domains[owner, workload.spread, target.domain(workload.spread)] -= 1
-        self._hosts[owner, target.host] -= 1
-        self._targets[owner, target.host, target.node] -= 1
-
-    def counts(self, owner: Owner | None, workload: Workload, target: Target) -> tuple[int, int, int]:
-        """Replicas of the same owner in the target's domain, on its Host, and on itself."""
-        if owner is None:
-            return NOBODY
-        return (
-            self._domains.get((owner, workload.spread, target.domain(workload.spread)), 0),
-            self._hosts.get((owner, target.host), 0),
-            self._targets.get((owner, target.host, target.node), 0),
-        )
-
-
-def owner_of(workload: Workload) -> Owner | None:
-    """Whose replica it is."""
-    return (workload.namespace, *workload.owner) if any(workload.owner) else None
+            return 0, 0
+        on_host = self._targets.get((owner, target.host), 0)
+        return on_host, self._targets.get((owner, target.node), 0) if target.node else on_host
 
 
 def reluctance(workload: Workload, target: Target) -> int:
@@ -77,13 +70,3 @@ def load(workload: Workload, target: Target) -> tuple[int, int]:
 
 def _used(capacity: int, free: int) -> int:
     return (capacity - free) * SCALE // capacity if capacity else SCALE
-
-
-def score(workload: Workload, owner: Owner | None, target: Target, reluctant: int, spread: Spread) -> Score:
-    """Taints first, then few replicas of the same owner, then the least loaded, then the name."""
-    return (
-        reluctant,
-        *spread.counts(owner, workload, target),
-        *load(workload, target),
-        target.id,
-    )

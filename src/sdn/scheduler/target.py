@@ -9,6 +9,11 @@ from sdn.model import HOSTNAME, Effect, Host, HostState, Taint, Workload
 _LINUX = {"kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
 """Every real node has these, and published manifests select them."""
 
+FAILED = "has failed"
+MAINTENANCE = "is in maintenance"
+
+_CLOSED = {HostState.UP: "", HostState.MAINTENANCE: MAINTENANCE, HostState.FAILED: FAILED}
+
 
 @dataclass(slots=True, eq=False)
 class Target:
@@ -29,8 +34,16 @@ class Target:
     free_cpu: int
     free_memory: int
     free_pods: int
-    state: HostState = HostState.UP
+    id: str  # unique among all targets: a node's key has a slash, a Host's name has none
+    closed: str = ""  # why it takes nobody new, after "it"
     base: Target | None = None  # the Host below a node
+    vm: Workload | None = None  # what it is itself, of a node
+    physical_cpu: int = 0  # of a Host, without over-commitment
+    physical_memory: int = 0
+    reserved_cpu: int = 0
+    reserved_memory: int = 0
+    places: dict[str, str] = field(default_factory=dict)  # topology → domain; "" is the Host
+    look: int = 0  # equal for targets with equal labels and taints, names left out
     bound: dict[str, Workload] = field(default_factory=dict)  # what runs directly on it, by key
 
     @classmethod
@@ -38,7 +51,11 @@ class Target:
         """An empty Host."""
         labels = {**_LINUX, HOSTNAME: host.name, **host.labels}
         room = (host.cpu * host.cpu_overcommit // 100, host.memory * host.memory_overcommit // 100, host.pods)
-        return cls(host.name, host.name, "", *room, labels, labels, tuple(sorted(host.taints)), *room, state=host.state)
+        result = cls(host.name, host.name, "", *room, labels, labels, tuple(sorted(host.taints)), *room, host.name)
+        result.closed = _CLOSED[host.state]
+        result.physical_cpu, result.physical_memory = host.cpu, host.memory
+        result.places = {**labels, HOSTNAME: host.name, "": host.name}
+        return result
 
     @classmethod
     def of_node(cls, vm: Workload, base: Target | None = None) -> Target:
@@ -46,30 +63,24 @@ class Target:
         labels = {**_LINUX, HOSTNAME: vm.name, **vm.labels}
         taints = tuple(sorted(Taint(key, value, Effect(effect)) for key, value, effect in vm.taints))
         room = (vm.cpu, vm.memory, vm.pods)
-        node = cls(vm.name, "", vm.key, *room, labels, labels, taints, *room)
+        node = cls(vm.name, "", vm.key, *room, labels, labels, taints, *room, vm.key, vm=vm)
         node.settle(base)
         return node
-
-    @property
-    def id(self) -> str:
-        """Unique among all targets: a key has a slash, a Host's name has none."""
-        return self.node or self.name
 
     def settle(self, base: Target | None) -> None:
         """The VM of this node was bound to a Host, or (None) taken off."""
         self.base = base
         self.host = base.host if base else ""
-        self.state = base.state if base else HostState.FAILED
+        self.closed = base.closed if base else "is on no Host"
         self.labels = {**base.labels, **self.own_labels} if base else self.own_labels
+        self.places = {**self.labels, HOSTNAME: self.id, "": self.host}
 
     def domain(self, label: str) -> str:
         """The place that replicas are spread over: the Host, or the value of a label of the node or else its Host.
 
         Targets without the label are one place together.
         """
-        if not label:
-            return self.host
-        return self.labels.get(label, "")
+        return self.places.get(label, "")
 
     def take(self, workload: Workload) -> None:
         """Bind: what the workload asks for is no longer free."""

@@ -1,0 +1,124 @@
+"""Room for what fits nowhere: another workload moves out of its way, or lower ones are evicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sdn.model import Workload
+from sdn.scheduler.cluster import Cluster
+from sdn.scheduler.target import Target
+
+TRIALS = 400
+"""Moves that are tried for one workload before it is given up."""
+
+TARGETS = 100
+"""Targets on which evictions are worked out, as Kubernetes looks at some of its nodes only."""
+
+
+def make_room(cluster: Cluster, workload: Workload) -> bool:
+    """Bind it by moving one other that finds a place elsewhere; False leaves all as it was."""
+    shape = cluster.shape(workload)
+    trials = TRIALS
+    for target in cluster.targets_of(workload):
+        if not cluster.standing.fits(shape, target):
+            continue
+        for other in _around(cluster, target):
+            if trials == 0:
+                return False
+            trials -= 1
+            if _swap(cluster, workload, target, other):
+                return True
+    return False
+
+
+def _around(cluster: Cluster, target: Target) -> list[Workload]:
+    """What runs on the Host, in its nodes, too; those that the user pinned stay where they are."""
+    found = [w for each in cluster.on_host(target.host) for w in each.bound.values()]
+    return sorted(
+        (w for w in found if not w.host and w.key != target.node), key=lambda w: (w.scheduling.priority, w.key)
+    )
+
+
+def _swap(cluster: Cluster, workload: Workload, target: Target, other: Workload) -> bool:
+    """Bind one in place of another, if that finds a place as well."""
+    if cluster.strands(other.key):
+        return False
+    there = cluster.unbind(other.key)
+    if target.host and cluster.blocked(workload, target) is None:
+        cluster.bind(workload, target)
+        elsewhere = cluster.best(other)
+        if elsewhere is not None:
+            cluster.bind(other, elsewhere)
+            if not any(each.skewed() for each in cluster.shape(other).spread_over):
+                return True
+            cluster.unbind(other.key)
+        cluster.unbind(workload.key)
+    cluster.bind(other, there)
+    return False
+
+
+def preempt(cluster: Cluster, workload: Workload) -> list[Workload] | None:
+    """Bind it in place of lower ones, which are returned unbound; None if that would not help.
+
+    The target is the one whose highest victim is lowest, then the one with fewest; who could stay after all, stays.
+    """
+    if not workload.scheduling.preempts:
+        return None
+    shape = cluster.shape(workload)
+    best: tuple[tuple[int, int, int, str], Target, list[Workload]] | None = None
+    tried = 0
+    for target in cluster.targets_of(workload):
+        lower = _lower(cluster, workload, target) if cluster.standing.fits(shape, target) else []
+        if not lower:
+            continue
+        tried += 1
+        if tried > TARGETS:
+            break
+        victims = _victims(cluster, workload, target, lower)
+        if victims:
+            rank = (max(_priorities(cluster, victims)), len(victims), sum(_priorities(cluster, victims)), target.id)
+            best = min(best, (rank, target, victims), key=lambda item: item[0]) if best else (rank, target, victims)
+    if best is None:
+        return None
+    for victim in best[2]:
+        cluster.unbind(victim.key)
+    cluster.bind(workload, best[1])
+    return best[2]
+
+
+def _priorities(cluster: Cluster, victims: Sequence[Workload]) -> list[int]:
+    return [victim.scheduling.priority for victim in victims]
+
+
+def _lower(cluster: Cluster, workload: Workload, target: Target) -> list[Workload]:
+    """What on the Host is less important, with all that it carries; the node itself stays if it is for a Pod."""
+    found = []
+    for other in _around(cluster, target):
+        node = cluster.inside(other.key)
+        carried = [other, *(node.bound.values() if node else ())]
+        if not cluster.strands(other.key) and all(
+            each.scheduling.priority < workload.scheduling.priority for each in carried
+        ):
+            found.append(other)
+    return found
+
+
+def _victims(cluster: Cluster, workload: Workload, target: Target, lower: Sequence[Workload]) -> list[Workload]:
+    """Whom it would evict there, all put back afterwards; nobody if it does not fit even so."""
+    # Pods before the nodes that they are in: each is unbound from where it was.
+    order = sorted(lower, key=lambda w: (cluster.inside(w.key) is not None, w.key))
+    where = {other.key: cluster.unbind(other.key) for other in order}
+    victims: list[Workload] = []
+    fits = cluster.blocked(workload, target) is None
+    if fits:
+        cluster.bind(workload, target)
+        for other in sorted(lower, key=lambda w: (-w.scheduling.priority, cluster.inside(w.key) is None, w.key)):
+            if where[other.key].host and cluster.blocked(other, where[other.key], staying=True) is None:
+                cluster.bind(other, where[other.key])
+            else:
+                victims.append(other)
+        cluster.unbind(workload.key)
+    for other in reversed(order):
+        if cluster.where(other.key) is None:
+            cluster.bind(other, where[other.key])
+    return victims

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import pytest
-from checker import check_steps
+from hypothesis import assume, given, settings
+from moving import SEEDS, assert_kept, shuffled, somewhere, world
 from scheduler_words import at, host, lab, node, pod, vm
 
-from sdn.model import Model, Placement
-from sdn.scheduler import moves
+from sdn.model import HOSTNAME, Model, Placement, PlacementRule, Selector, Together
+from sdn.scheduler import Cluster, moves
 from sdn.scheduler.proposal import Proposal
 
 H = [host(f"h{i}") for i in (1, 2, 3)]
@@ -20,10 +23,6 @@ def steps(proposal: Proposal) -> list[str]:
         f">{m.target_node.partition('/')[2] or m.target}"
         for m in proposal.moves
     ]
-
-
-def assert_kept(model: Model, before: Placement, proposal: Proposal) -> None:
-    assert not check_steps(model, before, proposal.moves, proposal.placement)
 
 
 def big(name: str, **said: object) -> object:
@@ -84,6 +83,14 @@ def test_a_third_place_may_need_a_move_of_somebody_who_comes_back() -> None:
     assert_kept(model, before, proposal)
 
 
+def test_those_that_must_stay_together_stop_but_for_one() -> None:
+    rule = PlacementRule("pair", Together.TOGETHER, Selector(keys=("shop/a", "shop/b")), topology=HOSTNAME)
+    model = lab(H, [vm("a"), vm("b")], rules=(rule,))
+    proposal = moves(model, at("a:h1 b:h1"), at("a:h2 b:h2"))
+    assert steps(proposal) == ["a:h1>", "b:h1>h2", "a:>h2"]
+    assert_kept(model, at("a:h1 b:h1"), proposal)
+
+
 @pytest.mark.parametrize(
     ("after", "reason"),
     [
@@ -102,3 +109,67 @@ def test_refused(after: str, reason: str) -> None:
 def test_what_left_the_lab_stops_and_what_was_on_a_host_that_left_moves() -> None:
     proposal = moves(lab(H, [vm("a")]), at("a:gone b:h1"), at("a:h1"))
     assert steps(proposal) == ["b:h1>", "a:gone>h1"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, SEEDS, SEEDS)
+def test_every_step_is_allowed(which: int, one: int, other: int) -> None:
+    model = world(which, tight=True)
+    before, after = somewhere(model, one), somewhere(model, other)
+    assume(before is not None and after is not None)
+    assert before and after
+    proposal = moves(model, before, after)
+    assert not proposal.refused
+    assert proposal.placement == after
+    assert_kept(model, before, proposal)
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, SEEDS, SEEDS)
+def test_the_order_of_input_does_not_matter(which: int, one: int, other: int) -> None:
+    model = world(which)
+    before, after = somewhere(model, one), somewhere(model, other)
+    assume(before is not None and after is not None)
+    assert before and after
+    turned = Placement(dict(reversed(before.hosts.items())), dict(reversed(before.nodes.items())))
+    assert moves(shuffled(model, one), turned, after) == moves(model, before, after)
+
+
+def fewest(model: Model, before: Placement, after: Placement, limit: int) -> int | None:
+    """The least number of live moves from one to the other, by trying all; None if there are not that few."""
+    start = tuple(sorted(before.hosts.items()))
+    seen, queue = {start}, deque([(start, 0)])
+    while queue:
+        state, count = queue.popleft()
+        if dict(state) == after.hosts:
+            return count
+        if count == limit:
+            continue
+        cluster = Cluster.of(model, Placement(dict(state)))
+        for workload in model.workloads:
+            source = cluster.unbind(workload.key)
+            for target in cluster.hosts:
+                if target is not source and cluster.blocked(workload, target) is None:
+                    following = tuple(sorted((dict(state) | {workload.key: target.name}).items()))
+                    if following not in seen:
+                        seen.add(following)
+                        queue.append((following, count + 1))
+            cluster.bind(workload, source)
+    return None
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, SEEDS, SEEDS)
+def test_nearly_as_few_moves_as_brute_force_finds(which: int, one: int, other: int) -> None:
+    """In small full clusters: never a stop where there is a live way, and at most one move more than the fewest."""
+    sizes = [2000 + 500 * ((which >> i) % 8) for i in range(4)]
+    model = lab(H, [vm(f"v{i}", memory=size) for i, size in enumerate(sizes)])
+    before, after = somewhere(model, one), somewhere(model, other)
+    assume(before is not None and after is not None)
+    assert before and after
+    best = fewest(model, before, after, 7)
+    assume(best is not None)
+    assert best is not None
+    proposal = moves(model, before, after)
+    assert all(move.target for move in proposal.moves)
+    assert len(proposal.moves) <= best + 1

@@ -9,6 +9,7 @@ from sdn.scheduler.order import moves
 from sdn.scheduler.place import Outcome, place, schedule
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.readiness import HostFailure, Readiness, readiness
+from sdn.scheduler.rebalance import rebalance
 from sdn.scheduler.recover import recover
 from sdn.scheduler.repair import reconcile, repair
 from sdn.scheduler.rollout import rollout_batches
@@ -30,6 +31,7 @@ __all__ = [
     "moves",
     "place",
     "readiness",
+    "rebalance",
     "reconcile",
     "recover",
     "repair",

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from sdn.model import Kind, Model, Placement
+from sdn.scheduler.detours import solve
 from sdn.scheduler.proposal import Proposal, refusal
 from sdn.scheduler.restart import restart_order
 from sdn.scheduler.search import expendable, relocate
@@ -57,6 +58,8 @@ class _Order:
     def run(self) -> list[str]:
         """Make all moves; the reasons of those that cannot be made."""
         self._advance()
+        if self._wanted:
+            self._solve()
         while self._wanted and (self._detour() or self._interrupt()):
             self._advance()
         return [self._complaint(key) for key in self._sequence()]
@@ -108,6 +111,18 @@ class _Order:
         if key in self._detoured:
             return "goes on after its detour"
         return "is wanted there" if self._steps.place_of(key) != NOWHERE else "starts"
+
+    def _solve(self) -> None:
+        """In a small cluster, take the shortest way of all; then what is left can start."""
+        for key, target in solve(self._steps, self._wanted) or ():
+            wanted = self._wanted.get(key)
+            if not self._steps.go(key, target, self._why(key) if target is wanted else "makes way for others"):
+                break
+            if target is wanted:
+                del self._wanted[key]
+            else:
+                self._detoured.add(key)
+        self._advance()
 
     def _detour(self) -> bool:
         """Let one that runs, or a few of one place, go elsewhere for a while, so that another can move."""

@@ -6,7 +6,6 @@ then no longer in breach stays.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 
 from sdn.model import Model, Placement
@@ -14,11 +13,12 @@ from sdn.scheduler.filters import Reason
 from sdn.scheduler.order import moves
 from sdn.scheduler.place import place
 from sdn.scheduler.proposal import Proposal
-from sdn.scheduler.search import by_size, obstacles, regroup, relocate
+from sdn.scheduler.search import obstacles, regroup, relocate
 from sdn.scheduler.steps import Steps
+from sdn.scheduler.target import Target
 
-JUDGED_TOGETHER = 64
-"""Workloads of one target that are tried as the one whose leaving mends most; of more, the largest."""
+JUDGED_TOGETHER = 16
+"""Workloads of one target that are tried as the one whose leaving mends most; with more, only room is compared."""
 
 
 def repair(model: Model, placement: Placement) -> Proposal:
@@ -50,44 +50,46 @@ def breach(steps: Steps, key: str) -> Reason | None:
 
 def mend(steps: Steps) -> list[str]:
     """Move until nobody breaks a rule; who still does and has no other place."""
-    stuck: list[str] = []
-    for key in _by_merit(steps, [key for key in steps.cluster.workloads if breach(steps, key)]):
-        reason = breach(steps, key)
-        if reason is not None and not relocate(steps, key, _why(steps, key, reason)):
-            stuck.append(key)
-    stuck = [key for key in stuck if (why := breach(steps, key)) and not relocate(steps, key, _why(steps, key, why))]
+    places = {
+        target.id for key in steps.cluster.workloads if breach(steps, key) and (target := steps.cluster.where(key))
+    }
+    for name in sorted(places):
+        _mend(steps, name)
+    stuck = [key for name in sorted(places) for key in _mend(steps, name)]  # who left since may have made room
     if stuck and regroup(steps, stuck, "cannot stay where it was"):
         return []
     return stuck
 
 
-def _why(steps: Steps, key: str, reason: Reason) -> str:
-    target = steps.cluster.where(key)
-    return f"cannot stay on {target.id if target else 'nothing'}: {reason.one}"
+def _mend(steps: Steps, name: str) -> list[str]:
+    """Move away from one Host or node until all that is left may stay; who may not, but has no other place."""
+    target = steps.cluster.target(name)
+    while target is not None:
+        broken = {key: reason for key in sorted(target.bound) if (reason := breach(steps, key))}
+        ranked = _ranked(steps, target, list(broken))
+        if not any(relocate(steps, key, f"cannot stay on {name}: {broken[key].one}") for key in ranked):
+            return ranked
+    return []
 
 
-def _by_merit(steps: Steps, broken: Iterable[str]) -> list[str]:
-    """Target by target, the one whose leaving mends most first; of several, the least important and smallest."""
-    places: defaultdict[str, list[str]] = defaultdict(list)
-    for key in broken:
-        target = steps.cluster.where(key)
-        if target:
-            places[target.id].append(key)
-    return [key for name in sorted(places) for key in _ranked(steps, places[name])]
-
-
-def _ranked(steps: Steps, keys: list[str]) -> list[str]:
-    """Those of one target, as if only the first left, then only the second."""
-    if len(keys) == 1:
-        return keys
-    looked_at = by_size(steps.cluster, keys)[:JUDGED_TOGETHER]
-    left = {key: _left_broken(steps, key, looked_at) for key in looked_at}
+def _ranked(steps: Steps, target: Target, keys: list[str]) -> list[str]:
+    """Whose leaving mends most comes first; of equals one that is large enough, or if none is, the largest."""
+    if len(keys) > JUDGED_TOGETHER:
+        over = (-target.free_cpu, -target.free_memory)
+        left = {key: int(_takes(steps, key, 0) < over[0] or _takes(steps, key, 1) < over[1]) for key in keys}
+    else:
+        left = {key: _left_broken(steps, key, keys) for key in keys}
 
     def merit(key: str) -> tuple[int, int, int, str]:
-        workload = steps.workload(key)
-        return (left.get(key, len(keys)), workload.scheduling.priority, workload.memory, key)
+        memory = _takes(steps, key, 1)
+        return (left[key], -memory if left[key] else memory, steps.workload(key).scheduling.priority, key)
 
     return sorted(keys, key=merit)
+
+
+def _takes(steps: Steps, key: str, which: int) -> int:
+    workload = steps.workload(key)
+    return (workload.cpu, workload.memory)[which]
 
 
 def _left_broken(steps: Steps, key: str, others: Iterable[str]) -> int:

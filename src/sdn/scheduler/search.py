@@ -146,11 +146,4 @@ def by_size(cluster: Cluster, keys: Iterable[str]) -> list[str]:
 
 def obstacles(steps: Steps, key: str) -> str:
     """Why it can go nowhere: `shop/db-0: 0 of 3 hosts fit: 2 too little memory (needs 4 GiB), 1 is maintenance`."""
-    workload = steps.workload(key)
-    told = steps.cluster.explain(workload)
-    if not told.targets:
-        return f'{key}: it is fixed to "{workload.host}", which is not there or not running; change `host` or mend that'
-    what = "nodes" if any("/" in name for name, _ in told.targets) else "hosts"
-    fitting = sum(reason is None for _, reason in told.targets)
-    reasons = ", ".join(f"{count} {reason.one if count == 1 else reason.many}" for count, reason in told.counts)
-    return f"{key}: {fitting} of {len(told.targets)} {what} fit: {reasons}"
+    return f"{key}: {steps.cluster.explain(steps.workload(key)).text}"

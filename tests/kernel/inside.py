@@ -17,8 +17,8 @@ from sdn.kernel.namespaces import NamespaceWorker, create
 from sdn.kernel.processes import Completed
 
 _BOOT = """
-import importlib, sys
-sys.path.insert(0, sys.argv[1])
+import importlib, os, sys
+sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
 getattr(importlib.import_module(sys.argv[2]), sys.argv[3]).__wrapped__()
 """
 

@@ -248,8 +248,10 @@ class _Migration:
             self._stage("plug in")
             self._send(parts.source, (links.move_link(index, fds[parts.target]) for index in indexes))
         self._attach(parts.target, self._parts.cuts[parts.target])
+        self._stage("tell the others")
         for name, wanted in others.items():
             self._send(name, wanted)
+        self._stage("settle")
         self._settle()
         for namespace, known in self._kept.items():
             self._let_learn(namespace, known)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import operator
+
 import pytest
 from msgspec.structs import replace
 from talkers import PORT, talking
+from test_apply import arrived, flooded
 
-from labs import ask_all, story, up
+from labs import ask_all, eventually, story, up
 from sdn.lab import client
-from sdn.model import Application, Placement, SegmentKind, Service, ServicePort, Workload
+from sdn.model import Application, Kind, Placement, SegmentKind, Selector, Service, ServicePort, Workload
 from sdn.model.lifecycle import Migrate
-from worlds_build import model, segment, workload
+from worlds_build import INGRESS, act, model, segment, tier, udp, workload
 
 pytestmark = pytest.mark.kernel
 
@@ -81,3 +84,56 @@ def test_open_connections_survive_there_and_back() -> None:
                 assert 0 < moved.gap < done.enforced and moved.connections >= 52
         assert lab.plan() == before
         assert story(ask_all(lab)) == ""
+
+
+NODE = replace(workload("a/node", 1, "a/lan", ":80", kind=Kind.VM), host="", is_node=True, cpu=4000, memory=8192)
+INSIDE = [replace(workload(f"a/in-{n}", 1, "a/pods" if n % 2 else "a/lan", ":80"), host="") for n in range(4)]
+BESIDE = [
+    replace(workload("a/off", 3, "a/pods", ":80"), kind=Kind.VM),
+    replace(workload("a/far", 2, "a/lan", ":80"), kind=Kind.VM),
+]
+WITH_NODE = replace(
+    model(
+        "nested", [NET], [NODE, *INSIDE, workload("a/off", 3, "a/pods", ":80"), workload("a/far", 2, "a/lan", ":80")]
+    ),
+    running=Placement(
+        {"a/node": "host-1", **{one.key: "host-1" for one in INSIDE}}, {one.key: "a/node" for one in INSIDE}
+    ),
+)
+
+
+def test_a_node_takes_its_pods_along() -> None:
+    keys = [one.key for one in WITH_NODE.workloads]
+    with up(WITH_NODE) as lab:
+        assert set(lab.placed().placement.nodes) == {one.key for one in INSIDE}
+        addresses = {key: endpoint.addresses for key, endpoint in lab.placed().endpoints.items()}
+        with talking(lab, keys) as talkers:
+            talkers.call(
+                {key: [f"{a}:{PORT}" for other in keys if other != key for a in addresses[other]] for key in keys}
+            )
+            for target in ("host-2", "host-3", "host-1"):
+                (moved,) = lab.operate(Migrate("a/node", target)).moved
+                assert talkers.exchange() == [], target
+                assert lab.status().drift == ()
+                assert {lab.placed().endpoints[one.key].host for one in INSIDE} == {target}
+                assert moved.connections >= 60
+        assert story(ask_all(lab)) == ""
+
+
+SHUT = replace(LAB, policies=(tier("application/s", act("deny", INGRESS, Selector(name="far"), udp(4009))),))
+
+
+def test_nothing_forbidden_arrives_while_it_moves() -> None:
+    with up(SHUT) as lab:
+        addresses = {key: endpoint.addresses for key, endpoint in lab.placed().endpoints.items()}
+        with flooded(lab, "a/far", *addresses["a/m"], *addresses["a/r"]):
+            for key, number in ROUNDS * 2:
+                assert lab.operate(Migrate(key, f"host-{number}")).moved
+            assert [arrived(lab, key) for key in ("a/m", "a/r")] == [0, 0]
+            for key, number in ROUNDS:
+                done = lab.operate(Migrate(key, f"host-{number}"), watch=True)
+                assert (done.leaked, done.duplicated) == (0, 0) and done.sent > done.lost
+        before = [arrived(lab, key) for key in ("a/m", "a/r")]
+        with flooded(lab, "a/far", *addresses["a/m"], *addresses["a/r"]):
+            lab.apply(LAB)
+            assert eventually(lambda: all(map(operator.lt, before, [arrived(lab, key) for key in ("a/m", "a/r")])))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,7 +36,7 @@ def read(paths: Iterable[Path], switches: Switches) -> Placed:
     return read_with_places(paths, switches)[0]
 
 
-def read_with_places(paths: Iterable[Path], switches: Switches) -> tuple[Placed, dict[str, str]]:
+def read_with_places(paths: Iterable[Path], switches: Switches) -> tuple[Placed, Mapping[str, str]]:
     """The same, and for everything named where it is written (`Loaded.where`)."""
     from sdn.plan.desired import placed_anyhow
 

@@ -45,7 +45,7 @@ SHOWN = 5
 """How many of the labels that exist a warning lists."""
 
 
-def warnings(model: Model, where: dict[str, str]) -> tuple[str, ...]:
+def warnings(model: Model, where: Mapping[str, str]) -> tuple[str, ...]:
     """One sentence per thing that does nothing, ordered by file and line.
 
     `where` gives file:line of "NetworkPolicy namespace/name", "policy name", "group name" and "service namespace/name";

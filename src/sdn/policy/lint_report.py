@@ -83,7 +83,7 @@ def _order(finding: Finding) -> tuple[bool, str, int, str]:
 
 
 def _nothing(placed: Placed, where: Mapping[str, str]) -> Iterator[Finding]:
-    for sentence in warnings(placed.model, dict(where)):
+    for sentence in warnings(placed.model, where):
         match = _PLACE.match(sentence)
         yield Finding("nobody", match["place"] if match else "", match["text"] if match else sentence)
 

@@ -195,7 +195,7 @@ def _fixed_addresses(model: Model) -> Iterator[Finding]:
     owners: dict[tuple[str, str], str] = {}
     for workload in model.workloads:
         segment = segments.get((workload.application, workload.segment))
-        if segment is None:
+        if segment is None or not workload.ip:
             continue
         networks = [ip_network(subnet) for subnet in segment.subnets]
         for text in workload.ip:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from sdn.errors import Problem
 from sdn.model import (
@@ -21,6 +22,29 @@ from sdn.model import (
     Workload,
 )
 from sdn.spec.priorities import PriorityClass
+
+
+class Places(Mapping[str, str]):
+    """Where things are written, worked out when somebody asks: of large files that takes longer than reading them.
+
+    Of several `makers` that know one thing the last counts.
+    """
+
+    def __init__(self, *makers: Callable[[], Mapping[str, str]]) -> None:
+        self._makers = makers
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        return {key: place for make in self._makers for key, place in make().items()}
+
+    def __getitem__(self, key: str) -> str:
+        return self._known[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 @dataclass
@@ -49,7 +73,7 @@ class LabParts:
     running: Mapping[str, str] = field(default_factory=dict)  # workload key → the Host or node it runs on now, by name
     refuse_running: Callable[[str, str, list[Problem]], None] | None = None  # workload key, what is wrong
     service_prefixes: tuple[str, ...] = ()
-    where: dict[str, str] = field(default_factory=dict)
+    where: Mapping[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     expect: Callable[[Sequence[Workload], Sequence[Service], list[Problem]], Sequence[Expectation]] | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from sdn.errors import Problem
+from sdn.spec import json_text
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 64
@@ -56,7 +57,7 @@ class Document:
     file: str
     index: int  # counted from 0, null documents included
     data: Any
-    _root: _Spot = field(default_factory=lambda: _Spot((1, 1)), repr=False, compare=False)
+    _spots: Callable[[], _Spot] | _Spot = field(default_factory=lambda: _Spot((1, 1)), repr=False, compare=False)
 
     def where(self, path: Sequence[str | int]) -> Place:
         """Line and column of the value at `path`, or of its nearest parent that was written."""
@@ -70,6 +71,13 @@ class Document:
         """A mistake at the value at `path`, or with `key` at the key that leads there."""
         line, column = self.where_key(path) if key else self.where(path)
         return Problem(self.file, line, column, message)
+
+    @property
+    def _root(self) -> _Spot:
+        """Found when it is first asked for, where reading did without."""
+        if not isinstance(self._spots, _Spot):
+            self._spots = self._spots()
+        return self._spots
 
     def _find(self, path: Sequence[str | int]) -> tuple[Place, Place]:
         key, spot = self._root.place, self._root
@@ -101,6 +109,11 @@ def read_text(file: str, raw: bytes, problems: list[Problem]) -> list[Document]:
 
     After a syntax error the documents before it are still returned.
     """
+    if len(raw) <= MAX_BYTES:
+        try:
+            return [Document(file, 0, json_text.values(raw, MAX_DEPTH, MAX_DIGITS), lambda: _spots(file, raw))]
+        except json_text.DoubtError:
+            pass
     text = _decode(file, raw, problems)
     if text is None:
         return []
@@ -110,6 +123,12 @@ def read_text(file: str, raw: bytes, problems: list[Problem]) -> list[Document]:
     if not documents and len(problems) == before:
         problems.append(Problem(file, 0, 0, "is empty; write at least one YAML document, or leave the file out"))
     return documents
+
+
+def _spots(file: str, raw: bytes) -> _Spot:
+    """Where everything stands in a text that was read without looking."""
+    documents = _Reader(file, raw.decode(), []).documents()
+    return documents[0]._root if documents else _Spot((1, 1))
 
 
 def _decode(file: str, raw: bytes, problems: list[Problem]) -> str | None:

@@ -1,7 +1,5 @@
 """What we read of Kubernetes objects. Workloads are read loosely; NetworkPolicies, selectors and Services strictly."""
 
-# ruff: noqa: RUF012 - pydantic copies mutable defaults for every object
-
 from __future__ import annotations
 
 from decimal import Decimal
@@ -39,8 +37,8 @@ class Metadata(Loose):
 
     name: Subdomain
     namespace: NamespaceName = "default"
-    labels: Labels = {}
-    owner_references: list[OwnerReference] = []
+    labels: Labels = Field(default_factory=dict)
+    owner_references: list[OwnerReference] = Field(default_factory=list)
 
 
 # --- Pods and what makes them
@@ -78,7 +76,7 @@ class Container(Loose):
     """`restartPolicy: Always` makes a sidecar of an init container."""
 
     image: str = ""
-    ports: list[ContainerPort] = []
+    ports: list[ContainerPort] = Field(default_factory=list)
     resources: Resources = Resources()
     restart_policy: str = ""
 
@@ -107,26 +105,26 @@ class PodVolume(Loose):
 class PodSpec(Loose):
     """What runs, and where it may."""
 
-    containers: list[Container] = []
-    init_containers: list[Container] = []
-    node_selector: dict[str, str] = {}
+    containers: list[Container] = Field(default_factory=list)
+    init_containers: list[Container] = Field(default_factory=list)
+    node_selector: dict[str, str] = Field(default_factory=dict)
     node_name: str = ""
-    tolerations: list[Toleration] = []
-    topology_spread_constraints: list[TopologySpread] = []
+    tolerations: list[Toleration] = Field(default_factory=list)
+    topology_spread_constraints: list[TopologySpread] = Field(default_factory=list)
     affinity: Affinity | None = None
     priority_class_name: str = ""
     priority: int | None = None
     preemption_policy: str = ""
     overhead: Amounts = Amounts()
     resources: Resources = Resources()
-    volumes: list[PodVolume] = []
+    volumes: list[PodVolume] = Field(default_factory=list)
     host_network: bool = False
 
 
 class TemplateMetadata(Loose):
     """A template has no name of its own."""
 
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
 
 
 class PodTemplate(Loose):
@@ -147,7 +145,7 @@ class PodStatus(Loose):
 
     phase: str = ""
     pod_ip: str = Field(default="", alias="podIP")
-    pod_ips: list[PodIP] = Field(default=[], alias="podIPs")
+    pod_ips: list[PodIP] = Field(default_factory=list, alias="podIPs")
 
 
 class Pod(Loose):
@@ -183,7 +181,7 @@ class ControllerSpec(Loose):
     selector: LabelSelector = LabelSelector()
     template: PodTemplate
     ordinals: Ordinals = Ordinals()
-    volume_claim_templates: list[ClaimTemplate] = []
+    volume_claim_templates: list[ClaimTemplate] = Field(default_factory=list)
 
 
 class Controller(Loose):
@@ -212,7 +210,7 @@ class JobCondition(Loose):
 class JobStatus(Loose):
     """Only in what a cluster returned."""
 
-    conditions: list[JobCondition] = []
+    conditions: list[JobCondition] = Field(default_factory=list)
 
 
 class Job(Loose):
@@ -247,7 +245,7 @@ class NamespaceMetadata(Loose):
     """A namespace is in no namespace."""
 
     name: DnsLabel
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
 
 
 class Namespace(Loose):
@@ -273,12 +271,12 @@ class ServicePort(Written):
 class ServiceSpec(Written):
     """Every field that Kubernetes knows; those without a type here change nothing in a lab."""
 
-    ports: list[ServicePort] = []
-    selector: Labels = {}
+    ports: list[ServicePort] = Field(default_factory=list)
+    selector: Labels = Field(default_factory=dict)
     type: str = "ClusterIP"
     cluster_ip: str = Field(default="", alias="clusterIP")
-    cluster_ips: list[str] = Field(default=[], alias="clusterIPs")
-    ip_families: list[str] = []
+    cluster_ips: list[str] = Field(default_factory=list, alias="clusterIPs")
+    ip_families: list[str] = Field(default_factory=list)
     ip_family_policy: str = ""
     allocate_load_balancer_node_ports: Any = None
     external_ips: Any = Field(default=None, alias="externalIPs")
@@ -319,7 +317,7 @@ class IPBlock(Written):
     """`except` lies inside `cidr`."""
 
     cidr: str
-    except_: list[str] = Field(default=[], alias="except")
+    except_: list[str] = Field(default_factory=list, alias="except")
 
 
 class Peer(Written):
@@ -341,24 +339,24 @@ class PolicyPort(Written):
 class IngressRule(Written):
     """No `from`: anybody."""
 
-    from_: list[Peer] = Field(default=[], alias="from")
-    ports: list[PolicyPort] = []
+    from_: list[Peer] = Field(default_factory=list, alias="from")
+    ports: list[PolicyPort] = Field(default_factory=list)
 
 
 class EgressRule(Written):
     """No `to`: anybody."""
 
-    to: list[Peer] = []
-    ports: list[PolicyPort] = []
+    to: list[Peer] = Field(default_factory=list)
+    ports: list[PolicyPort] = Field(default_factory=list)
 
 
 class NetworkPolicySpec(Written):
     """An absent or empty `podSelector` selects every Pod of the namespace."""
 
     pod_selector: LabelSelector = LabelSelector()
-    policy_types: list[str] = []
-    ingress: list[IngressRule] = []
-    egress: list[EgressRule] = []
+    policy_types: list[str] = Field(default_factory=list)
+    ingress: list[IngressRule] = Field(default_factory=list)
+    egress: list[EgressRule] = Field(default_factory=list)
 
 
 class NetworkPolicy(Written):

@@ -4,8 +4,6 @@ Source: core/v1 types.go of Kubernetes (Affinity, TopologySpreadConstraint). Lab
 and `topology_spread`.
 """
 
-# ruff: noqa: RUF012 - pydantic copies mutable defaults for every object
-
 from __future__ import annotations
 
 from typing import Annotated
@@ -37,14 +35,14 @@ class NodeRequirement(Written):
 
     key: str
     operator: str
-    values: list[str] = []
+    values: list[str] = Field(default_factory=list)
 
 
 class NodeTerm(Written):
     """All of it must hold."""
 
-    match_expressions: list[NodeRequirement] = []
-    match_fields: list[NodeRequirement] = []
+    match_expressions: list[NodeRequirement] = Field(default_factory=list)
+    match_fields: list[NodeRequirement] = Field(default_factory=list)
 
 
 class NodeSelector(Written):
@@ -64,7 +62,7 @@ class NodeAffinity(Written):
     """Which nodes."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
-    preferred_during_scheduling_ignored_during_execution: list[PreferredNode] = []
+    preferred_during_scheduling_ignored_during_execution: list[PreferredNode] = Field(default_factory=list)
 
 
 class PodTerm(Written):
@@ -72,10 +70,10 @@ class PodTerm(Written):
 
     label_selector: LabelSelector | None = None
     topology_key: LabelKey
-    namespaces: list[str] = []
+    namespaces: list[str] = Field(default_factory=list)
     namespace_selector: LabelSelector | None = None
-    match_label_keys: list[LabelKey] = []
-    mismatch_label_keys: list[LabelKey] = []
+    match_label_keys: list[LabelKey] = Field(default_factory=list)
+    mismatch_label_keys: list[LabelKey] = Field(default_factory=list)
 
 
 class PreferredPods(Written):
@@ -88,8 +86,8 @@ class PreferredPods(Written):
 class PodAffinity(Written):
     """Beside whom, or apart from whom."""
 
-    required_during_scheduling_ignored_during_execution: list[PodTerm] = []
-    preferred_during_scheduling_ignored_during_execution: list[PreferredPods] = []
+    required_during_scheduling_ignored_during_execution: list[PodTerm] = Field(default_factory=list)
+    preferred_during_scheduling_ignored_during_execution: list[PreferredPods] = Field(default_factory=list)
 
 
 class Affinity(Written):
@@ -108,6 +106,6 @@ class TopologySpread(Written):
     when_unsatisfiable: str = "DoNotSchedule"
     label_selector: LabelSelector | None = None
     min_domains: Positive | None = None
-    match_label_keys: list[LabelKey] = []
+    match_label_keys: list[LabelKey] = Field(default_factory=list)
     node_affinity_policy: str = "Honor"
     node_taints_policy: str = "Ignore"

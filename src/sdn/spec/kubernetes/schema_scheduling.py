@@ -1,7 +1,5 @@
 """Objects that say where Pods may run: PriorityClass, Node, and the volumes that Pods are tied to; read loosely."""
 
-# ruff: noqa: RUF012 - pydantic copies mutable defaults for every object
-
 from __future__ import annotations
 
 from pydantic import Field
@@ -14,7 +12,7 @@ class ClusterMetadata(Loose):
     """Of an object that is in no namespace."""
 
     name: Subdomain
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
 
 
 class PriorityClass(Loose):
@@ -37,7 +35,7 @@ class NodeTaint(Loose):
 class NodeSpec(Loose):
     """`unschedulable` is what `kubectl cordon` sets."""
 
-    taints: list[NodeTaint] = []
+    taints: list[NodeTaint] = Field(default_factory=list)
     unschedulable: bool = False
 
 

@@ -1,8 +1,8 @@
 """Label selectors as they are written; every field is interpreted, and another one is a mistake."""
 
-# ruff: noqa: RUF012 - pydantic copies mutable defaults for every object
-
 from __future__ import annotations
+
+from pydantic import Field
 
 from sdn.spec.kubernetes.fields import LabelKey, Labels, LabelValue, Written
 
@@ -12,11 +12,11 @@ class Requirement(Written):
 
     key: LabelKey
     operator: str
-    values: list[LabelValue] = []
+    values: list[LabelValue] = Field(default_factory=list)
 
 
 class LabelSelector(Written):
     """All of it must hold."""
 
-    match_labels: Labels = {}
-    match_expressions: list[Requirement] = []
+    match_labels: Labels = Field(default_factory=dict)
+    match_expressions: list[Requirement] = Field(default_factory=list)

@@ -24,7 +24,8 @@ from sdn.spec.labfile import (
 from sdn.spec.labfile.complaints import Complaints, suggest
 from sdn.spec.labfile.forms import LabForm, NodeForm, WorkloadForm
 from sdn.spec.labfile.workloads import Group
-from sdn.spec.parts import LabParts, place_key
+from sdn.spec.parts import LabParts, Places, place_key
+from sdn.spec.priorities import default_of
 from sdn.spec.source import Document
 
 
@@ -46,11 +47,13 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
     segments = networks.build(form.applications, workloads.members(groups), [*prefixes, *taken], complaints)
     known = _known(form, groups, beside, complaints)
     inline = policies.inline(form, document, complaints, problems)
+    classes = {**{name: one for part in beside for name, one in part.priorities.items()}, **ranks}
     names = scheduling.Names(
-        priorities={**{name: one for part in beside for name, one in part.priorities.items()}, **ranks},
+        priorities=classes,
+        usual=default_of(classes),
         pools=complaints.names("scheduling", "pools"),
         volumes=complaints.names("scheduling", "volumes"),
-        replicas=known.replicas,
+        known=known,
         warnings=inline.warnings,
     )
     fabric = underlay.build(form.underlay, complaints) if form.underlay else None
@@ -70,7 +73,7 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         priorities=ranks,
         running=_running(form, known),
         service_prefixes=prefixes,
-        where=inline.where,
+        where=Places(lambda: _places(form, groups, inline, complaints)),
         warnings=inline.warnings,
     )
     _check_hosts(groups, parts.underlay, complaints)
@@ -80,7 +83,6 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
     parts.refuse_running = lambda key, message, found: _refuse_running(
         form, known, key, message, complaints.into(found)
     )
-    _note_places(form, groups, parts.where, complaints)
     return parts
 
 
@@ -173,7 +175,8 @@ def _expectations(form: LabForm, directory: Directory, complaints: Complaints) -
     return result
 
 
-def _note_places(form: LabForm, groups: Sequence[Group], where: dict[str, str], complaints: Complaints) -> None:
+def _places(form: LabForm, groups: Sequence[Group], inline: policies.Inline, complaints: Complaints) -> dict[str, str]:
+    where = {name: complaints.place(("network_policies", index)) for name, index in inline.index.items()}
     for group in groups:
         place = complaints.place(group.path)
         where.update((place_key("workload", key), place) for key in group.keys)
@@ -196,3 +199,4 @@ def _note_places(form: LabForm, groups: Sequence[Group], where: dict[str, str], 
             items = getattr(form.underlay, field)
             for index, item in enumerate(items if isinstance(items, list) else ()):
                 where[place_key(kind, item.name)] = complaints.place(("underlay", field, index))
+    return where

@@ -131,6 +131,8 @@ class Complaints:
     def source(self, path: Sequence[str | int], cuts: Iterable[Path] | None = None) -> Path:
         """The place in the document of a place in the form: items that were cut still count there."""
         cut = self._cut if cuts is None else cuts
+        if not cut:
+            return tuple(path)
         result: Path = ()
         for step in path:
             if isinstance(step, int):

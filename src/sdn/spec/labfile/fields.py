@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -19,17 +21,27 @@ from pydantic import (
 from sdn.model import Port, PortRange, ServicePort
 from sdn.spec.labfile import text
 
+_SCALAR = (str, int, float)
 TEXT: dict[str, Any] = {"type": "string"}
 TEXT_OR_INTEGER: dict[str, Any] = {"type": ["string", "integer"]}
 TEXT_OR_NUMBER: dict[str, Any] = {"type": ["string", "number"]}
 
-Name = Annotated[
-    str, PlainValidator(text.name), WithJsonSchema(TEXT | {"pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"})
-]
-RuleName = Annotated[str, PlainValidator(text.rule_name), WithJsonSchema(TEXT | {"examples": ["web to db"]})]
-WorkloadKey = Annotated[str, PlainValidator(text.workload_key), WithJsonSchema(TEXT | {"examples": ["shop/web"]})]
-LabelKey = Annotated[str, PlainValidator(text.label_key), WithJsonSchema(TEXT)]
-LabelValue = Annotated[str, PlainValidator(text.label_value), WithJsonSchema(TEXT)]
+
+def _read(read: Callable[[Any], Any]) -> PlainValidator:
+    """Large files say the same many times, so what a text means is remembered; a mistake is not."""
+    remembered = lru_cache(maxsize=100_000, typed=True)(read)
+
+    def recalled(value: Any) -> Any:
+        return remembered(value) if isinstance(value, _SCALAR) else read(value)
+
+    return PlainValidator(recalled)
+
+
+Name = Annotated[str, _read(text.name), WithJsonSchema(TEXT | {"pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"})]
+RuleName = Annotated[str, _read(text.rule_name), WithJsonSchema(TEXT | {"examples": ["web to db"]})]
+WorkloadKey = Annotated[str, _read(text.workload_key), WithJsonSchema(TEXT | {"examples": ["shop/web"]})]
+LabelKey = Annotated[str, _read(text.label_key), WithJsonSchema(TEXT)]
+LabelValue = Annotated[str, _read(text.label_value), WithJsonSchema(TEXT)]
 LabelValues = Annotated[
     list[LabelValue],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -38,28 +50,28 @@ LabelValues = Annotated[
 Labels = Annotated[dict[LabelKey, LabelValue], AfterValidator(lambda labels: dict(sorted(labels.items())))]
 WorkloadPort = Annotated[
     Port,
-    PlainValidator(text.workload_port),
+    _read(text.workload_port),
     WithJsonSchema(TEXT_OR_INTEGER | {"examples": ["80/tcp", "http=8080/tcp"]}),
 ]
 ServicePortText = Annotated[
     ServicePort,
-    PlainValidator(text.service_port),
+    _read(text.service_port),
     WithJsonSchema(TEXT_OR_INTEGER | {"examples": ["80:8080/tcp", "http=80:http/tcp"]}),
 ]
 RulePort = Annotated[
     PortRange,
-    PlainValidator(text.rule_port),
+    _read(text.rule_port),
     WithJsonSchema(TEXT_OR_INTEGER | {"examples": ["5432/tcp", "8000-8100/tcp", "http/tcp", "udp", "icmp"]}),
 ]
-Cpu = Annotated[int, PlainValidator(text.cpu), WithJsonSchema(TEXT_OR_NUMBER | {"examples": [2, 0.5, "500m"]})]
-Memory = Annotated[int, PlainValidator(text.memory), WithJsonSchema(TEXT | {"examples": ["256Mi", "4Gi"]})]
-Bandwidth = Annotated[int, PlainValidator(text.bandwidth), WithJsonSchema(TEXT | {"examples": ["10Gbit"]})]
-Loss = Annotated[int, PlainValidator(text.loss), WithJsonSchema(TEXT | {"examples": ["1%"]})]
-Percent = Annotated[int, PlainValidator(text.percent), WithJsonSchema(TEXT | {"examples": ["200%"]})]
-Delay = Annotated[int, PlainValidator(text.delay), WithJsonSchema(TEXT | {"examples": ["5ms"]})]
-Subnet = Annotated[str, PlainValidator(text.subnet), WithJsonSchema(TEXT | {"examples": ["10.1.1.0/24"]})]
-Block = Annotated[str, PlainValidator(text.block), WithJsonSchema(TEXT | {"examples": ["203.0.113.0/24"]})]
-Address = Annotated[str, PlainValidator(text.address), WithJsonSchema(TEXT | {"examples": ["10.1.1.5"]})]
+Cpu = Annotated[int, _read(text.cpu), WithJsonSchema(TEXT_OR_NUMBER | {"examples": [2, 0.5, "500m"]})]
+Memory = Annotated[int, _read(text.memory), WithJsonSchema(TEXT | {"examples": ["256Mi", "4Gi"]})]
+Bandwidth = Annotated[int, _read(text.bandwidth), WithJsonSchema(TEXT | {"examples": ["10Gbit"]})]
+Loss = Annotated[int, _read(text.loss), WithJsonSchema(TEXT | {"examples": ["1%"]})]
+Percent = Annotated[int, _read(text.percent), WithJsonSchema(TEXT | {"examples": ["200%"]})]
+Delay = Annotated[int, _read(text.delay), WithJsonSchema(TEXT | {"examples": ["5ms"]})]
+Subnet = Annotated[str, _read(text.subnet), WithJsonSchema(TEXT | {"examples": ["10.1.1.0/24"]})]
+Block = Annotated[str, _read(text.block), WithJsonSchema(TEXT | {"examples": ["203.0.113.0/24"]})]
+Address = Annotated[str, _read(text.address), WithJsonSchema(TEXT | {"examples": ["10.1.1.5"]})]
 
 
 def _refuse_empty(value: Any) -> Any:
@@ -93,7 +105,7 @@ class Form(BaseModel):
     def _leave_out_empty(cls, value: Any) -> Any:
         if value is None:
             return {}
-        if isinstance(value, dict) and cls.empty_is_absent:
+        if isinstance(value, dict) and cls.empty_is_absent and None in value.values():
             return {key: one for key, one in value.items() if one is not None}
         return value
 

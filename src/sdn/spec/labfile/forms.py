@@ -68,8 +68,8 @@ class HostForm(Form):
     """With its unit: 64Gi."""
     pods: Annotated[int, Field(ge=0, le=100_000)] = 256
     """The most workloads it may run."""
-    labels: Labels = {}
-    taints: list[TaintForm] = []
+    labels: Labels = Field(default_factory=dict)
+    taints: list[TaintForm] = Field(default_factory=list)
     overcommit: OvercommitForm = OvercommitForm()
     """How much of it may be asked for: {cpu: 200%, memory: 120%}."""
     numa: NumaNodes | None = None
@@ -148,7 +148,7 @@ class SegmentForm(Form):
 
     kind: Literal["l2", "routed"] = "l2"
     """l2: one broadcast domain over Hosts. routed: every Host owns a slice, for large flat pod networks."""
-    subnets: list[Subnet] = []
+    subnets: list[Subnet] = Field(default_factory=list)
     """At most one per IP version; chosen for you (dual stack) if left out."""
     slice4: Annotated[int, Field(ge=1, le=30)] | None = None
     """Prefix length of what one Host owns of a routed segment."""
@@ -160,16 +160,16 @@ class RunnableForm(SchedulingForm):
 
     replicas: Replicas | None = None
     """Makes NAME-0, NAME-1, ...; left out, there is one, called NAME."""
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
     segment: Name | None = None
     host: Name | None = None
     """The Host, or node, it must run on."""
-    node_selector: Labels = {}
+    node_selector: Labels = Field(default_factory=dict)
     """Labels that its Host, or node, must have."""
-    tolerations: list[TolerationForm] = []
+    tolerations: list[TolerationForm] = Field(default_factory=list)
     spread: LabelKey | None = None
     """Label of Hosts over which replicas are spread; over Hosts if left out."""
-    ip: list[Address] = []
+    ip: list[Address] = Field(default_factory=list)
     """Addresses of its own choice, at most one per IP version."""
 
 
@@ -177,11 +177,11 @@ class WorkloadForm(RunnableForm):
     """A Pod or VM, or several alike."""
 
     kind: Literal["pod", "vm"] = "pod"
-    ports: list[WorkloadPort] = []
+    ports: list[WorkloadPort] = Field(default_factory=list)
     """What it listens on: 80/tcp, or http=8080/tcp to give the port a name."""
     cpu: Cpu = 0
     memory: Memory = 0
-    command: list[str] = []
+    command: list[str] = Field(default_factory=list)
     """A program and its arguments to run inside; none is needed for probes."""
 
 
@@ -192,7 +192,7 @@ class NodeForm(RunnableForm):
     cpu: Cpu = 4_000
     memory: Memory = 8 * 1024
     pods: Annotated[int, Field(ge=0, le=1_000)] = 110
-    taints: list[TaintForm] = []
+    taints: list[TaintForm] = Field(default_factory=list)
 
 
 class ServiceForm(Form):
@@ -211,13 +211,13 @@ class ServiceForm(Form):
 class ApplicationForm(Form):
     """One application's virtual network and what runs in it; also a namespace of the same name."""
 
-    connects: list[Name] = []
+    connects: list[Name] = Field(default_factory=list)
     """Applications it is connected to, both ways; to all others there is no path."""
-    namespace_labels: Labels = {}
-    segments: dict[Name, SegmentForm] = {}
+    namespace_labels: Labels = Field(default_factory=dict)
+    segments: dict[Name, SegmentForm] = Field(default_factory=dict)
     """Left out, the application gets one l2 segment called default."""
-    workloads: dict[Name, WorkloadForm] = {}
-    services: dict[Name, ServiceForm] = {}
+    workloads: dict[Name, WorkloadForm] = Field(default_factory=dict)
+    services: dict[Name, ServiceForm] = Field(default_factory=dict)
 
 
 class OptionsForm(Form):
@@ -241,24 +241,24 @@ class LabForm(Form):
     """The lab's name."""
     underlay: UnderlayForm | None = None
     """Left out, a leaf–spine fabric that is large enough."""
-    applications: dict[Name, ApplicationForm] = {}
-    nodes: dict[Name, NodeForm] = {}
+    applications: dict[Name, ApplicationForm] = Field(default_factory=dict)
+    nodes: dict[Name, NodeForm] = Field(default_factory=dict)
     """Kubernetes nodes: VMs that run the pods; without any, pods run on Hosts directly."""
-    priority_classes: dict[Name, PriorityClass] = {}
+    priority_classes: dict[Name, PriorityClass] = Field(default_factory=dict)
     """Names for priorities: {gold: 1000}."""
     scheduling: ConstraintsForm = ConstraintsForm()
     """What holds for the whole lab: pools, rules, separations, volumes, images, room for failures."""
-    running: dict[WorkloadKey, Name] = {}
+    running: dict[WorkloadKey, Name] = Field(default_factory=dict)
     """Where workloads run now: the Host, or of a pod the node."""
-    groups: dict[Name, GroupForm] = {}
-    policies: list[TierPolicyForm] = []
-    exclusions: list[SelectorForm] = []
+    groups: dict[Name, GroupForm] = Field(default_factory=dict)
+    policies: list[TierPolicyForm] = Field(default_factory=list)
+    exclusions: list[SelectorForm] = Field(default_factory=list)
     """Workloads that the tiers emergency to application are not for; admin, NetworkPolicy and baseline still are."""
-    network_policies: list[dict[str, Any]] = []
+    network_policies: list[dict[str, Any]] = Field(default_factory=list)
     """Kubernetes NetworkPolicy objects: metadata and spec."""
-    manifests: list[Annotated[str, Field(min_length=1)]] = []
+    manifests: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list)
     """Kubernetes files or folders to load too, relative to this file."""
-    service_prefixes: list[Subnet] = []
+    service_prefixes: list[Subnet] = Field(default_factory=list)
     """Where service addresses come from, at most one per IP version."""
     options: OptionsForm = OptionsForm()
     expect: list[

@@ -1,7 +1,5 @@
 """Whom a lab file's policies and rules talk about, and what they say: one form per mapping."""
 
-# ruff: noqa: RUF012 - pydantic copies mutable defaults for every form
-
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
@@ -38,7 +36,7 @@ class RequirementForm(PolicyForm):
 
     key: LabelKey
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: list[LabelValue] = []
+    values: list[LabelValue] = Field(default_factory=list)
 
 
 class SelectorForm(PolicyForm):

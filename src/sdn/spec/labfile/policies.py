@@ -110,7 +110,7 @@ class Inline:
 
     policies: list[NetworkPolicy] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    where: dict[str, str] = field(default_factory=dict)
+    index: dict[str, int] = field(default_factory=dict)  # where each stands in the list
 
 
 def inline(form: LabForm, document: Document, complaints: Complaints, problems: list[Problem]) -> Inline:
@@ -133,7 +133,7 @@ def inline(form: LabForm, document: Document, complaints: Complaints, problems: 
         meta = content.metadata
         item = Object("NetworkPolicy", meta.namespace, meta.name, content, filled, site)
         result.policies.append(network_policy(item, result.warnings))
-        result.where[f"NetworkPolicy {meta.namespace}/{meta.name}"] = complaints.place(("network_policies", index))
+        result.index[f"NetworkPolicy {meta.namespace}/{meta.name}"] = index
     return result
 
 

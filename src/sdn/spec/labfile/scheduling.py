@@ -10,21 +10,24 @@ from sdn.spec.kubernetes.affinity import affinity, topology_spread
 from sdn.spec.labfile.complaints import Complaints, Path, suggest
 from sdn.spec.labfile.forms import LabForm, RunnableForm
 from sdn.spec.labfile.forms_scheduling import PriorityClassForm, ResourcesForm, SchedulingForm, SharesForm
-from sdn.spec.priorities import SYSTEM, PriorityClass, default_of
+from sdn.spec.labfile.selectors import Known
+from sdn.spec.priorities import NONE, SYSTEM, PriorityClass
 
 PLAIN = Scheduling()
 _SHARES = {"low": 500, "normal": 1000, "high": 2000}
+_FIELDS = frozenset(SchedulingForm.model_fields)
 _SHORTHANDS = ("sensitivity", "tenant")
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What workloads may name. `replicas`: `application/name` → the keys of what it makes."""
+    """What workloads may name."""
 
     priorities: Mapping[str, PriorityClass] = field(default_factory=dict)
+    usual: PriorityClass = NONE  # of those that name none
     pools: Collection[str] = ()
     volumes: Collection[str] = ()
-    replicas: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    known: Known = field(default_factory=lambda: Known((), ()))
     warnings: list[str] = field(default_factory=list)
 
 
@@ -63,8 +66,8 @@ def scheduling(
     form: RunnableForm, own: Mapping[str, str], path: Path, names: Names, complaints: Complaints
 ) -> Scheduling:
     """`own` are the workload's labels, `path` is where it is written."""
-    ranked = default_of(names.priorities)
-    if not form.model_fields_set & SchedulingForm.model_fields.keys():
+    ranked = names.usual
+    if form.model_fields_set.isdisjoint(_FIELDS):
         return Scheduling(priority=ranked.value, preempts=ranked.preempts) if ranked.default else PLAIN
     ranked = _ranked(form, ranked, (*path, "priority"), names, complaints)
     for what, legal in (("pool", names.pools), ("volumes", names.volumes)):
@@ -161,21 +164,23 @@ def _spread(
 
 def _after(form: RunnableForm, path: Path, names: Names, complaints: Complaints) -> tuple[str, ...]:
     """The keys of those that come first; what a manifest makes is not known yet, and checked later."""
+    if not form.after:
+        return ()
     home = path[1] if path[0] == "applications" else path[0]
-    namespaces = {name.partition("/")[0] for name in names.replicas}
     found: set[str] = set()
-    for index, text in enumerate(form.after or ()):
+    for index, text in enumerate(form.after):
         name = text if "/" in text else f"{home}/{text}"
         known = _keys(name, names)
-        if not known and name.partition("/")[0] in namespaces:
-            complaints.at((*path, "after", index), f'workload "{name}" is not defined{suggest(name, names.replicas)}')
+        if not known and name.partition("/")[0] in names.known.namespaces:
+            complaints.at(
+                (*path, "after", index), f'workload "{name}" is not defined{suggest(name, names.known.replicas)}'
+            )
         found |= set(known or (name,))
     return tuple(sorted(found))
 
 
 def _keys(name: str, names: Names) -> Iterable[str]:
     """Of all replicas, or of the one that is meant."""
-    if name in names.replicas:
-        return names.replicas[name]
-    base = names.replicas.get(name.rpartition("-")[0], ())
-    return (name,) if name in base else ()
+    if name in names.known.replicas:
+        return names.known.replicas[name]
+    return (name,) if name in names.known.single else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 from sdn.model import (
@@ -33,7 +34,7 @@ SENSITIVITY = "sensitivity"
 """The label that says how sensitive a workload is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Known:
     """What selectors may name; a misspelt name would select nobody, silently.
 
@@ -44,6 +45,16 @@ class Known:
     segments: Collection[str]
     groups: Collection[str] = ()
     replicas: Mapping[str, Iterable[str]] = field(default_factory=dict)
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """Those that the lab makes workloads in."""
+        return frozenset(name.partition("/")[0] for name in self.replicas)
+
+    @cached_property
+    def single(self) -> frozenset[str]:
+        """The keys of all workloads that the lab makes."""
+        return frozenset(key for keys in self.replicas.values() for key in keys)
 
 
 def groups(form: LabForm, known: Known, complaints: Complaints) -> list[Group]:
@@ -175,12 +186,10 @@ def _check_groups(names: Iterable[str], path: Path, known: Known, complaints: Co
 
 def _keys(names: Iterable[str], path: Path, known: Known, complaints: Complaints) -> tuple[str, ...]:
     """Replicas counted out; what the lab does not make must come from its manifests, which are not known yet."""
-    namespaces = {name.partition("/")[0] for name in known.replicas}
-    single = {key for keys in known.replicas.values() for key in keys}
     found: set[str] = set()
     for index, name in enumerate(names):
         found |= set(known.replicas.get(name, (name,)))
-        if name.partition("/")[0] in namespaces and name not in known.replicas and name not in single:
+        if name.partition("/")[0] in known.namespaces and name not in known.replicas and name not in known.single:
             complaints.at((*path, index), f'workload "{name}" is not defined{suggest(name, known.replicas)}')
     return tuple(sorted(found))
 

@@ -14,6 +14,8 @@ from sdn.spec.labfile.complaints import Complaints, Path, suggest
 from sdn.spec.labfile.forms import ApplicationForm, LabForm, NodeForm, RunnableForm, WorkloadForm
 from sdn.spec.labfile.scheduling import Names, labels, scheduling
 
+_NO_NODE = NodeForm()
+_NODE = WorkloadForm(kind="vm")
 NODES = "nodes"
 """The namespace of Kubernetes nodes, which have none in Kubernetes."""
 
@@ -131,8 +133,8 @@ def make(
 def _pattern(group: Group, own: dict[str, str], asked: Scheduling) -> Workload:
     """What all of a group have in common."""
     form = group.form
-    node = form if isinstance(form, NodeForm) else NodeForm()
-    plain = form if isinstance(form, WorkloadForm) else WorkloadForm(kind="vm")
+    node = form if isinstance(form, NodeForm) else _NO_NODE
+    plain = form if isinstance(form, WorkloadForm) else _NODE
     return Workload(
         namespace=group.namespace,
         name=group.name,

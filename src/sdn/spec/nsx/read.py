@@ -52,11 +52,9 @@ def read(documents: Sequence[Document], problems: list[Problem]) -> LabParts:
         policies=policies.policies,
         groups=groups.groups,
         exclusions=_exclusions(objects, groups, inventory, objects.notes),
-        where={**inventory.where, **policies.where},
     )
-    parts.where |= {
-        place_key("group", groups.names[path]): item.site.line for path, item in objects.of("Group").items()
-    }
+    named = {place_key("group", groups.names[path]): item.site.line for path, item in objects.of("Group").items()}
+    parts.where = {**inventory.where, **policies.where, **named}
     parts.service_prefixes = _service_prefixes(inventory)
     parts.warnings = objects.notes.texts
     return parts

@@ -204,7 +204,7 @@ class _SegmentNow:
 
     def _lowest(self, subnet: Subnet, slices: tuple[str, ...]) -> int | None:
         """The lowest free address of the Host's first slice that has one."""
-        parts = [p for p in _parsed(slices) if p.family == subnet.family] if self._routed else [subnet]
+        parts = [p for p in parsed(slices) if p.family == subnet.family] if self._routed else [subnet]
         for part in parts:
             if part not in self._pools:
                 self._pools[part] = _Pool(part, self._taken[part.family])
@@ -219,19 +219,19 @@ class _SegmentNow:
         part = cut.grow(host)
         if part is None:
             return slices, None
-        parts = sorted([*_parsed(slices), part])
+        parts = sorted([*parsed(slices), part])
         return tuple(map(str, parts)), self._lowest(subnet, (str(part),))
 
     def _cut(self, subnet: Subnet, also: tuple[str, tuple[str, ...]] | None = None) -> Slices:
         owned = {**self._owned, also[0]: also[1]} if also else self._owned
-        old = {host: [p for p in _parsed(texts) if p.family == subnet.family] for host, texts in owned.items()}
+        old = {host: [p for p in parsed(texts) if p.family == subnet.family] for host, texts in owned.items()}
         return Slices(subnet, self._lengths[subnet.family], self._hosts, old)
 
     def _learn_lengths(self) -> None:
         """Those in use; unsettled if they are not all alike, or a Host with members has none, or one without has."""
         lengths: dict[int, set[int]] = defaultdict(set)
         for prefixes in self._owned.values():
-            for part in _parsed(prefixes):
+            for part in parsed(prefixes):
                 lengths[part.family].add(part.length)
         self._lengths = {family: max(found) for family, found in lengths.items()}
         try:
@@ -244,7 +244,7 @@ class _SegmentNow:
         self.settled = alike and everywhere
 
     def _complete(self, prefixes: tuple[str, ...]) -> bool:
-        return {part.family for part in _parsed(prefixes)} == self._taken.keys()
+        return {part.family for part in parsed(prefixes)} == self._taken.keys()
 
     def _asked_lengths(self) -> dict[int, int]:
         """As `allocate` chooses them: as written, as in use, or as large as fits."""
@@ -283,5 +283,6 @@ class _Pool:
 
 
 @lru_cache(maxsize=1 << 15)
-def _parsed(prefixes: tuple[str, ...]) -> tuple[Subnet, ...]:
+def parsed(prefixes: tuple[str, ...]) -> tuple[Subnet, ...]:
+    """What a Host owns, read once."""
     return parse_all(prefixes)

@@ -6,17 +6,16 @@ is told apart. A Host that gains or loses an Application is planned whole, befor
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, NamedTuple
 
 from sdn.model import Endpoint, Placed, SegmentKind, Workload
-from sdn.plan.addresses import parse_all
 from sdn.plan.addressing import SegmentKey
 from sdn.plan.ids import bridge_name, vxlan_name
-from sdn.plan.live_addresses import LiveAddresses, SliceKey
+from sdn.plan.live_addresses import LiveAddresses, SliceKey, parsed
 from sdn.plan.live_changes import Ledger, difference
 from sdn.plan.live_hosts import Hosts
 from sdn.plan.overlay import MANY_PEERS, HostOverlay, OverlayPlanner, is_inside, tunnel_mac
@@ -85,7 +84,11 @@ class LiveOverlay(OverlayPlanner):
 
     def holds(self, host: str, key: SegmentKey) -> bool:
         """Whether a Host has a member of a Segment."""
-        return self._on[key][host] > 0
+        return self.number_on(host, key) > 0
+
+    def number_on(self, host: str, key: SegmentKey) -> int:
+        """How many."""
+        return self._on[key][host]
 
     def attached(self, application: str) -> tuple[str, ...]:
         """The Hosts that have a path to an Application's Segments."""
@@ -148,7 +151,7 @@ class LiveOverlay(OverlayPlanner):
 
     def _insert(self, endpoint: Endpoint) -> None:
         for found in (self.members[endpoint.application, endpoint.segment], self.local[endpoint.host]):
-            found.insert(bisect_left(found, endpoint.workload, key=_workload), endpoint)
+            insort(found, endpoint, key=_workload)
 
     def _remove(self, endpoint: Endpoint) -> None:
         key = (endpoint.application, endpoint.segment)
@@ -161,18 +164,22 @@ class LiveOverlay(OverlayPlanner):
         self, key: SegmentKey, before: Endpoint | None, after: Endpoint | None, changed: list[SliceKey]
     ) -> None:
         """Whose address is not in his Host's slices: the workload's own, and all of a Host with other slices."""
+        if before is not None:
+            self._unmove(key, before.workload)
         hosts = {host for _, _, host in changed}
         todo = [e for host in hosts for e in self.local.get(host, ()) if (e.application, e.segment) == key]
-        todo += [after] if after is not None else []
-        names = self._moved_keys.setdefault(key, set())
-        old = set(names)
-        if before is not None:
-            names.discard(before.workload)
-        for endpoint in todo:
-            slices = parse_all(self.slices.get((*key, endpoint.host), ()))
-            (names.discard if is_inside(endpoint, slices) else names.add)(endpoint.workload)
-        if names or old:
-            self.moved[key] = [e for e in self.members.get(key, ()) if e.workload in names]
+        for endpoint in dict.fromkeys([*todo, after] if after is not None else todo):
+            self._unmove(key, endpoint.workload)
+            if not is_inside(endpoint, parsed(self.slices.get((*key, endpoint.host), ()))):
+                self._moved_keys.setdefault(key, set()).add(endpoint.workload)
+                insort(self.moved[key], endpoint, key=_workload)
+
+    def _unmove(self, key: SegmentKey, workload: str) -> None:
+        names = self._moved_keys.get(key, set())
+        if workload in names:
+            names.discard(workload)
+            found = self.moved[key]
+            del found[bisect_left(found, workload, key=_workload)]
 
 
 class _Seen(NamedTuple):
@@ -203,6 +210,7 @@ class _Step:
         self._whole = comes or goes
         self._apart = sorted({*self.hosts, *(overlay.attached(self._application) if self._whole else ())})
         self._grown = after.host if after is not None and grows else ""
+        self._ends = [host for host in self.hosts if self._is_end(host, before, after)]
         self._was = self._look(before)
 
     def tell(self, after: Endpoint | None, ledger: Ledger) -> None:
@@ -297,8 +305,14 @@ class _Step:
             yield from ((Part.ROUTE, route) for route in overlay.slice_routes(table, self._key, other))
 
     def _others(self, host: str) -> list[str]:
-        """The event's Hosts that hold members, but for this one."""
-        return [other for other in self.hosts if other != host and self._overlay.holds(other, self._key)]
+        """The Hosts whose tunnel ends others see change, as far as they hold members, but for this one."""
+        return [other for other in self._ends if other != host and self._overlay.holds(other, self._key)]
+
+    def _is_end(self, host: str, before: Endpoint | None, after: Endpoint | None) -> bool:
+        """Whether the Host gets its first member of the Segment, or loses its last, or owns more of it."""
+        number = self._overlay.number_on(host, self._key)
+        came, went = after is not None and after.host == host, before is not None and before.host == host
+        return host == self._grown or number == 0 or number + came - went == 0
 
     def _of_segment(self, endpoint: Endpoint) -> bool:
         return (endpoint.application, endpoint.segment) == self._key

@@ -198,17 +198,8 @@ class OverlayPlanner:
             yield Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other))
 
     def _nexthop(self, host: str, family: int) -> str:
-        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour.
-
-        An IPv4 one is the tunnel's own address. In IPv6 it is link-local, also for the IPv4 routes over an IPv6
-        underlay: Linux refuses a global next hop that a route of the underlay covers, `onlink` or not.
-        """
-        vtep = ip_address(self.vteps[host])
-        if vtep.version == family == 4:
-            return str(vtep)
-        if vtep.version == 6:  # Hosts of two racks differ in its upper half alone
-            return link_local(tunnel_mac(host))
-        return str(IPv6Address((0xFE80 << 112) | int(vtep)))
+        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour."""
+        return _tunnel_end(host, self.vteps[host], family)
 
     def routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
         """What one Host's table says of a Segment."""
@@ -289,6 +280,19 @@ class OverlayPlanner:
 def tunnel_mac(host: str) -> str:
     """The MAC of a Host's tunnel ends, the same in every Segment."""
     return mac_of(f"vtep {host}")
+
+
+@lru_cache(maxsize=1 << 14)
+def _tunnel_end(host: str, address: str, family: int) -> str:
+    """In IPv4 it is the tunnel's own address. In IPv6 it is link-local, also for the IPv4 routes over an IPv6
+    underlay: Linux refuses a global next hop that a route of the underlay covers, `onlink` or not.
+    """
+    vtep = ip_address(address)
+    if vtep.version == family == 4:
+        return address
+    if vtep.version == 6:  # Hosts of two racks differ in its upper half alone
+        return link_local(tunnel_mac(host))
+    return str(IPv6Address((0xFE80 << 112) | int(vtep)))
 
 
 @lru_cache(maxsize=4096)

@@ -73,14 +73,13 @@ class LivePolicy:
         self._policies: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in placed.model.network_policies:
             self._policies[policy.namespace].append(policy)
-        self._classes: dict[WorkloadClass, LiveClass] = {}
-        self._spaces: dict[str, list[LiveClass]] = defaultdict(list)
+        self._classes = _Classes()
         self._of: dict[str, LiveClass] = {}
         self._askers: dict[str, set[LiveClass]] = defaultdict(set)
         self._users: dict[str, int] = defaultdict(int)
         with without_gc():
             self._take_over()
-        self._groups.live = self
+        self._groups.classes = self._classes
 
     @staticmethod
     def reads_addresses(model: Model) -> bool:
@@ -95,14 +94,9 @@ class LivePolicy:
 
     def members(self, group: str) -> Iterator[str]:
         """Who is in a group, in no order."""
-        for found in self.holders(self._groups.definitions[group]):
+        for found in self._classes.holders(self._groups.definitions[group]):
             if group in found.groups:
                 yield from found.members
-
-    def holders(self, definition: Definition) -> Iterable[LiveClass]:
-        """The classes among which its members are."""
-        space = _space_of(definition)
-        return self._classes.values() if space == EVERYWHERE else self._spaces.get(space, ())
 
     def move(self, key: str, workload: Workload | None, endpoint: Endpoint | None) -> Moves:
         """The workload is like this now; None: it is not there, or has no endpoint."""
@@ -149,15 +143,10 @@ class LivePolicy:
         return changed
 
     def _class(self, found: WorkloadClass) -> LiveClass:
-        known = self._classes.get(found)
-        if known is None:
-            known = self._classes[found] = LiveClass(found, self._groups_of(found))
-            self._spaces[found.namespace].append(known)
-        return known
+        return self._classes.by_class.get(found) or self._classes.add(LiveClass(found, self._groups_of(found)))
 
     def _drop(self, gone: LiveClass) -> None:
-        del self._classes[gone.found]
-        self._spaces[gone.found.namespace].remove(gone)
+        self._classes.remove(gone)
         self._use(gone, NO_PAIR, frozenset())
 
     def _use(self, one: LiveClass, pair: Pair, asked: frozenset[str]) -> None:
@@ -208,8 +197,7 @@ class LivePolicy:
         groups = self._groups.by_class(universe)
         interned: dict[frozenset[str], frozenset[str]] = {}
         for position, found in enumerate(universe.classes):
-            one = self._classes[found] = LiveClass(found, tuple(groups.get(position, ())))
-            self._spaces[found.namespace].append(one)
+            one = self._classes.add(LiveClass(found, tuple(groups.get(position, ()))))
             one.members.update(universe.members[position])
             self._of.update(dict.fromkeys(one.members, one))
             asked = self._asked(compiler.tiers, position, found)
@@ -225,14 +213,36 @@ class LivePolicy:
 _SIDES = (Direction.EGRESS, Direction.INGRESS)
 
 
+class _Classes:
+    """All classes that somebody is in."""
+
+    def __init__(self) -> None:
+        self.by_class: dict[WorkloadClass, LiveClass] = {}
+        self._spaces: dict[str, list[LiveClass]] = defaultdict(list)
+
+    def add(self, one: LiveClass) -> LiveClass:
+        """One that is new."""
+        self.by_class[one.found] = one
+        self._spaces[one.found.namespace].append(one)
+        return one
+
+    def remove(self, one: LiveClass) -> None:
+        """One that nobody is in any more."""
+        del self.by_class[one.found]
+        self._spaces[one.found.namespace].remove(one)
+
+    def holders(self, definition: Definition) -> Iterable[LiveClass]:
+        """The classes among which a group's members are."""
+        space = _space_of(definition)
+        return self.by_class.values() if space == EVERYWHERE else self._spaces.get(space, ())
+
+
 class _LiveGroups(Groups):
     """Groups of which it is known how many workloads are in each, while these change."""
 
-    live: LivePolicy | None
-
     def __init__(self, universe: Universe) -> None:
         super().__init__(universe)
-        self.live = None
+        self.classes: _Classes | None = None  # before that, all is as in a whole compilation
         self.sizes: dict[str, int] = {}
         self.filed: dict[str, list[str]] = defaultdict(list)
         self.numbers: dict[NamedPort, set[int]] = {
@@ -277,15 +287,15 @@ class _LiveGroups(Groups):
 
     def _look_up(self, name: str, definition: Definition) -> None:
         self.filed[_space_of(definition)].append(name)
-        if self.live is None:
+        if self.classes is None:
             super()._look_up(name, definition)
             self.sizes[name] = len(self._members[name])
         else:
-            self.sizes[name] = self._find_now(name, definition, self.live)
+            self.sizes[name] = self._find_now(name, definition, self.classes)
 
-    def _find_now(self, name: str, definition: Definition, live: LivePolicy) -> int:
+    def _find_now(self, name: str, definition: Definition, classes: _Classes) -> int:
         """A group that nobody had asked for: who of those that are there now is in it."""
-        among = {one.found: one for one in live.holders(definition)}
+        among = {one.found: one for one in classes.holders(definition)}
         universe = self._universe.beside(among)
         size = 0
         for position in positions_of(definition.within(universe)):

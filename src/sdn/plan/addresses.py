@@ -37,6 +37,7 @@ def _value6_head(head: str) -> int:
     return int(IPv6Address(f"{head}:1")) ^ 1
 
 
+@lru_cache(maxsize=1 << 14)
 def value_of(text: str) -> tuple[int, int]:
     """An address as (value, family); ValueError if it is none."""
     head, colon, low = text.rpartition(":")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2s
 
 from sdn.errors import SdnError
@@ -39,6 +40,7 @@ def _stem(name: str) -> str:
     return clean[:_STEM]
 
 
+@lru_cache(maxsize=1 << 14)
 def port_name(workload_key: str) -> str:
     """The Host's end of a workload's interface: `shop/frontend-12` is `front-12.4f09ab`."""
     return f"{_stem(workload_key.rpartition('/')[2])}.{_digest(workload_key, 3)}"

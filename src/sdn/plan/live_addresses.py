@@ -172,6 +172,8 @@ class _SegmentNow:
                 del counter[key]
 
     def _move_addresses(self, before: Iterable[str], after: Iterable[str]) -> None:
+        if before == after:
+            return
         old, new = set(map(value_of, before)), set(map(value_of, after))
         for value, family in old - new:
             self._taken[family].discard(value)

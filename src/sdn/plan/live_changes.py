@@ -95,29 +95,6 @@ class Ledger:
             if next(iter(one), None) is not None:
                 self._shared.append(one)
 
-    def sets(self) -> dict[str, tuple[list[tuple[str, int]], list[tuple[str, int]]]]:
-        """Host → the address sets that came, and those that went, by name and family."""
-        found: dict[str, tuple[list[tuple[str, int]], list[tuple[str, int]]]] = {}
-        for host, things in self._local.items():
-            sets = [(key[1], old, new) for key, (old, new) in things.items() if key[0] is Part.SET and old != new]
-            if sets:
-                came = [(name, family) for (name, family), old, _ in sets if old is None]
-                found[host] = came, [(name, family) for (name, family), _, new in sets if new is None]
-        return found
-
-    def with_set(self, name: tuple[str, int]) -> list[str]:
-        """The Hosts on which an address set came or went."""
-        return [
-            host
-            for host, things in self._local.items()
-            if (entry := things.get((Part.SET, name))) and entry[0] != entry[1]
-        ]
-
-    def has(self, host: str, part: Part, identity: Identity) -> bool:
-        """Whether a thing on the Host is another now, or came, or went."""
-        entry = self._local.get(host, {}).get((part, identity))
-        return entry is not None and entry[0] != entry[1]
-
     def finish(self) -> LiveChanges:
         """All of it."""
         local = {}

@@ -79,6 +79,7 @@ class LiveFirewalls:
         self._used: dict[str, _Used] = {}
         self._walls: dict[str, _Wall] = defaultdict(_Wall)
         self._sets: dict[SetName, Hosts] = defaultdict(Hosts)
+        self._turned: dict[tuple[str, SetName], int] = {}  # sets that came to a Host (1), went (-1) or did both (0)
         self._ledger: Ledger = _Unread()
         for endpoint in endpoints.values():
             self._zone(endpoint, 1)
@@ -100,6 +101,7 @@ class LiveFirewalls:
     def change(self, moves: Moves, before: Endpoint | None, after: Endpoint | None, ledger: Ledger) -> None:
         """One workload was there and is here, None for not at all; `moves` is what the policy makes of it."""
         self._ledger = ledger
+        self._turned.clear()
         zoned = self._rezone(before, after)
         flipped = self._count(moves, before, after)
         if before is not None and after is not None and before.host == after.host:
@@ -265,7 +267,7 @@ class LiveFirewalls:
             wall.sets[one] = number + 1
             if not number:
                 self._sets[one].add(host)
-                self._ledger.note(host, Part.SET, None, AddressSet(*one, ()))
+                self._turned[host, one] = self._turned.get((host, one), 0) + 1
 
     def _release_chain(self, host: str, wall: _Wall, name: str) -> None:
         number, chain = wall.chains[name]
@@ -279,7 +281,7 @@ class LiveFirewalls:
             if not wall.sets[one]:
                 del wall.sets[one]
                 self._sets[one].discard(host)
-                self._ledger.note(host, Part.SET, AddressSet(*one, ()), None)
+                self._turned[host, one] = self._turned.get((host, one), 0) - 1
 
     def _rechain(self, flipped: Iterable[str], zoned: Iterable[str]) -> None:
         """Profiles whose groups have a first member somewhere, or none, and all of a Host whose zones changed."""
@@ -310,17 +312,18 @@ class LiveFirewalls:
         removed = set(self._of_groups(moves.left, before))
         if removed or added:
             self._share_elements(added, removed, zoned)
-        for host, (came, gone) in self._ledger.sets().items():
-            wall = self._walls[host]
-            old = zoned.get(host, wall.zoneset)
-            for one in came:
-                self._note_elements(host, one, frozenset(), wall.zoneset, added, removed)
-            for one in gone:
-                self._note_elements(host, one, old, frozenset(), added, removed)
-        for host, old in zoned.items():
+        for (host, one), turned in self._turned.items():
+            if turned > 0:
+                self._ledger.note(host, Part.SET, None, AddressSet(*one, ()))
+                self._note_elements(host, one, frozenset(), self._walls[host].zoneset, added, removed)
+            elif turned < 0:
+                self._ledger.note(host, Part.SET, AddressSet(*one, ()), None)
+                zones = zoned.get(host) or self._walls[host].zoneset
+                self._note_elements(host, one, zones, frozenset(), added, removed)
+        for host, zones in zoned.items():
             for one in self._walls[host].sets:
-                if not self._ledger.has(host, Part.SET, one):
-                    self._note_elements(host, one, old, self._walls[host].zoneset, added, removed)
+                if not self._turned.get((host, one)):
+                    self._note_elements(host, one, zones, self._walls[host].zoneset, added, removed)
 
     def _share_elements(self, added: set[Element], removed: set[Element], zoned: Mapping[str, Zones]) -> None:
         for element in sorted(added | removed):
@@ -328,7 +331,8 @@ class LiveFirewalls:
             if one not in self._sets:
                 continue
             hosts = self._sets[one].where(element.zone, self._has_zone)
-            but = frozenset((*self._ledger.with_set(one), *zoned))
+            turned = (host for (host, name), number in self._turned.items() if name == one and number)
+            but = frozenset((*turned, *zoned))
             turn = (Part.ELEMENT, *((None, element) if element in added else (element, None)))
             self._ledger.share(turn, hosts, but)
 
@@ -339,13 +343,17 @@ class LiveFirewalls:
         self, host: str, one: SetName, before: Zones, after: Zones, added: set[Element], removed: set[Element]
     ) -> None:
         """A set whose Host saw it in other zones, or not at all."""
-        new = {Element(*one, *element) for element in self._within(one, before | after)}
-        mine = {element for element in removed if (element.set, element.family) == one}
-        old = {element for element in (new - added) | mine if element.zone in before}
-        for element in old | {e for e in new if e.zone in after}:
-            was = element if element in old else None
-            now = element if element in new and element.zone in after else None
-            self._ledger.note(host, Part.ELEMENT, was, now)
+        now = [Element(*one, *element) for element in self._within(one, before | after)]
+        if before:
+            was = {element for element in now if element.zone in before and element not in added}
+            was |= {e for e in removed if (e.set, e.family) == one and e.zone in before}
+        else:
+            was = set()
+        is_now = {element for element in now if element.zone in after} if after else set()
+        for element in was - is_now:
+            self._ledger.note(host, Part.ELEMENT, element, None)
+        for element in is_now - was:
+            self._ledger.note(host, Part.ELEMENT, None, element)
 
     def _of_groups(self, groups: Iterable[str], endpoint: Endpoint | None) -> Iterator[Element]:
         if endpoint is None:

@@ -20,7 +20,7 @@ from sdn.plan.live_changes import Ledger, difference
 from sdn.plan.live_hosts import Hosts
 from sdn.plan.overlay import MANY_PEERS, HostOverlay, OverlayPlanner, is_inside, tunnel_mac
 from sdn.plan.parts import Part
-from sdn.plan.state import Fdb, Neighbour
+from sdn.plan.state import Fdb, Neighbour, Port
 
 Things = Iterator[tuple[Part, Any]]
 
@@ -211,6 +211,7 @@ class _Step:
         self._apart = sorted({*self.hosts, *(overlay.attached(self._application) if self._whole else ())})
         self._grown = after.host if after is not None and grows else ""
         self._ends = [host for host in self.hosts if self._is_end(host, before, after)]
+        self._port: Port | None = None
         self._was = self._look(before)
 
     def tell(self, after: Endpoint | None, ledger: Ledger) -> None:
@@ -219,8 +220,8 @@ class _Step:
         overlay, but = self._overlay, frozenset(self._apart)
         for turn in difference(was.alike, now.alike):
             ledger.share(turn, overlay.attached(self._application), but)
-        for name in now.tables:
-            for turn in difference(was.tables[name], now.tables[name]):
+        for name in was.tables.keys() | now.tables.keys():
+            for turn in difference(was.tables.get(name, ()), now.tables.get(name, ())):
                 ledger.share(turn, overlay.hosts_with(name), but)
         for host in was.apart.keys() | now.apart.keys():
             for part, old, new in difference(was.apart.get(host, ()), now.apart.get(host, ())):
@@ -233,9 +234,11 @@ class _Step:
         if self._grown:
             others = overlay.local.get(self._grown, ())
             changing += [e for e in others if self._of_segment(e) and e.workload != self._workload]
-        names = sorted(overlay.connected[self._application])
+        names = overlay.connected[self._application]
+        if not self._l2 and not self._ends and not any(map(overlay.is_moved, changing)):
+            names = frozenset()  # what most events of a routed Segment are: nothing to see from elsewhere
         seen = _Seen(
-            list(self._links("", changing)),
+            list(self._links("", changing)) if names else [],
             {name: list(self._routes(overlay.table(name), "", changing)) for name in names},
             {host: list(self._on(host, changing)) for host in self._apart},
         )
@@ -259,7 +262,8 @@ class _Step:
         for endpoint in changing:
             if endpoint.workload == self._workload and endpoint.host == host:
                 if not self._peers:
-                    yield Part.PORT, overlay.port(endpoint)
+                    self._port = self._port or overlay.port(endpoint)  # which says nothing of the Host
+                    yield Part.PORT, self._port
                 if not self._l2:
                     yield from ((Part.NEIGHBOUR, entry) for entry in overlay.port_neighbours(endpoint))
 

@@ -45,6 +45,19 @@ class Events:
         else:
             self._relabel(self.dice.pick(keys))
 
+    def several(self, number: int) -> None:
+        """As many events at once as `become` is told of: some of the same workload, some that undo each other."""
+        kept = self.keeping, self.lazy
+        before = self.prepared
+        self.keeping, self.lazy = LivePlan(before), LivePlan(before.placed)
+        for _ in range(number):
+            self.step()
+        model, placement = self.prepared.placed.model, self.prepared.placed.placement
+        self.prepared = before
+        self.keeping, self.lazy = kept
+        self.done["several"] += 1
+        self._both(model, placement, lambda live: live.become(model, placement))
+
     def _add(self) -> None:
         """Somebody new, sometimes under the name of one who went, or with an address that people fixed."""
         model = self.prepared.placed.model

@@ -29,6 +29,23 @@ def test_random_events_in_random_worlds(seed: int, steps: int) -> None:
         events.step()
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6), st.integers(2, 6))
+def test_several_events_at_once(seed: int, number: int) -> None:
+    events = Events(seed, world(seed))
+    for _ in range(3):
+        events.several(number)
+
+
+def test_several_events_at_once_need_no_planning_anew_either() -> None:
+    replanned = 0
+    for seed in range(20):
+        events = Events(seed, world(seed))
+        events.several(3)
+        replanned += events.keeping.replanned
+    assert replanned < 10
+
+
 def test_most_events_need_no_planning_anew() -> None:
     done: Counter[str] = Counter()
     for seed in range(25):

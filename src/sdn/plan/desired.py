@@ -26,7 +26,6 @@ class Prepared:
     """Everything that is known before the kernel is touched."""
 
     placed: Placed
-    compiled: CompiledPolicy
     plan: Plan
 
 
@@ -51,8 +50,7 @@ def placed_anyhow(model: Model) -> Placed:
 
 def plan_placed(placed: Placed) -> Prepared:
     """Compile and plan what has been placed already."""
-    compiled = compile_policy(placed)
-    return Prepared(placed, compiled, desired_state(placed, compiled))
+    return Prepared(placed, desired_state(placed, compile_policy(placed)))
 
 
 def desired_state(placed: Placed, compiled: CompiledPolicy) -> Plan:

@@ -14,13 +14,16 @@ from sdn.plan.allocate import allocate
 from sdn.plan.delta import delta
 from sdn.plan.desired import Prepared, UnderlayPlan, plan_placed
 from sdn.plan.live_addresses import LiveAddresses
-from sdn.plan.live_changes import Ledger, LiveChanges, patched
+from sdn.plan.live_changes import Ledger, LiveChanges, patched, together
+from sdn.plan.live_events import Event, events_between
 from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.live_services import LiveServices
 from sdn.plan.state import NodeState, Plan
-from sdn.policy.compiler import compile_policy
 from sdn.policy.live import LivePolicy
+
+FEW = 8
+"""So many events are always made one by one, and never more than a quarter of a lab."""
 
 
 class LivePlan:
@@ -56,75 +59,38 @@ class LivePlan:
 
     def add(self, workload: Workload, host: str, node: str = "") -> LiveChanges:
         """A workload comes; `node` is the VM that it runs in."""
-        key = workload.key
-        if key in self._workloads:
-            raise SdnError(f"{key}: is in the lab already; remove it first, or give the new one another name")
+        if workload.key in self._workloads:
+            raise SdnError(f"{workload.key}: is in the lab already; remove it first, or give the new one another name")
         self._check_host(host)
-        if workload.host_network or not workload.segment:
-            self._workloads[key] = workload
-            self._put(key, host, node)
-            return LiveChanges({})
-        offer = None if self._reads_addresses or not self._settled else self._addresses.offer(workload, host)
-        if offer is None:
-            return self._replan({**self._workloads, key: workload}, *self._placing(key, host, node))
-        self._workloads[key] = workload
-        self._put(key, host, node)
-        endpoint = Endpoint(key, workload.application, workload.segment, host, offer.mac, offer.addresses)
-        return self._step(key, workload, endpoint, offer.slices)
+        return self._make(Event(workload.key, workload, host, node))
 
     def remove(self, key: str) -> LiveChanges:
         """A workload goes."""
         self._check_workload(key)
-        if key in self._endpoints and (self._reads_addresses or not self._settled):
-            rest = {name: workload for name, workload in self._workloads.items() if name != key}
-            return self._replan(rest, *self._placing(key))
-        self._hosts.pop(key, None)
-        self._nodes.pop(key, None)
-        changes = self._step(key, None, None) if key in self._endpoints else LiveChanges({})
-        del self._workloads[key]
-        self._placed = None
-        return changes
+        return self._make(Event(key, None))
 
     def move(self, key: str, host: str, node: str = "") -> LiveChanges:
         """A workload runs on another Host, or in another VM, and keeps its addresses."""
         self._check_workload(key)
         self._check_host(host)
-        endpoint = self._endpoints.get(key)
-        if endpoint is None or endpoint.host == host:
-            self._put(key, host, node)
-            return LiveChanges({})
-        slices = self._addresses.owned_with(endpoint, host) if self._settled else None
-        if slices is None:
-            return self._replan(self._workloads, *self._placing(key, host, node))
-        self._put(key, host, node)
-        return self._step(key, self._workloads[key], replace(endpoint, host=host), slices)
+        return self._make(Event(key, self._workloads[key], host, node))
 
     def relabel(self, key: str, labels: dict[str, str]) -> LiveChanges:
         """A workload has these labels now, and no others."""
         self._check_workload(key)
         workload = replace(self._workloads[key], labels=labels)
-        if not self._settled:
-            return self._replan({**self._workloads, key: workload}, self._hosts, self._nodes)
-        self._placed = None
-        endpoint = self._endpoints.get(key)
-        if endpoint is None:
-            self._workloads[key] = workload
-            return LiveChanges({})
-        return self._step(key, workload, endpoint)
+        return self._make(Event(key, workload, self._hosts[key], self._nodes.get(key, "")))
 
     def become(self, model: Model, placement: Placement) -> LiveChanges:
-        """The lab is another one: planned anew, whatever it is in which they differ."""
-        placed = allocate(model, placement, self.placed)
-        before = self.plan
-        prepared = plan_placed(placed)
-        changes = delta(before, prepared.plan)
-        self.replanned += 1
-        self._start(prepared if self._keeps else placed)
-        found = LiveChanges({node: [(c.part, c.before, c.after) for c in of] for node, of in changes.nodes.items()})
-        if self._keeps:
-            found.before = {node: before[node] for node in changes.nodes if node in before}
-            found.after = {node: prepared.plan[node] for node in changes.nodes if node in prepared.plan}
-        return found
+        """The lab is another one: by events, where it differs in few workloads and nothing else, or planned anew."""
+        now = Placement(self._hosts, self._nodes)
+        events = events_between(self._base.model, self._workloads, now, model, placement)
+        if events is None or len(events) > max(FEW, len(self._workloads) // 4):
+            return self._replan(model, placement)
+        changes = self._make(events[0]) if len(events) == 1 else self._make_all(events, model, placement)
+        self._base = replace(self._base, model=model)
+        self._placed = None
+        return changes
 
     @property
     def placed(self) -> Placed:
@@ -151,8 +117,8 @@ class LivePlan:
 
     @property
     def prepared(self) -> Prepared:
-        """The same as from scratch, the policy compiled again."""
-        return Prepared(self.placed, compile_policy(self.placed), self.plan)
+        """Both."""
+        return Prepared(self.placed, self.plan)
 
     def host(self, name: str) -> NodeState:
         """The state of one Host now."""
@@ -168,44 +134,123 @@ class LivePlan:
             ),
         )
 
-    def _step(
-        self, key: str, workload: Workload | None, after: Endpoint | None, slices: tuple[str, ...] = ()
-    ) -> LiveChanges:
-        """One workload is this now. Everything that is asked of it as it was is asked before its indexes follow."""
-        ledger, was, before = Ledger(), self._workloads[key], self._endpoints.get(key)
+    def _make(self, event: Event) -> LiveChanges:
+        """One event, or the lab planned anew where one event cannot know what comes of it."""
+        found = self._attach(event)
+        if found is None:
+            return self._replan(*self._after(event))
+        return self._step(event, *found)
+
+    def _make_all(self, events: list[Event], model: Model, placement: Placement) -> LiveChanges:
+        """Several at once: who gets which address is asked of all of them together."""
+        allocated = allocate(model, placement, self.placed)
+        mine = {event.key for event in events}
+        kept = all(
+            allocated.endpoints[key].addresses == endpoint.addresses
+            for key, endpoint in self._endpoints.items()
+            if key in allocated.endpoints
+        )
+        comes_or_goes = any((key in self._endpoints) != (key in allocated.endpoints) for key in mine)
+        if not (kept and self._settled) or (comes_or_goes and self._reads_addresses):
+            return self._replan(model, placement)
+        steps = []
+        for event in events:
+            after = allocated.endpoints.get(event.key)
+            where = (after.application, after.segment, after.host) if after is not None else ("", "", "")
+            steps.append(
+                self._step(event, _same(self._endpoints.get(event.key), after), allocated.slices.get(where, ()))
+            )
+        self._addresses.take_over(allocated)
+        self._settled = self._addresses.settled
+        return together(steps)
+
+    def _attach(self, event: Event) -> tuple[Endpoint | None, tuple[str, ...]] | None:
+        """The workload's Endpoint after the event, and what its Host owns then; None if only `allocate` knows."""
+        workload, before = event.workload, self._endpoints.get(event.key)
+        wired = workload is not None and bool(workload.segment) and not workload.host_network
+        if before is None and not wired:
+            return None, ()
+        if not self._settled or (self._reads_addresses and (before is None or not wired)):
+            return None
+        if workload is None or before is not None:
+            if before is None or workload is None or before.host == event.host:
+                return before if workload is not None else None, ()
+            slices = self._addresses.owned_with(before, event.host)
+            return None if slices is None else (replace(before, host=event.host), slices)
+        offer = self._addresses.offer(workload, event.host)
+        if offer is None:
+            return None
+        where = (workload.application, workload.segment, event.host)
+        return Endpoint(event.key, *where, offer.mac, offer.addresses), offer.slices
+
+    def _step(self, event: Event, after: Endpoint | None, slices: tuple[str, ...]) -> LiveChanges:
+        """What is asked of the workload as it was is asked before the indexes follow."""
+        key, workload = event.key, event.workload
+        was, before = self._workloads.get(key), self._endpoints.get(key)
+        self._enter(event)
+        if before is None and after is None:
+            return LiveChanges({})
+        ledger = Ledger()
         if after is not None:
-            self._workloads[key], self._endpoints[key] = workload or was, after
+            self._endpoints[key] = after
         else:
+            self._workloads[key] = was or self._workloads[key]
             del self._endpoints[key]
         regrouped = self._overlay.change(before, after, slices, ledger) if before is not after else {}
+        if workload is None:
+            del self._workloads[key]
         moves = self._policy.move(key, workload, after)
         self._firewalls.change(moves, before, after, ledger)
-        old = (was, before) if before is not None else None
+        old = (was, before) if was is not None and before is not None else None
         new = (workload, after) if workload is not None and after is not None else None
         self._services.change(old, new, regrouped, self._overlay, ledger)
-        changes = ledger.finish()
+        return self._kept(ledger.finish())
+
+    def _enter(self, event: Event) -> None:
+        """What the workload is and where, in the lists from which Placed is made."""
+        self._placed = None
+        for known, value in ((self._hosts, event.host), (self._nodes, event.node)):
+            if value:
+                known[event.key] = value
+            else:
+                known.pop(event.key, None)
+        if event.workload is not None:
+            self._workloads[event.key] = event.workload
+        else:
+            self._workloads.pop(event.key, None)
+
+    def _kept(self, changes: LiveChanges) -> LiveChanges:
+        """With the states before and after, which follow."""
         if self._keeps:
             for name, turns in changes.turns().items():
                 changes.before[name] = self._states[name]
                 self._states[name] = changes.after[name] = patched(self._states[name], turns)
         return changes
 
-    def _put(self, key: str, host: str, node: str) -> None:
-        self._placed = None
-        self._hosts[key] = host
-        self._nodes.pop(key, None)
-        if node:
-            self._nodes[key] = node
+    def _after(self, event: Event) -> tuple[Model, Placement]:
+        """The whole lab after an event."""
+        workloads = {key: workload for key, workload in self._workloads.items() if key != event.key}
+        hosts = {key: host for key, host in self._hosts.items() if key != event.key}
+        nodes = {key: node for key, node in self._nodes.items() if key != event.key}
+        if event.workload is not None:
+            workloads[event.key], hosts[event.key] = event.workload, event.host
+            nodes |= {event.key: event.node} if event.node else {}
+        listed = tuple(workloads[key] for key in sorted(workloads))
+        return replace(self._base.model, workloads=listed), Placement(hosts, nodes)
 
-    def _placing(self, key: str, host: str = "", node: str = "") -> tuple[dict[str, str], dict[str, str]]:
-        """Hosts and nodes with a workload elsewhere, or gone."""
-        hosts = {name: found for name, found in self._hosts.items() if name != key}
-        nodes = {name: found for name, found in self._nodes.items() if name != key}
-        return hosts | ({key: host} if host else {}), nodes | ({key: node} if node else {})
-
-    def _replan(self, workloads: dict[str, Workload], hosts: dict[str, str], nodes: dict[str, str]) -> LiveChanges:
-        model = replace(self._base.model, workloads=tuple(workloads[key] for key in sorted(workloads)))
-        return self.become(model, Placement(hosts, nodes))
+    def _replan(self, model: Model, placement: Placement) -> LiveChanges:
+        """Everything, with the lab as it is as the previous one."""
+        placed = allocate(model, placement, self.placed)
+        before = self.plan
+        prepared = plan_placed(placed)
+        changes = delta(before, prepared.plan)
+        self.replanned += 1
+        self._start(prepared if self._keeps else placed)
+        found = LiveChanges({node: [(c.part, c.before, c.after) for c in of] for node, of in changes.nodes.items()})
+        if self._keeps:
+            found.before = {node: before[node] for node in changes.nodes if node in before}
+            found.after = {node: prepared.plan[node] for node in changes.nodes if node in prepared.plan}
+        return found
 
     def _check_workload(self, key: str) -> None:
         if key not in self._workloads:
@@ -214,3 +259,8 @@ class LivePlan:
     def _check_host(self, host: str) -> None:
         if host not in self._ground.vteps:
             raise SdnError(f"there is no host {host} (there are: {', '.join(sorted(self._ground.vteps)[:5])}, ...)")
+
+
+def _same(before: Endpoint | None, after: Endpoint | None) -> Endpoint | None:
+    """The object that is known already where nothing is different."""
+    return before if before == after else after

@@ -38,11 +38,17 @@ class LiveAddresses:
     """Who has which address, and which Host which slice; `slices` is as in Placed."""
 
     def __init__(self, placed: Placed) -> None:
-        self.slices: dict[SliceKey, tuple[str, ...]] = dict(placed.slices)
+        self.slices: dict[SliceKey, tuple[str, ...]] = {}
+        self._segments: dict[SegmentKey, _SegmentNow] = {}
+        self.take_over(placed)
+
+    def take_over(self, placed: Placed) -> None:
+        """All that was allocated; whoever holds `slices` sees the new ones."""
+        self.slices.clear()
+        self.slices.update(placed.slices)
         underlay = placed.model.underlay
         hosts = tuple(sorted(host.name for host in underlay.hosts))
         pods = max((host.pods for host in underlay.hosts), default=0)
-        self._segments: dict[SegmentKey, _SegmentNow] = {}
         slices: dict[SegmentKey, dict[str, tuple[str, ...]]] = defaultdict(dict)
         for (owner, name, host), prefixes in placed.slices.items():
             slices[owner, name][host] = prefixes
@@ -177,9 +183,9 @@ class _SegmentNow:
         old, new = set(map(value_of, before)), set(map(value_of, after))
         for value, family in old - new:
             self._taken[family].discard(value)
-            pool = self._pools.get(self._part(value, family))
-            if pool is not None:
-                pool.put_back(value)
+            part = self._part(value, family)
+            if part in self._pools:
+                self._pools[part].put_back(value)
         for value, family in new - old:
             self._taken[family].add(value)
 
@@ -188,7 +194,7 @@ class _SegmentNow:
         subnet = next(s for s in self._subnets if s.family == family)
         if not self._routed:
             return subnet
-        length = self._lengths[family]
+        length = self._lengths.get(family, subnet.length)
         return subnet.part((value - subnet.base) >> (subnet.host_bits - length + subnet.length), length)
 
     def _fixed(self, written: Collection[str]) -> dict[int, int] | None:

@@ -105,6 +105,23 @@ class Ledger:
         return LiveChanges(local, self._shared)
 
 
+def together(steps: Iterable[LiveChanges]) -> LiveChanges:
+    """Several events as one: what is at the end as it was is none of it."""
+    ledger = Ledger()
+    before: Plan = {}
+    after: Plan = {}
+    for step in steps:
+        for host, turns in step.turns().items():
+            for turn in turns:
+                ledger.note(host, *turn)
+        before = {**step.before, **before}
+        after |= step.after
+    found = ledger.finish()
+    found.before = {name: before[name] for name in found.hosts if name in before}
+    found.after = {name: after[name] for name in found.hosts if name in after}
+    return found
+
+
 def difference(before: Iterable[tuple[Part, Any]], after: Iterable[tuple[Part, Any]]) -> Iterator[Turn]:
     """What comes, goes and changes between two lists of things."""
     old = {(part, TABLE[part].identity(thing)): thing for part, thing in before}

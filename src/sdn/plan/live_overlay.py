@@ -34,6 +34,16 @@ class LiveOverlay(OverlayPlanner):
         super().__init__(placed, vteps, mtu)
         self.slices = addresses.slices
         self._addresses = addresses
+        # Members in order, which a workload's peers show; nobody goes through the 100,000 of a routed Segment.
+        self._bridged: dict[SegmentKey, list[Endpoint]] = {}
+        self._routed: dict[SegmentKey, dict[str, Endpoint]] = {}
+        for key, segment in self.segments.items():
+            if segment.kind is SegmentKind.ROUTED:
+                self._routed[key] = {endpoint.workload: endpoint for endpoint in self.members.get(key, ())}
+            elif key in self.members:
+                self._bridged[key] = list(self.members[key])
+        self.members.update({key: found.values() for key, found in self._routed.items() if found})
+        self.members.update(self._bridged)
         self.__dict__["workloads"] = workloads
         self._moved_keys: dict[SegmentKey, set[str]] = {
             key: {endpoint.workload for endpoint in found} for key, found in self.moved.items()
@@ -150,13 +160,23 @@ class LiveOverlay(OverlayPlanner):
             self._attached.pop(name, None)
 
     def _insert(self, endpoint: Endpoint) -> None:
-        for found in (self.members[endpoint.application, endpoint.segment], self.local[endpoint.host]):
-            insort(found, endpoint, key=_workload)
+        key, workload = (endpoint.application, endpoint.segment), endpoint.workload
+        insort(self.local[endpoint.host], endpoint, key=_workload)
+        if key in self._routed:
+            self._routed[key][workload] = endpoint
+            self.members[key] = self._routed[key].values()
+        else:
+            insort(self._bridged.setdefault(key, []), endpoint, key=_workload)
+            self.members[key] = self._bridged[key]
 
     def _remove(self, endpoint: Endpoint) -> None:
-        key = (endpoint.application, endpoint.segment)
-        for found in (self.members[key], self.local[endpoint.host]):
-            del found[bisect_left(found, endpoint.workload, key=_workload)]
+        key, workload = (endpoint.application, endpoint.segment), endpoint.workload
+        here = self.local[endpoint.host]
+        del here[bisect_left(here, workload, key=_workload)]
+        if key in self._routed:
+            del self._routed[key][workload]
+        else:
+            del self._bridged[key][bisect_left(self._bridged[key], workload, key=_workload)]
         if not self.members[key]:
             del self.members[key]
 

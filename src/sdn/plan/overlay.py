@@ -9,7 +9,7 @@ and with the number of Hosts; never with all endpoints of a routed Segment.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
@@ -74,11 +74,13 @@ class OverlayPlanner:
         self.connected = connected(placed.model.applications)
         self.segments = {(a.name, s.name): s for a in placed.model.applications for s in a.segments}
         self.slices = placed.slices
-        self.members: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+        self.members: dict[tuple[str, str], Collection[Endpoint]] = {}
         self.local: dict[str, list[Endpoint]] = defaultdict(list)
+        members: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
         for endpoint in placed.endpoints.values():
-            self.members[endpoint.application, endpoint.segment].append(endpoint)
+            members[endpoint.application, endpoint.segment].append(endpoint)
             self.local[endpoint.host].append(endpoint)
+        self.members.update(members)
 
     @cached_property
     def workloads(self) -> dict[str, Workload]:

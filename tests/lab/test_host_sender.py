@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 from frames import ethernet, heard_while, ipv4, ipv6, raw, send
 
-from labs import entering, inside
+from labs import entering, inside, up
 from sdn.lab import client
-from sdn.model import Application, SegmentKind
+from sdn.model import Application, Options, SegmentKind
 from sdn.plan.state import GATEWAY_MAC, LOCAL
 from sdn.probe.wire import udp_datagram
 from worlds_build import EGRESS, INGRESS, act, model, segment, tier, workload
@@ -206,6 +206,22 @@ def test_nobody_reaches_a_workload_through_its_host(lab: client.Lab) -> None:
         for target in targets:
             assert "Destination Net Unreachable" in inside(lab, where, "sh", "-c", f"ping -c1 -W1 {target} || true")
         assert "1 received" in inside(lab, where, "ping", "-c1", "-W1", "192.168.1.1")
+
+
+@pytest.mark.parametrize("key", ["a/x", "a/pod"])
+def test_a_strict_change_of_policy_leaves_it_what_it_has_begun(key: str) -> None:
+    strict = Options(cut_established=True)
+    with up(model("sender", [NETWORK, OTHER], WORKLOADS, options=strict)) as lab:
+        asked, own = lab.placed().endpoints[key], gateway(lab, key, 4)
+        asking = json.dumps([mark_of(lab, "a"), own, asked.addresses[0]])
+        command = entering(lab, "host-1", sys.executable, "-c", _HEAR, asking)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hearing:
+            assert hearing.stdout is not None
+            assert hearing.stdout.readline() == "ready\n"
+            lab.apply(model("sender", [NETWORK, OTHER], WORKLOADS, SHUT, options=strict))
+            packet = udp_datagram(raw(asked.addresses[0]), raw(own), (6000, 5000), b"the answer")
+            send(lab, key, [ethernet(GATEWAY_MAC, asked.mac, 0x0800, ipv4(asked.addresses[0], own, 17, packet))])
+            assert json.loads(hearing.stdout.read()) == ["the answer"]
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def command(paths: tuple[Path, ...], lab: str | None, switches: Switches, form: str) -> None:
     """Build the lab, ask every question three ways, tear it down.
 
-    Every workload asks every other one: each port that it listens on, a closed one, and echo; and every Service. Three
-    pieces that share no code answer: the policies as written, the plan, and a real packet. DIR_OR_FILE is a lab file,
-    or Kubernetes manifests as published. Needs no root. With --lab it asks a lab that is up, and leaves it up.
+    Every workload asks every other one: each port that it listens on, a closed one, and echo; and every Service. Every
+    host asks each workload on itself, which it always reaches, and one elsewhere. Three pieces that share no code
+    answer: the policies as written, the plan, and a real packet. DIR_OR_FILE is a lab file, or Kubernetes manifests as
+    published. Needs no root. With --lab it asks a lab that is up, and leaves it up.
 
     Exit status: 0 if all answers agree and every `expect:` line holds, 1 if not, 2 if it could not be done.
 

@@ -10,17 +10,20 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from sdn.model import Action, Direction, Disposition, Flow, Placed, Protocol, Verdict, default_origin
+from sdn.model import EPHEMERAL, Action, Direction, Disposition, Flow, Placed, Protocol, Verdict, default_origin
 from sdn.plan.firewall import FirewallPlanner
 from sdn.plan.loadbalancer import LoadBalancerPlanner
 from sdn.plan.state import Backend, Firewall, FirewallRule
 from sdn.policy.compiled import CompiledPolicy, CompiledRule
 
+Judged = tuple[Disposition, str, bool]
+"""What becomes of it on one side, by which rule, and whether the answer is judged there, too."""
+
 STOPS = {Action.DENY: Disposition.DENY, Action.REJECT: Disposition.REJECT}
 
 
 class Packet(NamedTuple):
-    """A packet after any DNAT, and the workloads at its ends (empty where there is none)."""
+    """A packet after any DNAT, and the workloads at its ends (empty where there is none). Port -1 is an answer's."""
 
     source: str
     source_address: str
@@ -34,6 +37,10 @@ class Packet(NamedTuple):
         if direction is Direction.INGRESS:
             return self.source, self.source_address
         return self.destination, self.address
+
+    def own(self, direction: Direction) -> tuple[str, str]:
+        """(workload, address) of the side that judges."""
+        return self.peer(Direction.INGRESS if direction is Direction.EGRESS else Direction.EGRESS)
 
 
 def packets(placed: Placed, flow: Flow) -> list[Packet]:
@@ -58,23 +65,25 @@ def packets(placed: Placed, flow: Flow) -> list[Packet]:
 def by_policy(compiled: CompiledPolicy, packet: Packet) -> Verdict:
     """Both sides by their compiled profiles."""
 
-    def judge(direction: Direction, workload: str) -> tuple[Disposition, str]:
+    def judge(direction: Direction, packet: Packet) -> Judged:
+        workload = packet.own(direction)[0]
         chosen = compiled.ingress if direction is Direction.INGRESS else compiled.egress
         profile = compiled.profiles[chosen[workload]]
         assert profile.direction is direction
         for tier in profile.tiers:
             decided = next((r for r in tier.rules if _meets(compiled, r, packet, direction)), tier.default)
             if decided is not None and decided.action is not Action.PASS:
-                return STOPS.get(decided.action, Disposition.ALLOW), decided.origin
-        return Disposition.ALLOW, default_origin(direction)
+                return STOPS.get(decided.action, Disposition.ALLOW), decided.origin, decided.stateless
+        return Disposition.ALLOW, default_origin(direction), False
 
-    return _both(judge(Direction.EGRESS, packet.source), lambda: judge(Direction.INGRESS, packet.destination))
+    return _both(judge, packet)
 
 
 def by_firewall(placed: Placed, firewalls: dict[str, Firewall], packet: Packet) -> Verdict:
     """Both sides by the firewalls of their Hosts."""
 
-    def judge(direction: Direction, workload: str, own: str) -> tuple[Disposition, str]:
+    def judge(direction: Direction, packet: Packet) -> Judged:
+        workload, own = packet.own(direction)
         endpoint = placed.endpoints[workload]
         zone = placed.zones[endpoint.application]
         firewall = firewalls[endpoint.host]
@@ -86,11 +95,10 @@ def by_firewall(placed: Placed, firewalls: dict[str, Firewall], packet: Packet) 
             (rules,) = [chain.rules for chain in firewall.chains if chain.name == tier]
             decided = next((r for r in rules if _passes(firewall, r, packet, direction, zone)), None)
             if decided is not None and decided.action is not Action.PASS:
-                return STOPS.get(decided.action, Disposition.ALLOW), decided.origin
-        return Disposition.ALLOW, profile.default
+                return STOPS.get(decided.action, Disposition.ALLOW), decided.origin, decided.stateless
+        return Disposition.ALLOW, profile.default, False
 
-    egress = judge(Direction.EGRESS, packet.source, packet.source_address)
-    return _both(egress, lambda: judge(Direction.INGRESS, packet.destination, packet.address))
+    return _both(judge, packet)
 
 
 def firewalls(placed: Placed, compiled: CompiledPolicy) -> dict[str, Firewall]:
@@ -99,11 +107,19 @@ def firewalls(placed: Placed, compiled: CompiledPolicy) -> dict[str, Firewall]:
     return {host.name: planner.host(host.name) for host in placed.model.underlay.hosts}
 
 
-def _both(egress: tuple[Disposition, str], ingress: Callable[[], tuple[Disposition, str]]) -> Verdict:
-    disposition, origin = egress
+def _both(judge: Callable[[Direction, Packet], Judged], packet: Packet) -> Verdict:
+    disposition, egress, forgotten = judge(Direction.EGRESS, packet)
     if disposition is not Disposition.ALLOW:
-        return Verdict(disposition, origin)
-    return Verdict(*ingress(), origin)
+        return Verdict(disposition, egress)
+    disposition, ingress, also = judge(Direction.INGRESS, packet)
+    if disposition is Disposition.ALLOW:
+        answer = Packet(*packet[2:4], *packet[:2], packet.protocol, -1)
+        stops = [judge(Direction.EGRESS, answer)] if also else []
+        stops += [judge(Direction.INGRESS, answer)] if forgotten else []
+        for stopped, rule, _ in stops:
+            if stopped is not Disposition.ALLOW:
+                return Verdict(Disposition.DENY, rule, egress, reply=True)
+    return Verdict(disposition, ingress, egress)
 
 
 def _meets(compiled: CompiledPolicy, rule: CompiledRule, packet: Packet, direction: Direction) -> bool:
@@ -144,7 +160,8 @@ def _passes(firewall: Firewall, rule: FirewallRule, packet: Packet, direction: D
 def _service(protocol: Protocol | None, ports: tuple[tuple[int, int], ...], packet: Packet) -> bool:
     if protocol is None:
         return True
-    return protocol is packet.protocol and (not ports or any(a <= packet.port <= b for a, b in ports))
+    first, last = EPHEMERAL if packet.port == -1 else (packet.port, packet.port)
+    return protocol is packet.protocol and (not ports or any(a <= first and last <= b for a, b in ports))
 
 
 def _inside(cidr: str, excepts: tuple[str, ...], address: str) -> bool:

@@ -110,7 +110,8 @@ class Writer:
         dice = self._dice
         rules = tuple(rule for number in range(dice.randint(1, 3)) for rule in self._rules(number))
         applies_to = dice.up_to(2, self.selector) if dice.one_in(2) else ()
-        return Policy("", dice.pick(ANYWHERE), rules, applies_to, dice.pick((0, 1000, 1000)))
+        priority = dice.pick((0, 1000, 1000))
+        return Policy("", dice.pick(ANYWHERE), rules, applies_to, priority, stateless=dice.one_in(3))
 
     def _rules(self, number: int) -> Iterator[Rule]:
         """One rule, or two that are one of NSX: out at its sources, in at its destinations."""

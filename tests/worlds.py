@@ -5,6 +5,7 @@ from worlds_base import Case
 from worlds_hosts import HOST_CASES
 from worlds_kubernetes import NETWORK_POLICY_CASES
 from worlds_nsx import NSX_CASES
+from worlds_stateless import STATELESS_CASES
 from worlds_tiers import PATH_CASES, SERVICE_CASES, TIER_CASES
 
 CASES: list[Case] = [
@@ -12,6 +13,7 @@ CASES: list[Case] = [
     *HOST_CASES,
     *ADMIN_CASES,
     *NSX_CASES,
+    *STATELESS_CASES,
     *TIER_CASES,
     *PATH_CASES,
     *SERVICE_CASES,

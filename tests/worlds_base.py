@@ -52,11 +52,12 @@ class Case(NamedTuple):
     rule: str
     egress: str = ""
     backend: str = ""
+    reply: bool = False
 
     @property
     def verdict(self) -> Verdict:
         """What all three answers must be."""
-        return Verdict(self.disposition, self.rule, self.egress)
+        return Verdict(self.disposition, self.rule, self.egress, self.reply)
 
     def of(self, answers: tuple[Answer, ...]) -> Answer:
         """The answer that this case is about."""
@@ -66,19 +67,22 @@ class Case(NamedTuple):
 def scene(title: str, lab: Model, *rows: str) -> list[Case]:
     """One world and its rows: `source → destination | disposition | rule | egress rule | backend`, for each IP family.
 
-    The egress rule of a flow that gets as far as ingress is the default unless it is written.
+    The egress rule of a flow that gets as far as ingress is the default unless it is written. The disposition of a flow
+    whose answer is stopped is `answer`.
     """
     placed = build(lab)
     cases = []
     for row in rows:
         question, disposition, decided, *more = [part.strip() for part in row.split("|")]
         source, _, destination = question.partition(" → ")
-        egress = (more[0] if more else "") or (OUT if decided.startswith("ingress") else "")
+        reply = disposition == "answer"
+        egress = (more[0] if more else "") or (OUT if decided.startswith("ingress") or reply else "")
         for flow in parse_destination(placed, source, destination):
             cases.append(
                 Case(
                     title.split(maxsplit=1)[0], f"{title}: {question} IPv{flow.family}", placed, flow,
-                    Disposition(disposition), decided, egress, more[1] if len(more) > 1 else "",
+                    Disposition("deny" if reply else disposition), decided, egress,
+                    more[1] if len(more) > 1 else "", reply,
                 )
             )  # fmt: skip
     return cases

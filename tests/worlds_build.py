@@ -190,10 +190,10 @@ def udp(port: int | str | None = None) -> PortRange:
 ECHO = PortRange(Protocol.ICMP)
 
 
-def tier(name: str, *rules: Rule, priority: int = 1000, to: Iterable[Selector] = ()) -> Policy:
+def tier(name: str, *rules: Rule, priority: int = 1000, to: Iterable[Selector] = (), stateless: bool = False) -> Policy:
     """`tier("application/quarantine", ...)`: the tier, then the policy's name."""
     where, policy = name.split("/")
-    return Policy(policy, where, rules, tuple(to), priority)
+    return Policy(policy, where, rules, tuple(to), priority, stateless=stateless)
 
 
 def group(name: str, *parts: Expression | IPBlock, within: Iterable[str] = ()) -> Group:

@@ -88,6 +88,7 @@ STATES = {
     "other-address": altered("a/y", ip=("10.1.1.99", "fd00:1::99")),
     "policy-added": replace(BASE, policies=(*BASE.policies, replace(CHANGED, name="u"))),
     "policy-changed": replace(BASE, policies=(CHANGED,)),
+    "policy-stateless": replace(BASE, policies=(replace(DENY, stateless=True), replace(CHANGED, name="u"))),
     "policy-removed": replace(BASE, policies=()),
     "service-added": replace(BASE, services=(*BASE.services, replace(BALANCED, name="t", addresses=("10.96.0.8",)))),
     "service-without-backends": replace(BASE, services=(replace(BALANCED, selector={"role": "nobody"}),)),

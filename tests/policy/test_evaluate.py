@@ -177,7 +177,7 @@ def test_30_groups(case: Case) -> None:
 
 
 @line("31")
-def test_31_exclusion_list(case: Case) -> None:
+def test_31_exclusion_list_and_stateless_policies(case: Case) -> None:
     check(case)
 
 

@@ -59,8 +59,9 @@ def test_every_verdict_names_a_rule_or_a_default(world: tuple[Placed, Flow]) -> 
         assert verdict.rule in known or " isolates" in verdict.rule
         stopped_leaving = verdict.rule.startswith("egress")
         judged_arriving = verdict.rule.startswith("ingress")
-        assert bool(verdict.egress) == judged_arriving
+        assert bool(verdict.egress) == (judged_arriving or verdict.reply)
         assert not (stopped_leaving and verdict.allowed)
+        assert not (verdict.reply and verdict.disposition is not Disposition.DENY)
 
 
 @FEW
@@ -123,7 +124,7 @@ def test_whoever_is_on_the_exclusion_list_meets_kubernetes_policies_alone(world:
 def test_a_last_baseline_rule_takes_the_place_of_the_default_and_of_nothing_else(world: tuple[Placed, Flow]) -> None:
     placed, flow = world
     last = Policy("zz", BASELINE, (Rule(Action.REJECT, Direction.EGRESS), Rule(Action.REJECT, Direction.INGRESS)))
-    policies = tuple(without_pass(policy) for policy in placed.model.policies)
+    policies = tuple(replace(without_pass(policy), stateless=False) for policy in placed.model.policies)
     before = replace(placed.model, policies=policies)
     after = replace(placed.model, policies=(*policies, replace(last, priority=9999)))
     for old, new in zip(*(evaluate(replace(placed, model=m), flow) for m in (before, after)), strict=True):

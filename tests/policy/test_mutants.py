@@ -174,6 +174,7 @@ MUTANTS: dict[str, Mutant] = {
     "a range that starts one port late": ports(lambda low, high: (low + 1, high)),
     "ports forgotten": rule_mutant(lambda line: replace(line, ports=())),
     "protocol forgotten": rule_mutant(lambda line: replace(line, protocol=None, ports=())),
+    "a stateless rule remembers": rule_mutant(lambda line: replace(line, stateless=False)),
     "peers forgotten": rule_mutant(lambda line: replace(line, group=None, block=None)),
     "excepts forgotten": rule_mutant(
         lambda line: replace(line, block=replace(line.block, excepts=())) if line.block else line
@@ -245,6 +246,12 @@ MODEL_MUTANTS: dict[str, ModelMutant] = {
     "groups without addresses": each_group(lambda group: replace(group, blocks=())),
     "groups without members": each_group(lambda group: replace(group, members=None)),
     "baseline before NetworkPolicy": baseline_as_admin,
+    "no policy stateless": lambda model: replace(
+        model, policies=tuple(replace(policy, stateless=False) for policy in model.policies)
+    ),
+    "every policy stateless": lambda model: replace(
+        model, policies=tuple(replace(policy, stateless=True) for policy in model.policies)
+    ),
 }
 
 
@@ -311,6 +318,7 @@ PLAN_MUTANTS: dict[str, PlanMutant] = {
         f, sets=tuple(replace(s, elements=tuple((zone + 1, a) for zone, a in s.elements)) for s in f.sets)
     ),
     "ingress judged by egress profiles": lambda f: replace(f, ingress=f.egress),
+    "stateless rules that remember": each_rule(lambda rule: replace(rule, stateless=False)),
     "an empty dispatch": lambda f: replace(f, ingress=()),
     "tiers jumped to in reverse": lambda f: replace(
         f, profiles=tuple(replace(profile, tiers=profile.tiers[::-1]) for profile in f.profiles)

@@ -9,12 +9,13 @@ from ipaddress import ip_address
 import pytest
 from hypothesis import given, settings
 
-from sdn.model import Direction, Disposition, Flow, Placed, Protocol, family_of
+from sdn.model import Disposition, Flow, Placed, Protocol, family_of
 from sdn.policy.compiler import compile_policy
 from sdn.policy.evaluate import Oracle
 from sdn.policy.intervals import Services
 from sdn.policy.reach import OutsidePart, Reach
 from sdn.policy.reach_list import Allowed, Connection, Listing, Party
+from sdn.policy.reach_reasons import verdict
 from shuffled import Shuffler
 from strategies import worlds
 from worlds import CASES, Case
@@ -129,11 +130,7 @@ def test_the_rule_is_the_one_that_the_oracle_names(placed: Placed) -> None:
         source, destination = reach.classes.of(flow.source), reach.classes.of(target)
         if answer.backend == target and reach.has_path(source, destination, flow.family):
             service = reach.services.at(flow.protocol, flow.port)
-            egress = reach.decide(Direction.EGRESS, source, flow.family, destination, service)
-            ingress = reach.decide(Direction.INGRESS, destination, flow.family, source, service)
-            assert answer.verdict.rule in {egress.origin, ingress.origin}
-            if answer.verdict.allowed:
-                assert (answer.verdict.egress, answer.verdict.rule) == (egress.origin, ingress.origin)
+            assert verdict(reach, source, destination, flow.family, service) == answer.verdict
 
 
 @settings(max_examples=25)

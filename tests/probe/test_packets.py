@@ -8,7 +8,7 @@ import pytest
 
 from sdn.model import Outcome
 from sdn.probe import wire
-from sdn.probe.nflog import packet_key
+from sdn.probe.nflog import packet_keys
 
 A4, B4 = socket.inet_aton("10.244.0.2"), socket.inet_aton("10.244.1.2")
 A6, B6 = (socket.inet_pton(socket.AF_INET6, text) for text in ("fd00::2", "fd00:1::2"))
@@ -89,9 +89,11 @@ def test_what_an_icmp_error_says(family: int, kind: int, code: int, outcome: Out
 def test_a_logged_packet_is_known_by_its_source() -> None:
     syn = wire.tcp_syn(A4, B4, (40000, 80), 7)
     ip4 = bytes([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]) + A4 + B4
-    assert packet_key(ip4 + syn) == (6, A4, 40000)
+    assert packet_keys(ip4 + syn) == ((6, A4, 40000), (6, B4, 80))
     echo = wire.echo_request(6, 41000, b"abcd")
     ip6 = bytes([0x60, 0, 0, 0, 0, 12, 58, 64]) + A6 + B6
-    assert packet_key(ip6 + echo) == (58, A6, 41000)
-    assert packet_key(ip6) is None
-    assert packet_key(b"") is None
+    nobody = -1
+    assert packet_keys(ip6 + echo) == ((58, A6, 41000), (58, B6, nobody))
+    assert packet_keys(ip6 + b"\x81" + echo[1:]) == ((58, A6, nobody), (58, B6, 41000))
+    assert packet_keys(ip6) is None
+    assert packet_keys(b"") is None

@@ -263,6 +263,7 @@ def test_every_field_of_a_policy(lab: Load) -> None:
           - name: all
             tier: emergency
             priority: 5
+            stateless: true
             applies_to:
               - labels: {b: "2", a: "1"}
                 expressions: [{key: env, operator: NotIn, values: [dev]}]
@@ -304,7 +305,7 @@ def test_every_field_of_a_policy(lab: Load) -> None:
         Rule(Action.PASS, Direction.INGRESS, peers, ports),
         Rule(Action.REJECT, Direction.EGRESS, (Peer(selector=Selector(name="db")),)),
     )
-    assert lab(body).policies == (Policy("all", "emergency", rules, (selector,), 5),)
+    assert lab(body).policies == (Policy("all", "emergency", rules, (selector,), 5, stateless=True),)
 
 
 def test_an_inline_network_policy_belongs_to_the_only_application(lab: Load) -> None:

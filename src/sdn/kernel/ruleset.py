@@ -11,10 +11,11 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from sdn.kernel.owned import TABLE
-from sdn.model import Action, Protocol, family_of
+from sdn.model import Action, Direction, Protocol, family_of
 from sdn.plan.state import (
     LOCAL,
     LOG_GROUP,
+    STATELESS,
     AddressSet,
     Chain,
     Firewall,
@@ -98,6 +99,8 @@ def define_chain(chain: Chain, direction: str = "") -> Iterator[str]:
     yield f"add chain inet {TABLE} {chain.name}"
     yield f"flush chain inet {TABLE} {chain.name}"
     for rule in chain.rules:
+        if rule.stateless:
+            yield f"add rule inet {TABLE} {chain.name} {_unremembered(rule)}"
         yield f"add rule inet {TABLE} {chain.name} {rule_text(rule)}"
 
 
@@ -112,8 +115,23 @@ def define_profile(profile: ProfileChain) -> Iterator[str]:
 
 def rule_text(rule: FirewallRule) -> str:
     """One rule: matches, then the decision. The other side of an egress rule is the destination."""
-    side = "daddr" if rule.origin.startswith("egress") else "saddr"
-    return " ".join([*_peer(rule, side), *_service(rule), _decide(rule.action, rule.origin)])
+    return " ".join([*_matches(rule), _decide(rule.action, rule.origin)])
+
+
+def _unremembered(rule: FirewallRule) -> str:
+    """What marks a connection that a stateless rule allows; answers never are what begins one."""
+    bit = STATELESS[_direction(rule)]
+    return " ".join(["ct direction original", *_matches(rule), f"ct mark set ct mark or {bit:#x}"])
+
+
+def _direction(rule: FirewallRule) -> Direction:
+    return Direction.EGRESS if rule.origin.startswith("egress") else Direction.INGRESS
+
+
+def _matches(rule: FirewallRule) -> Iterator[str]:
+    side = "daddr" if _direction(rule) is Direction.EGRESS else "saddr"
+    yield from _peer(rule, side)
+    yield from _service(rule)
 
 
 def _peer(rule: FirewallRule, side: str) -> Iterator[str]:
@@ -137,7 +155,8 @@ def _service(rule: FirewallRule) -> Iterator[str]:
     if rule.protocol is None:
         return
     if rule.protocol is Protocol.ICMP:
-        yield "icmp type echo-request" if rule.family == 4 else "icmpv6 type echo-request"
+        # Answers come here only where the question was not remembered.
+        yield f"{'icmp' if rule.family == 4 else 'icmpv6'} type {{ echo-request, echo-reply }}"
     elif not rule.ports:
         yield f"meta l4proto {rule.protocol}"
     else:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sdn.kernel.owned import TABLE
-from sdn.model import GATEWAY, HOST, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN
-from sdn.plan.state import LOCAL, LOG_GROUP, NOWHERE, VXLAN_PORT, Veth
+from sdn.model import GATEWAY, HOST, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN, Direction
+from sdn.plan.state import LOCAL, LOG_GROUP, NOWHERE, STATELESS, VXLAN_PORT, Veth
 
 CHATTER = "nobody routes multicast"
 """Linux announces its multicast groups from an address that is not the workload's; that is no spoofing."""
@@ -30,6 +30,12 @@ BEFORE_DEFRAG = -450
 
 UNROUTED = 255
 """Hop limit of neighbour discovery (RFC 4861); what was routed has less, and is judged like everything else."""
+
+REMEMBERED = "not by a stateless rule on this side"
+"""What a stateless rule let leave is judged each time, and so is its answer where that arrives; and the other way."""
+
+_EGRESS, _INGRESS = STATELESS[Direction.EGRESS], STATELESS[Direction.INGRESS]
+_ANY_SIDE = _EGRESS | _INGRESS
 
 _PICK = "numgen random mod 2"  # stands for any number in the type of a map
 # Sets and maps exist before and after every element, so a change of the lab is a change of elements.
@@ -171,7 +177,10 @@ table inet {TABLE} {{
   }}
   chain c_egress {{
     type filter hook forward priority filter - 10; policy drop;
-    ct state established,related accept
+    ct state related accept
+    ct state established ct mark & {_ANY_SIDE:#x} == 0 accept
+    ct state established ct direction original ct mark & {_EGRESS:#x} == 0 accept
+    ct state established ct direction reply ct mark & {_INGRESS:#x} == 0 accept comment "{REMEMBERED}"
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     ct state invalid counter drop comment "invalid"
     meta mark . ip daddr . meta l4proto . th dport @nobody4 reject with icmpx port-unreachable comment "{NO_BACKEND}"
@@ -185,7 +194,10 @@ table inet {TABLE} {{
   }}
   chain c_ingress {{
     type filter hook forward priority filter + 10; policy drop;
-    ct state established,related accept
+    ct state related accept
+    ct state established ct mark & {_ANY_SIDE:#x} == 0 accept
+    ct state established ct direction original ct mark & {_INGRESS:#x} == 0 accept
+    ct state established ct direction reply ct mark & {_EGRESS:#x} == 0 accept comment "{REMEMBERED}"
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     ct state invalid counter drop comment "invalid"
     oifname "{NOWHERE}" reject with icmpx no-route comment "{NO_PATH}"

@@ -14,7 +14,7 @@ from sdn.model.constraints import (
     Together,
     Volume,
 )
-from sdn.model.flow import Answer, Disposition, Flow, Observation, Outcome, Step, Trace, Verdict, unsendable
+from sdn.model.flow import EPHEMERAL, Answer, Disposition, Flow, Observation, Outcome, Step, Trace, Verdict, unsendable
 from sdn.model.lab import Expectation, Model, Options, Placed, Placement
 from sdn.model.overlay import Application, Endpoint, Segment, SegmentKind, connected
 from sdn.model.policy import (
@@ -74,6 +74,7 @@ from sdn.model.workload import Kind, Namespace, Port, Protocol, Toleration, Work
 __all__ = [
     "ADMIN",
     "BASELINE",
+    "EPHEMERAL",
     "GATEWAY",
     "HOST",
     "HOSTNAME",

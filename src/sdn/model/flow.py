@@ -13,6 +13,13 @@ from sdn.model.workload import Protocol
 _BROADCAST = IPv4Address("255.255.255.255")
 
 
+EPHEMERAL = (32768, 60999)
+"""The ports that senders take (net.ipv4.ip_local_port_range of Linux), and that answers go to: first and last.
+
+A rule is about answers if it is about all of them.
+"""
+
+
 class Flow(Struct, frozen=True, order=True):
     """The first packet of a connection, as its sender writes it (before any NAT).
 
@@ -66,11 +73,13 @@ class Verdict(Struct, frozen=True):
 
     Allowed: `rule` is the ingress side's and `egress` the egress side's origin, for both had to allow. Denied or
     rejected: `rule` is the first that stopped it (egress is judged first) and `egress` is empty if that was egress.
+    `reply`: both sides allowed it, but not for ever, and `rule` stopped the answer; then it is always a denial.
     """
 
     disposition: Disposition
     rule: str
     egress: str = ""
+    reply: bool = False
 
     @property
     def allowed(self) -> bool:

@@ -187,7 +187,8 @@ class Policy(Struct, frozen=True):
     Inside a tier, policies are ordered by `priority` (lower first) and then by name; their rules in the order written.
     The first match decides; `pass`, and no match at all, go to the next tier. `applies_to` are alternatives; empty
     means every workload. `name` is unique among tier policies. `tied` names a policy that its author gave the same
-    place as this one, so that their order is ours alone.
+    place as this one, so that their order is ours alone. What a `stateless` one allows is not remembered on the side
+    where it allowed it: there the answer is judged, too, by the other direction of the same workload.
     """
 
     name: str
@@ -196,6 +197,7 @@ class Policy(Struct, frozen=True):
     applies_to: tuple[Selector, ...] = ()
     priority: int = 1000
     tied: str = ""
+    stateless: bool = False
 
 
 def bounded(origin: str) -> str:

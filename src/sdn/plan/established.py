@@ -61,7 +61,11 @@ class Established:
         node = self._node(connection.zone, own)
         service = (connection.protocol, connection.port)
         found = node.judge(direction, connection.zone, own, peer, service) if node is not None else None
-        return found is None or found[0] is Disposition.ALLOW
+        if node is None or found is None:
+            return True
+        if found.stateless and node.stopped_reply(direction, connection.zone, own, peer, connection.protocol):
+            return False
+        return found.disposition is Disposition.ALLOW
 
     def _node(self, zone: int, address: str) -> NodeIndex | None:
         name = self._hosts.get((zone, address))

@@ -149,6 +149,7 @@ def _line(rule: CompiledRule, family: int, has: Has, zones: Zones) -> FirewallRu
         ports=rule.ports,
         not_set=set_name(spared, family),
         not_blocks=blocks,
+        stateless=rule.stateless,
     )
 
 

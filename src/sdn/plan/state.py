@@ -17,6 +17,9 @@ VXLAN_PORT = 4789
 LOCAL = 1 << 31
 """Bit of the packet mark that says: it came from a workload of this Host, not out of a tunnel."""
 
+STATELESS = {Direction.EGRESS: 1, Direction.INGRESS: 2}
+"""Bits of a connection's mark that say on which side a stateless rule allowed it."""
+
 UPLINK_ROUTES = 254
 """The main routing table: the underlay's. Workloads' packets never look it up."""
 
@@ -153,8 +156,8 @@ class FirewallRule(Struct, frozen=True):
 
     With both a set and a block both must match. `not_set` and `not_blocks` are whom it does not mean: an address that
     is in neither matches, also one that nobody has. `family` 0: both (only without any of these). `block`, `excepts`
-    and `not_blocks` are prefixes of `family`. `protocol` None: any; ICMP is echo request of the rule's family. `action`
-    pass returns to the chain above.
+    and `not_blocks` are prefixes of `family`. `protocol` None: any; ICMP is echo of the rule's family. `action` pass
+    returns to the chain above. A connection that a `stateless` rule allows has its answers judged, too.
     """
 
     origin: str
@@ -167,6 +170,7 @@ class FirewallRule(Struct, frozen=True):
     ports: tuple[tuple[int, int], ...] = ()
     not_set: str = ""
     not_blocks: tuple[str, ...] = ()
+    stateless: bool = False
 
 
 class Chain(Struct, frozen=True):

@@ -28,7 +28,7 @@ from sdn.model import (
     family_of,
 )
 from sdn.plan.state import LOCAL, NOWHERE, UPLINK_ROUTES, Backend, Plan, Port, Route, Vxlan
-from sdn.plan.walk import NodeIndex, number, span
+from sdn.plan.walk import Judged, NodeIndex, number, span
 
 _MAX_HOPS = 64
 """An underlay path longer than the largest TTL we set is a loop."""
@@ -41,7 +41,10 @@ def trace(plan: Plan, flow: Flow) -> tuple[Trace, ...]:
 
 @dataclass
 class _Packet:
-    """A packet on its way; `egress` and `ingress` are the origins that let it pass, `steps` what happened so far."""
+    """A packet on its way; `egress` and `ingress` are the origins that let it pass, `steps` what happened so far.
+
+    `unremembered` are the ends at which a stateless rule let it pass, and where the answer is judged, too.
+    """
 
     flow: Flow
     source: str
@@ -52,6 +55,7 @@ class _Packet:
     backend: str = ""
     egress: str = ""
     ingress: str = ""
+    unremembered: list[tuple[NodeIndex, Direction]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -155,7 +159,12 @@ class Tracer:
 
     def _translated(self, packet: _Packet, host: str, service: str, backend: Backend) -> _Packet:
         copy = replace(
-            packet, destination=backend.address, port=backend.port, backend=backend.workload, steps=list(packet.steps)
+            packet,
+            destination=backend.address,
+            port=backend.port,
+            backend=backend.workload,
+            steps=list(packet.steps),
+            unremembered=[],
         )
         copy.step(host, f"service {service}: dnat to {_socket(backend.address, backend.port)} ({backend.workload})")
         return copy
@@ -201,11 +210,13 @@ class Tracer:
             packet.backend = ""
         if packet.mark & LOCAL:
             found = node.judge(Direction.EGRESS, packet.zone, packet.source, packet.destination, packet.service)
-            disposition, rule = found or (Disposition.DENY, UNKNOWN)
+            disposition, rule, stateless = found or Judged(Disposition.DENY, UNKNOWN)
             packet.step(host, f"egress {disposition}", rule)
             if disposition is not Disposition.ALLOW:
                 return packet.end(disposition, rule)
             packet.egress = rule
+            if stateless:
+                packet.unremembered.append((node, Direction.EGRESS))
         if dev == NOWHERE:
             return packet.lost(host, "no route")
         found = node.judge(Direction.INGRESS, packet.zone, packet.destination, packet.source, packet.service)
@@ -214,9 +225,11 @@ class Tracer:
                 return None
             packet.step(host, "ingress deny: no such endpoint here", UNKNOWN)
             return packet.end(Disposition.DENY, UNKNOWN)
-        disposition, rule = found
+        disposition, rule, stateless = found
         packet.step(host, f"ingress {disposition}", rule)
         packet.ingress = rule
+        if stateless:
+            packet.unremembered.append((node, Direction.INGRESS))
         return None if disposition is Disposition.ALLOW else packet.end(disposition, rule)
 
     def _out(self, node: NodeIndex, dev: str, via: str, packet: _Packet) -> Trace:
@@ -287,6 +300,20 @@ class Tracer:
         packet.backend = port.workload
         packet.step(node.state.name, f"out {port.name}")
         packet.step(port.workload, f"eth0 receives {_socket(packet.destination, packet.port)}")
+        return self._answered(packet)
+
+    def _answered(self, packet: _Packet) -> Trace:
+        """The answer, at the ends where a stateless rule let the packet pass: it meets them in the other order."""
+        for node, direction in reversed(packet.unremembered):
+            ends = (packet.source, packet.destination)
+            own, peer = ends if direction is Direction.EGRESS else ends[::-1]
+            stopped = node.stopped_reply(direction, packet.zone, own, peer, packet.flow.protocol)
+            side = "ingress" if direction is Direction.EGRESS else "egress"
+            if stopped is not None:
+                packet.step(node.state.name, f"the answer: {side} {stopped.disposition}", stopped.rule)
+                verdict = Verdict(Disposition.DENY, stopped.rule, packet.egress, reply=True)
+                return Trace(packet.flow, Answer(verdict, packet.backend, packet.port), tuple(packet.steps))
+            packet.step(node.state.name, f"the answer: {side} allow")
         return packet.end(Disposition.ALLOW, packet.ingress)
 
 

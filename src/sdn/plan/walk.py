@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import cached_property, lru_cache
 from ipaddress import ip_address, ip_network
+from typing import NamedTuple
 
-from sdn.model import Action, Direction, Disposition, Protocol, family_of
+from sdn.model import EPHEMERAL, Action, Direction, Disposition, Protocol, family_of
 from sdn.plan.state import (
     LOCAL,
     FirewallRule,
@@ -20,6 +21,18 @@ from sdn.plan.state import (
     Virtual,
     Vxlan,
 )
+
+REPLY = -1
+"""Stands for the port of an answer: whichever its asker sent from."""
+
+
+class Judged(NamedTuple):
+    """What the firewall of one Host does with a packet, and by which rule. `stateless`: it judges the answer, too."""
+
+    disposition: Disposition
+    rule: str
+    stateless: bool = False
+
 
 _STOPS = {Action.DENY: Disposition.DENY, Action.REJECT: Disposition.REJECT}
 
@@ -137,10 +150,11 @@ class NodeIndex:
 
     def judge(
         self, direction: Direction, zone: int, own: str, peer: str, service: tuple[Protocol | None, int]
-    ) -> tuple[Disposition, str] | None:
+    ) -> Judged | None:
         """The profile of a local address `own` on a packet whose other side is `peer`; None if `own` is not local.
 
-        A `service` without a protocol is of one that no rule can name: only rules for all of them match it.
+        A `service` without a protocol is of one that no rule can name: only rules for all of them match it. Port
+        `REPLY` is an answer's, which only rules match that are about all ports of senders.
         """
         profile = self._dispatch.get((direction, zone, own))
         if profile is None:
@@ -151,14 +165,23 @@ class NodeIndex:
                     continue
                 if rule.action is Action.PASS:
                     break
-                return _STOPS.get(rule.action, Disposition.ALLOW), rule.origin
-        return Disposition.ALLOW, profile.default
+                return Judged(_STOPS.get(rule.action, Disposition.ALLOW), rule.origin, rule.stateless)
+        return Judged(Disposition.ALLOW, profile.default)
+
+    def stopped_reply(
+        self, direction: Direction, zone: int, own: str, peer: str, protocol: Protocol | None
+    ) -> Judged | None:
+        """What stops the answer to a packet at the end where a stateless rule let it pass; None if nothing does."""
+        other = Direction.INGRESS if direction is Direction.EGRESS else Direction.EGRESS
+        found = self.judge(other, zone, own, peer, (protocol, REPLY))
+        return found if found is not None and found.disposition is not Disposition.ALLOW else None
 
     def _matches(self, rule: FirewallRule, zone: int, peer: str, service: tuple[Protocol | None, int]) -> bool:
         protocol, port = service
         if rule.protocol is not None and rule.protocol is not protocol:
             return False
-        if rule.ports and not any(low <= port <= high for low, high in rule.ports):
+        first, last = EPHEMERAL if port == REPLY else (port, port)
+        if rule.ports and not any(low <= first and last <= high for low, high in rule.ports):
             return False
         if rule.family and rule.family != family_of(peer):
             return False

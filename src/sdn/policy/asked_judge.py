@@ -32,6 +32,10 @@ MOST_ENDS = 65_536
 """Ends that are remembered; who asks about millions of addresses seldom asks one again."""
 
 
+_REPLIES = -1
+"""Stands for the stretch of ports that answers go to."""
+
+
 class _Line(NamedTuple):
     """One rule: `wishes` are the numbers of its peers, none for anybody."""
 
@@ -93,7 +97,7 @@ class RememberingJudge(Judge):
     def _about(self, lines: _Lines, side: Side) -> tuple[_Line, ...]:
         """Those about the packet's port: the same for all ports between two edges, if names mean the same."""
         target = side.destination
-        stretch = bisect_right(self._edges[side.protocol], side.port)
+        stretch = _REPLIES if side.is_reply else bisect_right(self._edges[side.protocol], side.port)
         key = (side.protocol, stretch, self._ports[target.key] if target is not None else -1)
         found = lines.about.get(key)
         if found is None:
@@ -125,9 +129,7 @@ class RememberingJudge(Judge):
         key = tuple((id(rule), origin) for rule, origin in rules)
         if key not in self._shared:
             lines = (
-                _Line(
-                    Decision(rule.action, origin), tuple(map(self._peer, rule.peers)), rule.peers_excluded, rule.ports
-                )
+                _Line(self._decision(rule, origin), tuple(map(self._peer, rule.peers)), rule.peers_excluded, rule.ports)
                 for rule, origin in rules
             )
             self._shared[key] = _Lines(tuple(lines), None)

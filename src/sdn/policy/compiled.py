@@ -18,6 +18,7 @@ class CompiledRule(Struct, frozen=True, gc=False):
     None: any peer. `not_group` and `not_blocks` (prefixes of both families) are peers that it does not mean: it matches
     an address that is in neither, also one that nobody has. `family` 4 or 6: packets of that family alone; 0: of both.
     `protocol` None: every protocol (and `ports` is empty). `ports` are inclusive ranges, sorted, disjoint; empty: all.
+    `stateless`: the answer to what it allows is judged by the other direction of the same workload.
     """
 
     origin: str
@@ -29,6 +30,7 @@ class CompiledRule(Struct, frozen=True, gc=False):
     not_group: str | None = None
     not_blocks: tuple[str, ...] = ()
     family: int = 0
+    stateless: bool = False
 
 
 class TierRules(Struct, frozen=True, gc=False):

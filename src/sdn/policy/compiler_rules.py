@@ -119,7 +119,8 @@ def _fits(rule: WrittenRule, block: IPBlock) -> bool:
 
 
 def _line(rule: WrittenRule, peer: _Peer, protocol: Protocol | None, ranges: Ranges) -> CompiledRule:
-    return CompiledRule(rule.origin, rule.action, peer.group, peer.block, protocol, ranges, *peer[2:], rule.family)
+    words = (peer.group, peer.block, protocol, ranges, *peer[2:], rule.family, rule.stateless)
+    return CompiledRule(rule.origin, rule.action, *words)
 
 
 def _order(line: CompiledRule) -> tuple[str, str, tuple[str, ...], str, Ranges]:

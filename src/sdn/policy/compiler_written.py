@@ -58,6 +58,7 @@ class WrittenRule(Struct, frozen=True, gc=False):
     peers: Peers
     ports: tuple[PortRange, ...]
     family: int = 0
+    stateless: bool = False
 
 
 class WrittenPolicy(Struct, frozen=True, gc=False):
@@ -125,9 +126,11 @@ class _TierReader:
             four, six = (mask & own for own in universe.subjects(rule.own, rule.own_excluded))
             origin = rule_origin(rule.direction, policy.tier, policy.name, rule.label or index)
             peers = self._peers(rule)
+            stateless = policy.stateless and rule.action is Action.ALLOW
             for family, subjects in ((0, four & six), (4, four & ~six), (6, six & ~four)):
                 if subjects:
-                    yield subjects, WrittenRule(origin, rule.action, rule.direction, peers, rule.ports, family)
+                    written = WrittenRule(origin, rule.action, rule.direction, peers, rule.ports, family, stateless)
+                    yield subjects, written
 
     def _peers(self, rule: Rule) -> Peers:
         if not rule.peers:

@@ -29,7 +29,7 @@ from sdn.model import (
     Verdict,
     Workload,
 )
-from sdn.policy.oracle_judge import Judge, Side
+from sdn.policy.oracle_judge import Decision, Judge, Side
 from sdn.policy.oracle_match import address, named_ports, network, service_selects
 
 DISPOSITIONS = {
@@ -99,23 +99,35 @@ class Oracle:
         Except to the source's own neighbours: it asks for them by ARP or ND, and sends nothing where nobody answers.
         """
         if not self._is_gateway(source, flow) and not self._is_neighbour(source, flow):
-            verdict = self.judge_egress(flow)
-            if verdict.disposition is not Disposition.ALLOW:
-                return verdict
+            decision = self.judge.decide(self._egress_to_nobody(flow))
+            if decision.action is not Action.ALLOW:
+                return Verdict(DISPOSITIONS[decision.action], decision.origin)
         return Verdict(Disposition.NO_ROUTE, NO_PATH)
 
     def judge_egress(self, flow: Flow) -> Verdict:
         """What policy at the source alone says of a flow to an address that no path leads to."""
-        decision = self.judge.decide(self._egress_to_nobody(flow))
-        return Verdict(DISPOSITIONS[decision.action], decision.origin)
+        return self._alone(self._egress_to_nobody(flow))
 
     def judge_ingress(self, source: str, destination: str, protocol: Protocol, port: int) -> Verdict:
         """What policy at the destination (a workload's key) alone says of a sender that is no workload, by its address.
 
         The destination must have an address of the same family: ValueError otherwise.
         """
-        decision = self.judge.decide(self.arrival(source, destination, protocol, port))
+        return self._alone(self.arrival(source, destination, protocol, port))
+
+    def _alone(self, side: Side) -> Verdict:
+        """One end without another; the answer counts, too, where what allows the packet does not remember it."""
+        decision = self.judge.decide(side)
+        if (stopped := self._stopped_reply(side, decision)) is not None:
+            return Verdict(Disposition.DENY, stopped, decision.origin if _leaves(side) else "", reply=True)
         return Verdict(DISPOSITIONS[decision.action], decision.origin)
+
+    def _stopped_reply(self, side: Side, decision: Decision) -> str | None:
+        """The rule that stops the answer to what a stateless rule let pass at one end; None if nothing does."""
+        if not decision.stateless:
+            return None
+        answer = self.judge.decide(side.reply)
+        return None if answer.action is Action.ALLOW else answer.origin
 
     def arrival(self, source: str, destination: str, protocol: Protocol, port: int) -> Side:
         """A packet from an address that no workload has, as the destination's policy sees it; ValueError as above."""
@@ -150,6 +162,14 @@ class Oracle:
             self._side(Direction.EGRESS, flow, source, target, answer.port),
             self._side(Direction.INGRESS, flow, target, source, answer.port),
         )
+
+    def replies(self, sides: tuple[Side, ...]) -> tuple[Side, ...]:
+        """The answers that are judged if all of these ends let a packet pass, in the order in which they meet them."""
+        decided = [self.judge.decide(side) for side in sides]
+        if any(decision.action is not Action.ALLOW for decision in decided):
+            return ()
+        back = reversed([*zip(sides, decided, strict=True)])
+        return tuple(side.reply for side, decision in back if decision.stateless)
 
     def _egress_to_nobody(self, flow: Flow) -> Side:
         subject = self._workloads[flow.source]
@@ -226,11 +246,21 @@ class Oracle:
         source = self._endpoints[flow.source]
         if source.workload == target.workload and not self._is_judged_hairpin(source, flow):
             return Answer(Verdict(Disposition.ALLOW, OWN_ADDRESS), target.workload, port)
-        egress = self.judge.decide(self._side(Direction.EGRESS, flow, source, target, port))
+        return Answer(self._there_and_back(flow, source, target, port), target.workload, port)
+
+    def _there_and_back(self, flow: Flow, source: Endpoint, target: Endpoint, port: int) -> Verdict:
+        """The answer meets the ends in the other order."""
+        leaving = self._side(Direction.EGRESS, flow, source, target, port)
+        arriving = self._side(Direction.INGRESS, flow, target, source, port)
+        egress = self.judge.decide(leaving)
         if egress.action is not Action.ALLOW:
-            return Answer(Verdict(DISPOSITIONS[egress.action], egress.origin), target.workload, port)
-        ingress = self.judge.decide(self._side(Direction.INGRESS, flow, target, source, port))
-        return Answer(Verdict(DISPOSITIONS[ingress.action], ingress.origin, egress.origin), target.workload, port)
+            return Verdict(DISPOSITIONS[egress.action], egress.origin)
+        ingress = self.judge.decide(arriving)
+        if ingress.action is Action.ALLOW:
+            stopped = self._stopped_reply(arriving, ingress) or self._stopped_reply(leaving, egress)
+            if stopped is not None:
+                return Verdict(Disposition.DENY, stopped, egress.origin, reply=True)
+        return Verdict(DISPOSITIONS[ingress.action], ingress.origin, egress.origin)
 
     def _is_judged_hairpin(self, source: Endpoint, flow: Flow) -> bool:
         """Whether a flow back to its own source left it at all, to a Service, and policy is asked about such ones."""
@@ -243,6 +273,10 @@ class Oracle:
         judged, other = self._workloads[subject.workload], self._workloads[peer.workload]
         own_address = subject.address(flow.family)
         return Side(direction, judged, own_address, other, peer_address, flow.protocol, port)
+
+
+def _leaves(side: Side) -> bool:
+    return side.direction is Direction.EGRESS
 
 
 def _visible_from(application: str, model: Model) -> tuple[str, ...]:

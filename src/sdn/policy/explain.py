@@ -44,7 +44,8 @@ class TierWalk(Struct, frozen=True):
 class SideWalk(Struct, frozen=True):
     """All tiers at one end; `rule` is what decided. `remedies` turn this side's decision round, all of them together.
 
-    Empty `remedies` of an allowed side: no rule allows it, the default does, so only a new rule can deny it.
+    Empty `remedies` of an allowed side: no rule allows it, the default does, so only a new rule can deny it. `reply`:
+    it is the answer that is judged, because a stateless rule let the packet pass on this side.
     """
 
     direction: Direction
@@ -53,6 +54,7 @@ class SideWalk(Struct, frozen=True):
     rule: str
     tiers: tuple[TierWalk, ...]
     remedies: tuple[str, ...]
+    reply: bool = False
 
 
 class Explanation(Struct, frozen=True):
@@ -73,10 +75,13 @@ def explain(placed: Placed, flow: Flow) -> tuple[Explanation, ...]:
 def explain_arrival(placed: Placed, flow: Flow, destination: str) -> Explanation:
     """A flow whose source is an address outside, to a workload (a key): policy at the destination alone judges it."""
     oracle = Oracle(placed)
-    side = _walk(oracle, oracle.arrival(flow.source, destination, flow.protocol, flow.port))
+    arriving = oracle.arrival(flow.source, destination, flow.protocol, flow.port)
+    sides = (arriving, *oracle.replies((arriving,)))
     verdict = oracle.judge_ingress(flow.source, destination, flow.protocol, flow.port)
     path = f"{flow.source} is outside, where policy alone decides what comes in"
-    return Explanation(flow, Answer(verdict, destination, flow.port), path, (side,))
+    return Explanation(
+        flow, Answer(verdict, destination, flow.port), path, tuple(_walk(oracle, side) for side in sides)
+    )
 
 
 def _explanation(placed: Placed, oracle: Oracle, flow: Flow, answer: Answer) -> Explanation:
@@ -84,6 +89,8 @@ def _explanation(placed: Placed, oracle: Oracle, flow: Flow, answer: Answer) -> 
     if answer.verdict.rule == OWN_ADDRESS or answer.verdict.disposition is Disposition.NO_BACKEND:
         return Explanation(flow, answer, path, ())
     sides = oracle.sides(flow, answer)
+    if answer.backend:
+        sides = (*sides, *oracle.replies(sides))
     return Explanation(flow, answer, path, tuple(_walk(oracle, side) for side in sides))
 
 
@@ -156,7 +163,13 @@ def _walk(oracle: Oracle, side: Side) -> SideWalk:
     counts = oracle.judge.applying(side)
     tiers = tuple(_tier(tier, counts[tier], opinions, rule) for tier in ORDER)
     return SideWalk(
-        side.direction, side.subject.key, action, rule, _reached(tiers), _remedies(side.direction, opinions)
+        side.direction,
+        side.subject.key,
+        action,
+        rule,
+        _reached(tiers),
+        _remedies(side.direction, opinions),
+        side.is_reply,
     )
 
 

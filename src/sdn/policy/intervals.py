@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
-from sdn.model import Protocol
+from sdn.model import EPHEMERAL, Protocol
 from sdn.policy.compiled import CompiledRule, Profile
 
 FIRST_PORT, LAST_PORT = 1, 65535
@@ -28,7 +28,10 @@ class Services:
     """The stretches that these rules tell apart, and the translation to and from their sets."""
 
     def __init__(self, rules: Iterable[CompiledRule]) -> None:
-        cuts = {protocol: {FIRST_PORT} for protocol in ORDER}
+        rules = list(rules)
+        # Where answers are judged, the ports that they go to are told apart from others.
+        edges = {EPHEMERAL[0], EPHEMERAL[1] + 1} if any(rule.stateless for rule in rules) else set()
+        cuts = {protocol: {FIRST_PORT} | edges for protocol in ORDER}
         # By identity, for an enumeration hashes by calling Python.
         told_apart = {(id(rule.protocol), rule.ports) for rule in rules if rule.ports}
         for protocol in ORDER:
@@ -53,6 +56,15 @@ class Services:
         found = self._masks.get(key)
         if found is None:
             found = self._masks[key] = self._mask(protocol, ports)
+        return found
+
+    def answered(self, mask: int) -> int:
+        """All services of those protocols whose answers a rule for these services is about, or a set allows."""
+        found = 0
+        for protocol in ORDER:
+            answers = self.mask(protocol, () if protocol is Protocol.ICMP else (EPHEMERAL,))
+            if mask & answers == answers:
+                found |= self.mask(protocol)
         return found
 
     def at(self, protocol: Protocol, port: int) -> int:

@@ -73,6 +73,7 @@ class _Line(NamedTuple):
     origin: str
     action: Action
     mask: int
+    stateless: bool
 
 
 class _Tier(NamedTuple):
@@ -95,7 +96,11 @@ def _signatures(profile: Profile, judge: Judge) -> Iterator[tuple[_Tier, ...]]:
 
 
 def _tier(tier: TierRules, position: int, sets: dict[CompiledRule, PeerSet], judge: Judge) -> _Tier:
-    lines = tuple(_Line(rule.origin, rule.action, judge.mask(rule)) for rule in tier.rules if position in sets[rule])
+    lines = tuple(
+        _Line(rule.origin, rule.action, judge.mask(rule), rule.stateless)
+        for rule in tier.rules
+        if position in sets[rule]
+    )
     return _Tier(tier.tier, lines, None if tier.default is None else tier.default.action)
 
 
@@ -125,7 +130,11 @@ def _note_before(one: _Seen, line: _Line, earlier: list[tuple[_Line, int]]) -> N
     """Who was there first; where only the isolation of NetworkPolicy was, that is no fault of this rule."""
     for before, hit in earlier:
         if hit & line.mask:
-            same = one.before.get(before.origin, True) and before.action is line.action
+            same = (
+                one.before.get(before.origin, True)
+                and before.action is line.action
+                and before.stateless is line.stateless
+            )
             one.before[before.origin] = same
     if not any(hit & line.mask for _, hit in earlier):
         one.decided = one.matters = True
@@ -143,9 +152,10 @@ def _note_matters(tiers: tuple[_Tier, ...], decided: dict[str, int], seen: dict[
             seen[origin].matters = True
 
 
-def _outcome(tiers: tuple[_Tier, ...], without: str, everything: int) -> tuple[int, int]:
-    """The services that are allowed, and those that are rejected, if one rule were not there."""
-    left, allowed, rejected = everything, 0, 0
+def _outcome(tiers: tuple[_Tier, ...], without: str, everything: int) -> tuple[int, int, int]:
+    """The services that are allowed, of these those that are not remembered, and those that are rejected, if one rule
+    were not there."""
+    left, allowed, forgotten, rejected = everything, 0, 0, 0
     for tier in tiers:
         passed = 0
         for line in tier.lines:
@@ -154,10 +164,11 @@ def _outcome(tiers: tuple[_Tier, ...], without: str, everything: int) -> tuple[i
             hit = left & line.mask
             left ^= hit
             allowed |= hit if line.action is Action.ALLOW else 0
+            forgotten |= hit if line.stateless else 0
             rejected |= hit if line.action is Action.REJECT else 0
             passed |= hit if line.action is Action.PASS else 0
         if tier.default is None:
             left |= passed
         else:
             left = passed
-    return allowed | left, rejected
+    return allowed | left, forgotten, rejected

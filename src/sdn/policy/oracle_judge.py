@@ -34,6 +34,7 @@ from sdn.model import (
 )
 from sdn.policy.oracle_match import (
     block_contains,
+    is_about_replies,
     namespace_labels,
     peer_selects,
     policy_selects,
@@ -53,7 +54,7 @@ class Side(NamedTuple):
 
     `subject` is the workload whose policy judges and `own_address` its address of the packet's family; `peer` is the
     other end (None: nobody that connections lead to has that address). `is_workloads`: some workload has it, perhaps
-    one of an Application that no connection leads to.
+    one of an Application that no connection leads to. `is_reply`: an answer, to whatever port its asker sent from.
     """
 
     direction: Direction
@@ -64,18 +65,26 @@ class Side(NamedTuple):
     protocol: Protocol
     port: int
     is_workloads: bool = True
+    is_reply: bool = False
 
     @property
     def destination(self) -> Workload | None:
         """Who gives a named port its number."""
         return self.peer if self.direction is Direction.EGRESS else self.subject
 
+    @property
+    def reply(self) -> Side:
+        """The answer to this packet at the same end: its other direction, with the same peer."""
+        other = Direction.INGRESS if self.direction is Direction.EGRESS else Direction.EGRESS
+        return self._replace(direction=other, port=0, is_reply=True)
+
 
 class Decision(NamedTuple):
-    """Allow, deny or reject, and the origin that said so."""
+    """Allow, deny or reject, and the origin that said so. `stateless`: the answer to what it allows is judged, too."""
 
     action: Action
     origin: str
+    stateless: bool = False
 
 
 class Opinion(NamedTuple):
@@ -97,6 +106,12 @@ class Judge:
         for policy in model.network_policies:
             self._by_namespace[policy.namespace].append(policy)
         self._rules: dict[tuple[str, str, Direction], tuple[tuple[Rule, str], ...]] = {}
+        self._stateless = frozenset(
+            rule_origin(rule.direction, policy.tier, policy.name, rule.label or index)
+            for policy in model.policies
+            if policy.stateless
+            for index, rule in enumerate(policy.rules)
+        )
         self._isolating: dict[tuple[str, Direction], tuple[NetworkPolicy, ...]] = {}
 
     def decide(self, side: Side) -> Decision:
@@ -118,7 +133,7 @@ class Judge:
         ]
         allowing = [Opinion(NETWORK_POLICY, Action.ALLOW, origin) for origin in self._network_rules(side)]
         if not allowing and (decision := self._by_network_policies(side)) is not None:
-            allowing = [Opinion(NETWORK_POLICY, *decision)]
+            allowing = [Opinion(NETWORK_POLICY, decision.action, decision.origin)]
         return sorted(found + allowing, key=lambda opinion: ORDER.index(opinion.tier))
 
     def applying(self, side: Side) -> dict[str, int]:
@@ -138,8 +153,11 @@ class Judge:
     def _by_tier(self, tier: str, side: Side) -> Decision | None:
         for rule, origin in self._tier_rules(tier, side.subject, side.direction):
             if self._rule_matches(rule, side):
-                return Decision(rule.action, origin)
+                return self._decision(rule, origin)
         return None
+
+    def _decision(self, rule: Rule, origin: str) -> Decision:
+        return Decision(rule.action, origin, rule.action is Action.ALLOW and origin in self._stateless)
 
     def _rule_matches(self, rule: Rule, side: Side) -> bool:
         return (
@@ -217,7 +235,9 @@ class Judge:
 
 
 def ports_match(ports: tuple[PortRange, ...], side: Side) -> bool:
-    """Whether one of a rule's ports is the packet's; no ports are no wish."""
+    """Whether one of a rule's ports is the packet's; no ports are no wish. To an answer, all that it can have are."""
+    if side.is_reply and ports:
+        return is_about_replies(ports, side.protocol, side.destination)
     return not ports or any(port_matches(port, side.protocol, side.port, side.destination) for port in ports)
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from sdn.model import (
+    EPHEMERAL,
     IPBlock,
     Kind,
     LabelSelector,
@@ -135,6 +136,22 @@ def block_contains(block: IPBlock, text: str) -> bool:
 def named_ports(workload: Workload, name: str, protocol: Protocol) -> tuple[Port, ...]:
     """The ports that a workload calls by this name, of this protocol, in the order in which it lists them."""
     return tuple(port for port in workload.ports if port.name == name and port.protocol is protocol)
+
+
+def is_about_replies(ports: tuple[PortRange, ...], protocol: Protocol, destination: Workload | None) -> bool:
+    """Whether some ports together are all that an answer may go to."""
+    if protocol is Protocol.ICMP:
+        return any(wanted.protocol is protocol for wanted in ports)
+    first, last = EPHEMERAL
+    edges = {first, *(wanted.end + 1 for wanted in ports if wanted.end is not None)}
+    edges |= {wanted.port + 1 for wanted in ports if isinstance(wanted.port, int)}
+    edges |= {named.number + 1 for named in (destination.ports if destination is not None else ())}
+    # What is not allowed begins at the first of them, or right behind something that is.
+    return all(
+        any(port_matches(wanted, protocol, port, destination) for wanted in ports)
+        for port in edges
+        if first <= port <= last
+    )
 
 
 def port_matches(wanted: PortRange, protocol: Protocol, port: int, destination: Workload | None) -> bool:

@@ -16,10 +16,12 @@ from sdn.model import Direction, Model, Placed, connected
 from sdn.policy.collector import without_gc
 from sdn.policy.compiled import CompiledPolicy, Profile
 from sdn.policy.intervals import Services, rules_of
-from sdn.policy.reach_judge import Allowed, Decision, Judge
+from sdn.policy.reach_judge import Allowed, Decision, Judge, is_stateless
 from sdn.policy.reach_peers import Addresses, Classes, Outside, Range, blocks_of
 
 Families = tuple[int, ...]
+Sides = tuple[str, str]
+"""A profile, and the one of the same workloads' other direction where answers to what it allows are judged by that."""
 
 
 class Pair(NamedTuple):
@@ -54,6 +56,7 @@ class Reach:
             self._solve(placed, compiled, families, services)
 
     def _solve(self, placed: Placed, compiled: CompiledPolicy, families: Families, services: Services | None) -> None:
+        self._forgets: dict[str, bool] = {}
         self.placed = placed
         self.compiled = compiled
         self.families = families
@@ -68,9 +71,11 @@ class Reach:
             for family in families
         }
         self._near = connected(placed.model.applications)
-        self._allowed: dict[int, dict[str, Allowed]] = {family: {} for family in families}
-        self._out = {family: self._answers(family, [one.egress for one in self.classes.all]) for family in families}
-        self._into = {family: self._answers(family, [one.ingress for one in self.classes.all]) for family in families}
+        self._allowed: dict[int, dict[Sides, Allowed]] = {family: {} for family in families}
+        out = [self._sides(one.egress, one.ingress) for one in self.classes.all]
+        into = [self._sides(one.ingress, one.egress) for one in self.classes.all]
+        self._out = {family: self._answers(family, out) for family in families}
+        self._into = {family: self._answers(family, into) for family in families}
 
     def between(self, source: int, destination: int) -> tuple[tuple[int, int], ...]:
         """(family, services) that one class may send to another, for each family of both; empty without a path."""
@@ -106,11 +111,16 @@ class Reach:
         """The coarsest disjoint parts of the outside, in the order of their first address."""
         return [part for family in self.families for part in self._parts(family)]
 
-    def decide(self, direction: Direction, workload: int, family: int, peer: int, service: int) -> Decision:
-        """What one side says of a service (a set of one bit), and by which rule; `peer` is a position of `Judge`."""
+    def decide(
+        self, direction: Direction, workload: int, family: int, peer: int, service: int, answers: bool = False
+    ) -> Decision:
+        """What one side says of a service (a set of one bit), and by which rule; `peer` is a position of `Judge`.
+
+        With `answers`, of the answer to such a flow that came the other way.
+        """
         found = self.classes.all[workload]
         profile = found.egress if direction is Direction.EGRESS else found.ingress
-        return self.judges[family].decide(self.compiled.profiles[profile], peer, service)
+        return self.judges[family].decide(self.compiled.profiles[profile], peer, service, answers)
 
     def has_path(self, source: int, destination: int, family: int) -> bool:
         """Whether a network leads from one class to another in a family."""
@@ -120,21 +130,32 @@ class Reach:
 
     def profiles(self, family: int) -> Iterator[Profile]:
         """The profiles of workloads that have this family, by id."""
-        return (self.compiled.profiles[profile] for profile in sorted(self._allowed[family]))
+        return (
+            self.compiled.profiles[profile] for profile in sorted({profile for profile, _ in self._allowed[family]})
+        )
 
-    def _answers(self, family: int, profiles: list[str]) -> list[Allowed | None]:
+    def _sides(self, profile: str, opposite: str) -> Sides:
+        """The same for all classes with equal answers."""
+        if profile not in self._forgets:
+            self._forgets[profile] = is_stateless(self.compiled.profiles[profile])
+        return profile, opposite if self._forgets[profile] else ""
+
+    def _answers(self, family: int, profiles: list[Sides]) -> list[Allowed | None]:
         """What each class may do under these profiles, one for each class; None for classes without this family.
 
         In the order of classes the compiler made the profiles, so they are near each other in memory.
         """
-        known, solve, written = self._allowed[family], self.judges[family].allowed, self.compiled.profiles
+        known, judge, written = self._allowed[family], self.judges[family], self.compiled.profiles
         answers: list[Allowed | None] = []
         for one, profile in zip(self.classes.all, profiles, strict=True):
             answer = known.get(profile)
             if family not in one.families:
                 answer = None
             elif answer is None:
-                answer = known[profile] = solve(written[profile])
+                own, opposite = profile
+                answer = known[profile] = (
+                    judge.remembering(written[own], written[opposite]) if opposite else judge.allowed(written[own])
+                )
             answers.append(answer)
         return answers
 
@@ -162,10 +183,10 @@ class Reach:
             return {family: self._takers_of(family) for family in self.families}
 
     def _takers_of(self, family: int) -> _Takers:
-        by_profile: dict[str, list[int]] = defaultdict(list)
+        by_profile: dict[Sides, list[int]] = defaultdict(list)
         for number, one in enumerate(self.classes.all):
             if family in one.families:
-                by_profile[one.ingress].append(number)
+                by_profile[self._sides(one.ingress, one.egress)].append(number)
         takers = _Takers([], defaultdict(list))
         for profile, classes in by_profile.items():
             allowed = self._allowed[family][profile]

@@ -39,10 +39,11 @@ class Allowed(Struct, frozen=True, gc=False):
 
 
 class Decision(NamedTuple):
-    """What one side says of a flow, and the rule or default that says it."""
+    """What one side says of a flow, and the rule or default that says it. `stateless`: it judges the answer, too."""
 
     action: Action
     origin: str
+    stateless: bool = False
 
 
 Matcher = tuple[str | None, IPBlock | None, str | None, tuple[str, ...], int]
@@ -73,13 +74,43 @@ class Judge:
         answer = self._sum(tiers[0]) if len(tiers) == 1 else None
         return answer or _Asked(profile, self).answer(self._services.all)
 
-    def decide(self, profile: Profile, position: int, service: int) -> Decision:
-        """What the profile says to one peer about one service (a set of one bit), and by which rule."""
+    def remembering(self, profile: Profile, opposite: Profile) -> Allowed:
+        """What the profile allows to whom, without what the other direction of the same workloads would not answer.
+
+        Only what stateless rules allow needs an answer of its own.
+        """
+        allowed = self.allowed(profile)
+        if not is_stateless(profile):
+            return allowed
+        everything = self._services.all
+        alone = _Asked(profile, self, only_stateless=True).answer(everything)
+        answered = _Asked(opposite, self, answers=True).answer(everything)
+
+        def left(position: int | None) -> int:
+            one, unremembered, back = (
+                each.others if position is None else each.of(position) for each in (allowed, alone, answered)
+            )
+            return one & ~unremembered | unremembered & back
+
+        others = left(None)
+        positions = sorted({*allowed.to, *alone.to, *answered.to})
+        return Allowed(others, {at: found for at in positions if (found := left(at)) != others})
+
+    def decide(self, profile: Profile, position: int, service: int, answers: bool = False) -> Decision:
+        """What the profile says to one peer about one service (a set of one bit), and by which rule.
+
+        With `answers` it is asked about the answer to a flow of that service's protocol in the other direction.
+        """
+        mask = self.answered if answers else self.mask
         for tier in profile.tiers:
-            found = next((r for r in tier.rules if self.mask(r) & service and position in self.peers(r)), tier.default)
+            found = next((r for r in tier.rules if mask(r) & service and position in self.peers(r)), tier.default)
             if found is not None and found.action is not PASS:
-                return Decision(found.action, found.origin)
+                return Decision(found.action, found.origin, found.stateless)
         return Decision(ALLOW, default_origin(profile.direction))
+
+    def answered(self, rule: CompiledRule) -> int:
+        """The services of all protocols whose answers the rule is about."""
+        return self._services.answered(self.mask(rule))
 
     def mask(self, rule: CompiledRule) -> int:
         """The services of a rule."""
@@ -162,6 +193,11 @@ class Judge:
         return frozenset(range(self._count))
 
 
+def is_stateless(profile: Profile) -> bool:
+    """Whether any of its rules does not remember what it allows."""
+    return any(rule.stateless for tier in profile.tiers for rule in tier.rules)
+
+
 def _is_plain(rule: CompiledRule) -> bool:
     """Whether it means a group or everybody, in both families and without exception."""
     return rule.block is None and rule.not_group is None and not rule.not_blocks and not rule.family
@@ -187,9 +223,15 @@ class _Tier(NamedTuple):
 
 
 class _Asked:
-    """One profile. A peer's signature has a bit for every set of peers that it is in; equal ones get one answer."""
+    """One profile. A peer's signature has a bit for every set of peers that it is in; equal ones get one answer.
 
-    def __init__(self, profile: Profile, judge: Judge) -> None:
+    `only_stateless`: of what is allowed, what stateless rules allow. `answers`: rules are about answers, and services
+    stand for those that are answered.
+    """
+
+    def __init__(self, profile: Profile, judge: Judge, *, only_stateless: bool = False, answers: bool = False) -> None:
+        self._mask = judge.answered if answers else judge.mask
+        self._only_stateless = only_stateless
         self._sets: dict[PeerSet, int] = {}
         self._tiers = [self._tier(tier, judge) for tier in profile.tiers]
 
@@ -222,9 +264,12 @@ class _Asked:
             bit = sets.get(peers)
             if bit is None:
                 bit = sets[peers] = 1 << len(sets)
-            rules.setdefault(bit, []).append((order, rule.action, judge.mask(rule)))
+            rules.setdefault(bit, []).append((order, self._action(rule), self._mask(rule)))
             bits |= bit
-        return _Tier(rules, bits, None if tier.default is None else tier.default.action)
+        return _Tier(rules, bits, None if tier.default is None else self._action(tier.default))
+
+    def _action(self, rule: CompiledRule) -> Action:
+        return DENY if self._only_stateless and rule.action is ALLOW and not rule.stateless else rule.action
 
     def _decide(self, signature: int, everything: int) -> int:
         """The services that get through all tiers: first match in each, `pass` goes on."""
@@ -245,7 +290,7 @@ class _Asked:
             elif tier.default is PASS:
                 passed |= left
             left = passed if tier.default is not None else left | passed
-        return allowed | left
+        return allowed if self._only_stateless else allowed | left
 
 
 def _matching(tier: _Tier, bits: int) -> list[tuple[int, Action, int]]:

@@ -18,10 +18,24 @@ def verdict(reach: Reach, source: int, destination: int, family: int, service: i
     if source < inner and destination < inner and not reach.has_path(source, destination, family):
         return Verdict(Disposition.NO_ROUTE, NO_PATH)
     decided: list[Decision] = []
+    ends: list[tuple[Direction, int, int]] = []
     if source < inner:
-        decided.append(reach.decide(Direction.EGRESS, source, family, destination, service))
-    if destination < inner and all(one.action is Action.ALLOW for one in decided):
-        decided.append(reach.decide(Direction.INGRESS, destination, family, source, service))
+        ends.append((Direction.EGRESS, source, destination))
+    if destination < inner:
+        ends.append((Direction.INGRESS, destination, source))
+    for direction, own, peer in ends:
+        if all(one.action is Action.ALLOW for one in decided):
+            decided.append(reach.decide(direction, own, family, peer, service))
+    egress = decided[0].origin if source < inner else ""
     last = decided[-1]
+    if last.action is Action.ALLOW:
+        for (direction, own, peer), one in reversed([*zip(ends, decided, strict=True)]):
+            answer = reach.decide(_other(direction), own, family, peer, service, answers=True)
+            if one.stateless and answer.action is not Action.ALLOW:
+                return Verdict(Disposition.DENY, answer.origin, egress, reply=True)
     disposition = STOPS.get(last.action, Disposition.ALLOW)
-    return Verdict(disposition, last.origin, decided[0].origin if len(decided) > 1 else "")
+    return Verdict(disposition, last.origin, egress if len(decided) > 1 else "")
+
+
+def _other(direction: Direction) -> Direction:
+    return Direction.INGRESS if direction is Direction.EGRESS else Direction.EGRESS

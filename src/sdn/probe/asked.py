@@ -110,7 +110,7 @@ class Asked:
         if _is_logged(first):
             return []
         again = self._attempt()
-        again.logs = first.logs
+        again.logs, again.answer_logs = first.logs, first.answer_logs
         return [again]
 
     def key(self) -> Alive:
@@ -176,17 +176,19 @@ def _is_logged(attempt: Attempt) -> bool:
 
 
 def _rules(attempt: Attempt, is_service: bool) -> tuple[str, ...]:
-    """The origins that decided: egress, then ingress, then what is neither.
+    """The origins that decided: egress, then ingress, then what is neither, and what decided about the answer.
 
     A packet to a Service that is sent again may be led to another Backend. What answered is then explained by the last
     rule of each direction (a connection that is known already is not logged again), and silence by the last send.
     """
-    logs = attempt.logs
+    logs, answers = attempt.logs, attempt.answer_logs
     if is_service and attempt.outcome in (Outcome.CONNECTED, Outcome.REFUSED):
         logs = list({origin.partition(" ")[0]: (sent, origin) for sent, origin in logs}.values())
     elif is_service and logs:
-        logs = [(sent, origin) for sent, origin in logs if sent == logs[-1][0]]
-    return tuple(sorted(dict.fromkeys(origin for _, origin in logs), key=_rank))
+        last = logs[-1][0]
+        logs, answers = ([(sent, origin) for sent, origin in found if sent == last] for found in (logs, answers))
+    there = sorted(dict.fromkeys(origin for _, origin in logs), key=_rank)
+    return tuple(dict.fromkeys((*there, *(origin for _, origin in answers))))
 
 
 def _rank(origin: str) -> int:

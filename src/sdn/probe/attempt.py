@@ -21,6 +21,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "answer_logs",
         "connects",
         "flow",
         "hopeful",
@@ -59,7 +60,12 @@ class Attempt:
         self.responder = ""
         self.port = 0
         self.refused = False  # by an ABORT that may be the kernel's own, where a listener of ours answers later
-        self.logs: list[tuple[int, str]] = []
+        self.logs: list[tuple[int, str]] = []  # (which send, origin)
+        self.answer_logs: list[tuple[int, str]] = []  # of answers, which only stateless rules do not let pass unseen
+
+    def origins(self) -> set[str]:
+        """The rules that were heard of, on the way there and back."""
+        return {origin for _, origin in (*self.logs, *self.answer_logs)}
 
     def number_it(self, sender: Sender, numbers: Numbers, nonce: bytes) -> None:
         """Give it a number that no other attempt from this address has, and make the packet."""

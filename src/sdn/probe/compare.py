@@ -132,7 +132,7 @@ def _rules_differ(answer: Answer, observation: Observation) -> str:
     if missing:
         return f'no firewall logged "{missing[0]}"'
     stopped = verdict.disposition in (Disposition.DENY, Disposition.REJECT)
-    if stopped and wanted and logged[-1] != wanted[-1]:
+    if stopped and wanted and not verdict.reply and logged[-1] != wanted[-1]:
         return f'"{logged[-1]}" was logged after "{wanted[-1]}"'
     return ""
 

@@ -146,14 +146,14 @@ class Flight:
         nobody knows what to expect, everybody for a few times. A neighbour that is not there is waited for instead:
         what no firewall saw has not left its workload.
         """
-        passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for _, origin in attempt.logs}
+        passed = {origin for attempt in self._answered if attempt.outcome in _PASSED for origin in attempt.origins()}
         passed.update((HOST, *map(default_origin, Direction)))
         return [
             attempt
             for attempt in silent
             if (attempt.hopeful and (attempt.logs or not attempt.patient))
             or (attempt.hopeful is None and attempt.sent < _SENDS)
-            or (all(origin in passed for _, origin in attempt.logs) and not attempt.patient)
+            or (all(origin in passed for origin in attempt.origins()) and not attempt.patient)
         ]
 
     def _enough(self) -> int:
@@ -176,10 +176,11 @@ class Flight:
         return len(events)
 
     def _read_log(self, reader: LogReader) -> None:
-        for _, origin, key in reader.read():
-            attempt = self._keys.get(key)
-            if attempt is not None:
+        for _, origin, key, answers in reader.read():
+            if (attempt := self._keys.get(key)) is not None:
                 attempt.logs.append((attempt.sent, origin))
+            elif (attempt := self._keys.get(answers)) is not None:
+                attempt.answer_logs.append((attempt.sent, origin))
 
     def _wait_for_quiet(self) -> None:
         """Until everything is answered, or nothing has been for a while."""

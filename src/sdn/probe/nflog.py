@@ -26,6 +26,8 @@ _COPY_PACKET = 2
 _COPY_BYTES = 64  # an IPv6 header and the first 24 bytes above it
 _ENOBUFS, _EBUSY = 105, 16
 _SO_RCVBUFFORCE = 33
+_ECHO_REPLIES = (0, 129)
+_NO_NUMBER = -1
 
 _header = Struct("=IHHII")
 _attribute = Struct("=HH")
@@ -35,11 +37,12 @@ PacketKey = tuple[int, bytes, int]
 
 
 class Logged(NamedTuple):
-    """A packet that met a deciding rule on a Host."""
+    """A packet that met a deciding rule on a Host; `answers` is the key of what it may be an answer to."""
 
     host: str
     origin: str
     key: PacketKey
+    answers: PacketKey
 
 
 class LogReader:
@@ -140,8 +143,8 @@ class LogReader:
         return self._logged(data[prefix + 4 : prefix_end], data[payload + 4 : payload_end])
 
     def _logged(self, prefix: bytes, packet: bytes) -> Logged | None:
-        key = packet_key(packet)
-        return Logged(self.host, self._text(prefix), key) if key is not None else None
+        keys = packet_keys(packet)
+        return Logged(self.host, self._text(prefix), *keys) if keys is not None else None
 
     def _text(self, raw: bytes) -> str:
         known = self._origins.get(raw)
@@ -150,14 +153,23 @@ class LogReader:
         return known
 
 
-def packet_key(packet: bytes) -> PacketKey | None:
-    """How a packet, from its IP header on, is told from all others in flight; None for what has neither port nor id."""
+def packet_keys(packet: bytes) -> tuple[PacketKey, PacketKey] | None:
+    """How a packet, from its IP header on, is told from all others in flight, and the one that it would answer.
+
+    None for what has neither port nor id.
+    """
     if len(packet) < 28:
         return None
     if packet[0] >> 4 == 4:
-        above, protocol, source = (packet[0] & 15) * 4, packet[9], packet[12:16]
+        above, protocol, source, target = (packet[0] & 15) * 4, packet[9], packet[12:16], packet[16:20]
     else:
-        above, protocol, source = 40, packet[6], packet[8:24]
-    at = above + 4 if protocol in (1, 58) else above
-    number = packet[at : at + 2]
-    return (protocol, source, number[0] << 8 | number[1]) if len(number) == 2 else None
+        above, protocol, source, target = 40, packet[6], packet[8:24], packet[24:40]
+    is_echo = protocol in (1, 58)
+    at = above + 4 if is_echo else above
+    numbers = packet[at : at + 4]
+    if len(numbers) < 4:
+        return None
+    own, other = numbers[0] << 8 | numbers[1], numbers[2] << 8 | numbers[3]
+    if is_echo:  # both have the same id
+        own, other = (_NO_NUMBER, own) if packet[above] in _ECHO_REPLIES else (own, _NO_NUMBER)
+    return (protocol, source, own), (protocol, target, other)

@@ -16,11 +16,11 @@ from struct import Struct, pack
 from sdn.model import Outcome, Protocol
 from sdn.probe.wire import NUMBERS, icmp_outcome
 
-SCOUT_PORTS = range(33_000, 65_000)
+SCOUT_PORTS = range(46_000, 61_000)
 """Source ports of raw packets: each question takes a fresh one, so that no firewall remembers the connection."""
 
-CONNECT_PORTS = range(10_000, 32_768)
-"""Source ports of real connections; below the kernel's own choice, so that nobody else holds them."""
+CONNECT_PORTS = range(32_768, 46_000)
+"""Source ports of real connections; like the others, of those that any sender would take (`EPHEMERAL`)."""
 
 _IP_RECVERR, _IPV6_RECVERR = 11, 25
 _SO_ATTACH_FILTER = 26

@@ -120,7 +120,7 @@ def _cause(before: Verdict | None, after: Verdict | None) -> tuple[str, str]:
 def _decider(verdict: Verdict | None, ingress: bool) -> str:
     if verdict is None:
         return NOT_THERE
-    return verdict.rule if ingress or not verdict.egress else verdict.egress
+    return verdict.rule if ingress or verdict.reply or not verdict.egress else verdict.egress
 
 
 def _what(one: Change) -> str:

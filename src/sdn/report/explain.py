@@ -30,7 +30,8 @@ def render(explanations: Sequence[Explanation]) -> Iterator[Text]:
 
 
 def _side(side: SideWalk) -> Iterator[Text]:
-    yield Text(f"  {side.direction} at {side.workload}", "bold")
+    what = ", of the answer, which a stateless rule does not expect" if side.reply else ""
+    yield Text(f"  {side.direction} at {side.workload}{what}", "bold")
     width = max(len(tier.tier) for tier in side.tiers)
     for tier in (tier for tier in side.tiers if tier.rules or tier.matches):
         yield Text(f"    {tier.tier.ljust(width)}  ").append(_tier(tier), "cyan" if tier.effect == "decides" else "")
@@ -76,6 +77,7 @@ def _remedies(one: Explanation) -> Iterator[Text]:
     yield Text("to deny it without a new rule:")
     for side in one.sides:
         what = "leaving" if side.direction is Direction.EGRESS else "arriving"
+        what = f"the answer {what}" if side.reply else what
         if side.remedies:
             yield Text(f"  {what}, all of these would have to go:")
             yield from (Text(f"    - {step}") for step in side.remedies)

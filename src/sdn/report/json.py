@@ -15,13 +15,17 @@ VERSION = 1
 
 
 class AnswerDocument(Struct, frozen=True):
-    """`disposition`: allow, deny, reject, no-route, no-backend. `rule` decided; `egress` had allowed before it."""
+    """`disposition`: allow, deny, reject, no-route, no-backend. `rule` decided; `egress` had allowed before it.
+
+    `reply`: it is the answer to an allowed packet that the rule stopped.
+    """
 
     disposition: str
     rule: str
     egress: str
     backend: str
     port: int
+    reply: bool
 
 
 class ObservationDocument(Struct, frozen=True):
@@ -89,7 +93,8 @@ class TraceDocument(Struct, frozen=True):
 def answer(given: Answer) -> AnswerDocument:
     """One Answer, flat."""
     verdict = given.verdict
-    return AnswerDocument(str(verdict.disposition), verdict.rule, verdict.egress, given.backend, given.port)
+    words = (str(verdict.disposition), verdict.rule, verdict.egress, given.backend, given.port, verdict.reply)
+    return AnswerDocument(*words)
 
 
 def observation(seen: Observation) -> ObservationDocument:

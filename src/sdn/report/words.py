@@ -39,6 +39,8 @@ def verdict(given: Verdict) -> str:
             word = "allowed"
         case Disposition.DENY:
             by, word = reason, "denied"
+            if given.reply:
+                by += ", which stops the answer"
         case Disposition.REJECT:
             by, word = reason, "rejected"
     return f"{word}: {by}" if given.rule.startswith(_DEFAULT) else f"{word} by {by}"

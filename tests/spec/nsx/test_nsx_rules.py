@@ -425,7 +425,6 @@ def test_a_service_that_contains_itself_is_a_mistake() -> None:
     ("made", "message"),
     [
         ([policy("p", tcp_strict=False)], "has tcp_strict off; it is enforced strictly here, as everything is"),
-        ([policy("p", stateful=False)], "is stateless; replies are judged as of stateful policies here"),
         ([policy("p", category="Ethernet")], "is of category Ethernet, which is not used here"),
         ([policy("a"), policy("b")], "has the sequence number 10, as policy b has"),
         (
@@ -458,6 +457,14 @@ def test_equal_sequence_numbers_are_in_the_model_for_lint() -> None:
     a, b = good(LAB, listed(policy("b"), policy("a", *rules), default())).policies[:2]
     assert (a.tied, b.tied) == ("", "a")
     assert [(one.label, one.tied) for one in a.rules[::2]] == [("y", ""), ("x", "y"), ("z", "x")]
+
+
+def test_what_is_not_stateful_is_stateless() -> None:
+    """And then tcp_strict, which needs a state, says nothing."""
+    objects = listed(policy("a", stateful=False, tcp_strict=False), policy("b", stateful=True), default())
+    found = good(LAB, objects)
+    assert {one.name: one.stateless for one in found.policies}.items() >= {("a", True), ("b", False)}
+    assert "strict" not in warned(found)
 
 
 def test_internal_sequence_numbers_decide_where_every_policy_has_one() -> None:

@@ -133,4 +133,6 @@ class TierPolicyForm(PolicyForm):
     """Lower comes first."""
     applies_to: Annotated[list[SelectorForm] | None, NotEmpty] = None
     """Whom it is for; every workload if left out."""
+    stateless: bool = False
+    """What it allows is not remembered: on its side, answers need an allowing rule of the other direction."""
     rules: Annotated[list[RuleForm], NotEmpty]

@@ -42,6 +42,7 @@ def _policy(form: TierPolicyForm, path: Path, known: Known, complaints: Complain
         rules=tuple(_rule(one, form, (*path, "rules", i), known, complaints) for i, one in enumerate(form.rules)),
         applies_to=_subjects(form.applies_to, (*path, "applies_to"), known, complaints),
         priority=form.priority,
+        stateless=form.stateless,
     )
 
 

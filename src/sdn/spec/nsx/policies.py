@@ -69,8 +69,6 @@ class Policies:
             known = [ETHERNET, *filter(None, CATEGORIES)]
             message = f'"{policy.category}" is not known (there are: {", ".join(known)})'
             item.site.at("category").report(message + nearest(policy.category, known))
-        if not policy.stateful:
-            self._notes.once(item.site, "is stateless; replies are judged as of stateful policies here")
         if policy.stateful and not policy.tcp_strict:
             self._notes.once(item.site, "has tcp_strict off; it is enforced strictly here, as everything is")
         if policy.scheduler_path:
@@ -123,7 +121,7 @@ class Policies:
             for rule in ordered
             for made in self._reader.rules(rule, item.content.category, labels[rule.path])
         ]
-        self._add(item, Policy(name, tier, tuple(rules), applies_to, priority, tied))
+        self._add(item, Policy(name, tier, tuple(rules), applies_to, priority, tied, not item.content.stateful))
 
     def _preference(self, item: Item, tier: str, name: str, priority: int) -> None:
         """The rule that NSX makes for all traffic of a policy's scope, after all other policies of the category."""

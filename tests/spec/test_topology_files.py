@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sdn.model import Disposition, Expectation, Flow, Placed
+from sdn.model import Disposition, Expectation, Flow, Placed, Together
 from sdn.plan.allocate import allocate
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
 from sdn.scheduler import place
+from sdn.spec.labfile.forms_scheduling import ConstraintsForm, SchedulingForm
 from sdn.spec.load import Loaded, load
+from sdn.spec.source import read_file
 
 FOLDER = Path(__file__).parents[2] / "topologies"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -123,3 +125,28 @@ def test_online_boutique_allows_exactly_the_call_graph() -> None:
                 if all(answer.verdict.allowed for answer in oracle.evaluate(flow)):
                     allowed.setdefault(source.name, set()).add(target.name)
     assert allowed == CALLS
+
+
+def test_datacentre_uses_every_field_of_placement() -> None:
+    (document,) = read_file(FOLDER / "datacentre.yaml", [])
+    lab = document.data
+    written = {key for one in lab["applications"]["shop"]["workloads"].values() for key in one}
+    assert SchedulingForm.model_fields.keys() <= written | set(lab["nodes"]["node"])
+    assert ConstraintsForm.model_fields.keys() == set(lab["scheduling"])
+    assert {"overcommit", "numa", "state"} <= {key for host in lab["underlay"]["hosts"] for key in host}
+    assert {"priority_classes", "running"} <= set(lab)
+    rules = loaded("datacentre").model.constraints.rules
+    assert {rule.kind for rule in rules} == set(Together)
+    assert {rule.must for rule in rules} == {True, False}
+
+
+def test_datacentre_is_placed_as_it_says() -> None:
+    lab = placed("datacentre")
+    hosts, racks = lab.placement.hosts, {host.name: host.labels["rack"] for host in lab.model.underlay.hosts}
+    assert lab.model.running is not None
+    assert lab.model.running.hosts.items() <= hosts.items()
+    assert not {"spare", "old"} & set(hosts.values())
+    assert racks[hosts["shop/db-0"]] != racks[hosts["shop/db-1"]]
+    assert len({racks[hosts[f"nodes/node-{index}"]] for index in range(3)}) == 3
+    public = {hosts[key] for key in hosts if key.startswith(("shop/web", "shop/api"))}
+    assert not public & {hosts[key] for key in ("shop/db-0", "shop/db-1", "shop/report")}

@@ -13,6 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from sdn.model import Placed
+from sdn.plan.live import LivePlan
+from sdn.plan.live_changes import LiveChanges
 from worlds import CASES
 
 TOOLS = Path(__file__).parent.parent / "tools"
@@ -24,7 +26,7 @@ NESTED = next(case for case in CASES if case.name.startswith("30 nested groups")
 def fuzzing(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The package beside the script."""
     monkeypatch.syspath_prepend(str(TOOLS))
-    for part in ("compare", "shrink", "story"):
+    for part in ("compare", "living", "shrink", "story"):
         import_module(f"fuzzing.{part}")
     return import_module("fuzzing")
 
@@ -73,3 +75,13 @@ def test_run_says_how_to_repeat_it() -> None:
     first, last = done.stdout.splitlines()
     assert first == "worlds from 3; the same again: tools/fuzz --pairs 110 --seed 3"
     assert last.startswith("110 pairs, ") and last.endswith(": 0 disagreements")
+
+
+def test_a_plan_that_is_deaf_to_labels_is_found(fuzzing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(fuzzing.living.wrong(3, 50, fuzzing.living.Tally(), lambda: None)) == []
+    tally = fuzzing.living.Tally()
+    monkeypatch.setattr(LivePlan, "relabel", lambda *_: LiveChanges({}))
+    told = list(fuzzing.living.wrong(3, 50, tally, lambda: None))
+    assert told
+    assert all("another plan than planned anew" in line for line in told)
+    assert f"{len(told)} wrong" in tally.summary()

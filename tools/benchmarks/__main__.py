@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import boot, place, policy
+from benchmarks import boot, events, place, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -76,11 +76,27 @@ def place_command(hosts: int, plain: int, pods: int, nodes: int, inside: int, vm
     _print(place.run(place.Options(hosts, plain, pods, nodes, inside, vms), _note), form)
 
 
+@main.command("events")
+@click.option(
+    "--pods",
+    type=click.IntRange(40),
+    multiple=True,
+    default=events.Options.pods,
+    show_default=True,
+    help="Of a cluster.",
+)
+@click.option("--events", "number", type=click.IntRange(100), default=10_000, show_default=True, help="In each.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def events_command(pods: tuple[int, ...], number: int, form: str) -> None:
+    """From one Pod that comes, goes, moves or is relabelled to what changes on which Host, compiled and planned."""
+    _print(events.run(events.Options(pods, number), _note), form)
+
+
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    _print(chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place))), form)
+    _print(chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place, events))), form)
 
 
 if __name__ == "__main__":

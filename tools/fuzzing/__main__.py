@@ -1,4 +1,5 @@
-"""`tools/fuzz`: evaluate against trace on random worlds of every policy language, or the scheduler on random clusters.
+"""`tools/fuzz`: evaluate against trace on random worlds of every policy language, the scheduler on random clusters,
+or a plan that follows events against planning anew.
 
 Exit status 1 if anything ever differs, or breaks a rule.
 """
@@ -7,13 +8,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count, islice
 from random import SystemRandom
 
 import click
 
-from fuzzing import scheduling
+from fuzzing import living, scheduling
 from fuzzing.compare import Disagreement, compare, disagreements, pairs_of
 from fuzzing.shrink import shrunk
 from fuzzing.story import story
@@ -63,19 +64,36 @@ def found(seed: int, run: Run, wanted: int) -> Iterator[Disagreement]:
 def clusters(first: int, wanted: int) -> int:
     """Look at that many clusters; the number of findings, of which the first are told."""
     tally = scheduling.Tally()
+    _tell(scheduling.wrong(islice(count(first), wanted), tally, _progress(wanted, tally.summary)))
+    click.echo(tally.summary())
+    return tally.wrong
+
+
+def live(first: int, wanted: int) -> int:
+    """Make that many events; how many came out wrong."""
+    tally = living.Tally()
+    _tell(living.wrong(first, wanted, tally, _progress(wanted, tally.summary)))
+    click.echo(tally.summary())
+    return tally.wrong
+
+
+def _tell(findings: Iterator[object]) -> None:
+    for number, finding in enumerate(findings):
+        if number < TOLD:
+            click.echo(f"{finding}\n")
+
+
+def _progress(wanted: int, summary: Callable[[], str]) -> Callable[[], None]:
+    """A line now and then, on standard error."""
     told = time.monotonic()
 
     def progress() -> None:
         nonlocal told
         if time.monotonic() - told >= EVERY:
             told = time.monotonic()
-            click.echo(f"{wanted:,} wanted, {tally.summary()}", err=True)
+            click.echo(f"{wanted:,} wanted, {summary()}", err=True)
 
-    for number, finding in enumerate(scheduling.wrong(islice(count(first), wanted), tally, progress)):
-        if number < TOLD:
-            click.echo(f"{finding}\n")
-    click.echo(tally.summary())
-    return tally.wrong
+    return progress
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,16 +101,21 @@ def clusters(first: int, wanted: int) -> int:
 @click.option(
     "--clusters", "wanted", type=click.IntRange(1), help="Random clusters for the scheduler, in place of pairs."
 )
+@click.option("--events", type=click.IntRange(1), help="Events in the life of random worlds, in place of pairs.")
 @click.option("--seed", type=click.IntRange(0), help="Number of the first world; without it one is thrown and told.")
-def main(pairs: int, wanted: int | None, seed: int | None) -> None:
+def main(pairs: int, wanted: int | None, events: int | None, seed: int | None) -> None:
     """Ask evaluate and trace the same random questions, about every policy language, and tell where they differ.
 
     With --clusters: place random clusters and plan moves in them, and tell which rules are broken at which step.
+    With --events: let workloads come, go, move and change, and tell after which the plan is another than planned anew.
     """
     first = SystemRandom().randrange(10**9) if seed is None else seed
     if wanted is not None:
         click.echo(f"clusters from {first}; the same again: tools/fuzz --clusters {wanted} --seed {first}")
         sys.exit(1 if clusters(first, wanted) else 0)
+    if events is not None:
+        click.echo(f"worlds from {first}; the same again: tools/fuzz --events {events} --seed {first}")
+        sys.exit(1 if live(first, events) else 0)
     click.echo(f"worlds from {first}; the same again: tools/fuzz --pairs {pairs} --seed {first}")
     run = Run(pairs)
     for number, one in enumerate(found(first, run, pairs)):

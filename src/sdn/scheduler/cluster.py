@@ -18,7 +18,7 @@ from sdn.scheduler.queue import Queue
 from sdn.scheduler.ranking import Ranking
 from sdn.scheduler.reservations import Reservations
 from sdn.scheduler.rules import Rules
-from sdn.scheduler.score import Replicas, Score, load
+from sdn.scheduler.score import Replicas, Score
 from sdn.scheduler.selection import Selection
 from sdn.scheduler.separations import Separations
 from sdn.scheduler.shape import Shape, Shapes
@@ -387,7 +387,7 @@ class Cluster:
             together[2],
             together[3],
             *near[4:],
-            *load(workload, target),
+            target.load + target.adds(workload),
             target.id,
         )
 

@@ -11,8 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from sdn.model import HOSTNAME, Together, Workload
-from sdn.scheduler.filters import fits
-from sdn.scheduler.score import Score, load
+from sdn.scheduler.score import Score
 from sdn.scheduler.shape import Shape
 from sdn.scheduler.target import Target
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from sdn.scheduler.cluster import Cluster
     from sdn.scheduler.ranking import Ranking
 
-Offset = tuple[int, int, int, int]  # what all targets of a cell have in common: `Cluster.far_cost`
+Offset = tuple[int, int, int, int, int]  # what all targets of a cell have in common: `Cluster.far_cost`, and its load
 
 NOBODY = (0, 0, 0, 0, 0, 0)
 """`Cluster.near_cost` where nobody near makes a difference."""
@@ -36,7 +35,8 @@ class Queue:
         self._near: dict[int, list[tuple[Score, int, int]]] = {}  # cell → heap of (score, target, stamp)
         self._held: dict[int, int] = {}  # targets that are out of the Ranking → stamp
         self._clock = 0
-        self._waiting: set[int] = set()  # those of them that a rule forbids
+        self._waiting: set[int] = set()  # those of them that a rule about who is near forbids
+        self._full: set[int] = set()  # those of them that have too little for this Shape
         self._spreads = tuple(each for each in shape.spreads if each.written.required)
         self._together = tuple(r for r in shape.rules if r.written.kind is Together.TOGETHER)
         wanted = (*shape.near, *(term for weight, term in shape.wishes if weight > 0))
@@ -68,17 +68,21 @@ class Queue:
         ranking = self._ranking
         dirty = {ranking.cell_of[ranking.index[target.id]]}
         for index in ranking.news():
+            self._full.discard(index)
+            self._waiting.discard(index)
             self._push(index) if index in self._held else ranking.push(index)
             dirty.add(ranking.cell_of[index])
         state = self._signature()
-        if state != self._state or self._cluster.shares_limits:
+        changed = state != self._state
+        if changed:
             self._state = state
             self._release()
+        if changed or self._cluster.shares_limits:
             dirty = set(range(len(ranking.samples)))
         for label in self._shape.topologies:
             dirty.update(ranking.cells_at.get((label, target.places.get(label)), ()))
         self._draw(target)
-        if ranking.index[target.id] in self._held:
+        if self._held.get(ranking.index[target.id]):
             self._push(ranking.index[target.id])
         for cell in dirty:
             self._judge(cell)
@@ -110,7 +114,7 @@ class Queue:
         """Targets that somebody near makes better are looked at first, for they lie anywhere in the Ranking."""
         for target in self._attractive(around):
             index = self._ranking.index.get(target.id)
-            if index is not None and index not in self._waiting:
+            if index is not None and index not in self._waiting and index not in self._full:
                 self._push(index)
 
     def _attractive(self, around: Target | None) -> Iterable[Target]:
@@ -140,7 +144,9 @@ class Queue:
         self._cell_stamps[cell] += 1
         if self._shape.topologies and self._closed(self._ranking.samples[cell]):
             return
-        offset = self._cluster.far_cost(self._shape, self._ranking.samples[cell]) if self._social else (0, 0, 0, 0)
+        sample = self._ranking.samples[cell]
+        far = self._cluster.far_cost(self._shape, sample) if self._social else (0, 0, 0, 0)
+        offset = (*far, sample.adds(self._shape.workload))
         other = self._best_other(cell, offset)
         near = self._best_near(cell)
         best: tuple[Score, int] | None = near
@@ -161,7 +167,7 @@ class Queue:
         heap = self._near.get(cell)
         while heap:
             known, index, stamp = heap[0]
-            if self._held.get(index) != stamp or index in self._waiting or self._unfit(index):
+            if self._held.get(index) != stamp or self._unfit(index):
                 heappop(heap)
             elif (now := self._score(index)) != known:
                 heappop(heap)
@@ -181,28 +187,29 @@ class Queue:
             if self._unfit(index):
                 continue
             dislike, opening, wish = self._cluster.standing_cost(shape, target)
-            d, w, s, r = offset
-            return (dislike, opening, d, wish + w, s, r, 0, 0, *load(shape.workload, target), target.id), index
+            d, w, s, r, load = offset
+            return (dislike, opening, d, wish + w, s, r, 0, 0, target.load + load, target.id), index
         return None
 
     def _unfit(self, index: int) -> bool:
-        """Sort out a target that nobody may be bound to: for good, or until a rule about who is near allows it."""
+        """Sort out a target that cannot be bound to: for this Shape, or until a rule about who is near allows it."""
         ranking, shape = self._ranking, self._shape
         target = ranking.targets[index]
-        if not fits(shape.workload, target) or self._cluster.full(shape, target, self._workload.key):
-            if index in self._held:
-                del self._held[index]
-            ranking.take(index)
+        if self._cluster.full(shape, target, self._workload.key):
+            self._set_aside(index, self._full)
             return True
         if (self._watched and self._cluster.forbidden(shape, target)) or (
             self._carries and self._cluster.unfit_inside(self._workload, target)
         ):
-            if index not in self._held:
-                ranking.take(index)
-                self._held[index] = 0
-            self._waiting.add(index)
+            self._set_aside(index, self._waiting)
             return True
         return False
+
+    def _set_aside(self, index: int, why: set[int]) -> None:
+        if index not in self._held:
+            self._ranking.take(index)
+        self._held[index] = 0
+        why.add(index)
 
     def _score(self, index: int) -> Score:
         target = self._ranking.targets[index]
@@ -214,10 +221,12 @@ class Queue:
             near[0],
             wish + near[1],
             *near[2:],
-            *load(self._shape.workload, target),
+            target.load,
             target.id,
         )
 
 
 def _sum(score: Score, offset: Offset) -> Score:
-    return (*score[:2], *(a + b for a, b in zip(score[2:6], offset, strict=True)), *score[6:])  # type: ignore[return-value]
+    a, b, c, d, e, f, host, own, load, name = score
+    p, q, r, s, t = offset
+    return a, b, c + p, d + q, e + r, f + s, host, own, load + t, name

@@ -1,7 +1,8 @@
 """The best target again and again, without scoring all of them each time.
 
 A Ranking holds the candidates of one kind of request in cells: those of one cell are in the same domains of every
-topology that the request's rules speak of, so a rule about domains is asked once per cell. In a cell they lie in a heap
+topology that the request's rules speak of, so a rule about domains is asked once per cell, and of one size, so that a
+workload of whatever size finds them in the same order. In a cell they lie in a heap
 whose scores may be out of date, which is harmless because they only grow while workloads are bound; what may have
 become better is pushed again.
 """
@@ -12,19 +13,20 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import TYPE_CHECKING
 
-from sdn.scheduler.filters import fits
-from sdn.scheduler.score import load
 from sdn.scheduler.shape import Shape
 from sdn.scheduler.target import Target
 
 if TYPE_CHECKING:
     from sdn.scheduler.cluster import Cluster
 
-Base = tuple[int, int, int, int, int, str]  # dislike, opening, wish, load twice, name
+Base = tuple[int, int, int, int, str]  # dislike, opening, wish, load, name
 
 
 class Ranking:
-    """Targets for one kind of request, as if nobody were near; those that are full drop out."""
+    """Targets for requests that differ in size alone, and by less than twice, as if nobody were near.
+
+    Those that have no room for the least of these drop out.
+    """
 
     def __init__(self, cluster: Cluster, shape: Shape, candidates: Sequence[Target]) -> None:
         self._cluster = cluster
@@ -32,6 +34,8 @@ class Ranking:
         fits_ = cluster.standing.fits
         self.targets = [target for target in candidates if fits_(shape, target)]
         self.index = {target.id: index for index, target in enumerate(self.targets)}
+        w = shape.workload
+        self._least = (1 << w.cpu.bit_length() >> 1, 1 << w.memory.bit_length() >> 1)
         self._stamps = [0] * len(self.targets)  # an entry with another stamp is void
         self.cell_of: list[int] = []
         self.samples: list[Target] = []  # one target of each cell
@@ -41,11 +45,11 @@ class Ranking:
         self._seen = len(cluster.loosened)
 
     def _divide(self) -> None:
-        known: dict[tuple[str | None, ...], int] = {}
+        known: dict[object, int] = {}
         topologies = self.shape.topologies
         for index, target in enumerate(self.targets):
             domains = tuple([target.places.get(label) for label in topologies])
-            cell = known.setdefault(domains, len(known))
+            cell = known.setdefault((domains, target.weights), len(known))
             if cell == len(self._heaps):
                 self._heaps.append([])
                 self.samples.append(target)
@@ -66,12 +70,12 @@ class Ranking:
         return sorted(found)
 
     def peek(self, cell: int) -> int | None:
-        """The best target of a cell that fits; it stays."""
+        """The best target of a cell that has any room; it stays."""
         heap = self._heaps[cell]
         while heap:
             known, index, stamp = heap[0]
             target = self.targets[index]
-            if stamp != self._stamps[index] or not fits(self.shape.workload, target):
+            if stamp != self._stamps[index] or not self._has_room(target):
                 heappop(heap)
                 continue
             now = self._score(target)
@@ -79,6 +83,10 @@ class Ranking:
                 return index
             heapreplace(heap, (now, index, stamp))
         return None
+
+    def _has_room(self, target: Target) -> bool:
+        cpu, memory = self._least
+        return target.free_cpu >= cpu and target.free_memory >= memory and target.free_pods > 0
 
     def take(self, index: int) -> None:
         """Leave a target out until it is pushed again."""
@@ -90,4 +98,4 @@ class Ranking:
         heappush(self._heaps[self.cell_of[index]], (self._score(self.targets[index]), index, self._stamps[index]))
 
     def _score(self, target: Target) -> Base:
-        return (*self._cluster.standing_cost(self.shape, target), *load(self.shape.workload, target), target.id)
+        return (*self._cluster.standing_cost(self.shape, target), target.load, target.id)

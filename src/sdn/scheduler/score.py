@@ -2,7 +2,9 @@
 
 In the order of weight: taints that ask to stay away and rules that should hold about Hosts; places that others of
 another level need; rules that should hold between workloads; affinity; spread; replicas of the same owner in its
-domain, on its Host, on itself; load. Load only grows while workloads are bound, so that a heap may hold old ones.
+domain, on its Host, on itself; load, which adds up what would be used of each resource (Kubernetes' LeastAllocated).
+Load only grows while workloads are bound, so that a heap may hold old ones, and it puts all targets of one size in the
+same order whatever is asked for, so that workloads of all sizes share one heap. The scarcest resource alone would not.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from sdn.scheduler.filters import tolerates
 from sdn.scheduler.shape import Owner, Shape
 from sdn.scheduler.target import Target
 
-Score = tuple[int, int, int, int, int, int, int, int, int, int, str]
+Score = tuple[int, int, int, int, int, int, int, int, int, str]
 
 SCALE = 10_000
-"""Scores are whole numbers, so that they are equal on every machine."""
+"""Shares are whole numbers of this, so that they are equal on every machine."""
 
 
 class Replicas:
@@ -58,15 +60,3 @@ class Replicas:
 def reluctance(workload: Workload, target: Target) -> int:
     """PreferNoSchedule taints that the workload does not tolerate: such a target is used when no other fits."""
     return sum(taint.effect is Effect.PREFER_NO_SCHEDULE and not tolerates(workload, taint) for taint in target.taints)
-
-
-def load(workload: Workload, target: Target) -> tuple[int, int]:
-    """What would be used after binding: of the scarcest resource, then over all three together (of 1 and 3 SCALE)."""
-    cpu = _used(target.cpu, target.free_cpu - workload.cpu)
-    memory = _used(target.memory, target.free_memory - workload.memory)
-    pods = _used(target.pods, target.free_pods - 1)
-    return max(cpu, memory, pods), cpu + memory + pods
-
-
-def _used(capacity: int, free: int) -> int:
-    return (capacity - free) * SCALE // capacity if capacity else SCALE

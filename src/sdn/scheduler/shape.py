@@ -40,7 +40,7 @@ class Shape:
     topologies: tuple[str, ...] = ()  # labels on which its rules depend, HOSTNAME left out
     admitted: int = 0  # number of its node selector and node affinity
     fixed: int = 0  # number of all that nothing that is bound changes
-    request: tuple[object, ...] = ()  # `fixed`, and how it loads a target
+    request: tuple[object, ...] = ()  # `fixed`, its size roughly, and whatever else can make a target full
 
     @property
     def resources(self) -> Resources | None:

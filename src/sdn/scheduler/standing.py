@@ -64,8 +64,8 @@ class Standing:
         shape.fixed = self._number((*fixed, shape.node_wishes))
         shape.request = (
             shape.fixed,
-            w.cpu,
-            w.memory,
+            w.cpu.bit_length(),
+            w.memory.bit_length(),
             shape.topologies,
             shape.levels,
             shape.resources,

@@ -12,6 +12,9 @@ _LINUX = {"kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}
 FAILED = "has failed"
 MAINTENANCE = "is in maintenance"
 
+WHOLE = 10**12
+"""A full resource in `Target.load`: whole numbers are equal on every machine, and so fine do sums stay exact enough."""
+
 _CLOSED = {HostState.UP: "", HostState.MAINTENANCE: MAINTENANCE, HostState.FAILED: FAILED}
 
 
@@ -43,6 +46,8 @@ class Target:
     reserved_cpu: int = 0
     reserved_memory: int = 0
     places: dict[str, str] = field(default_factory=dict)  # topology → domain; "" is the Host
+    weights: tuple[int, int, int] = (0, 0, 0)  # of a millicore, a MiB and a workload in `load`
+    load: int = 0  # what is used, each resource as a share of WHOLE
     look: int = 0  # equal for targets with equal labels and taints, names left out
     bound: dict[str, Workload] = field(default_factory=dict)  # what runs directly on it, by key
 
@@ -53,6 +58,7 @@ class Target:
         room = (host.cpu * host.cpu_overcommit // 100, host.memory * host.memory_overcommit // 100, host.pods)
         result = cls(host.name, host.name, "", *room, labels, labels, tuple(sorted(host.taints)), *room, host.name)
         result.closed = _CLOSED[host.state]
+        result.weights = _weights(room)
         result.physical_cpu, result.physical_memory = host.cpu, host.memory
         result.places = {**labels, HOSTNAME: host.name, "": host.name}
         return result
@@ -64,6 +70,7 @@ class Target:
         taints = tuple(sorted(Taint(key, value, Effect(effect)) for key, value, effect in vm.taints))
         room = (vm.cpu, vm.memory, vm.pods)
         node = cls(vm.name, "", vm.key, *room, labels, labels, taints, *room, vm.key, vm=vm)
+        node.weights = _weights(room)
         node.settle(base)
         return node
 
@@ -82,8 +89,14 @@ class Target:
         """
         return self.places.get(label, "")
 
+    def adds(self, workload: Workload) -> int:
+        """By how much a workload makes `load` grow: a sum of shares, so the same for all targets of one size."""
+        cpu, memory, one = self.weights
+        return workload.cpu * cpu + workload.memory * memory + one
+
     def take(self, workload: Workload) -> None:
         """Bind: what the workload asks for is no longer free."""
+        self.load += self.adds(workload)
         self.free_cpu -= workload.cpu
         self.free_memory -= workload.memory
         self.free_pods -= 1
@@ -91,7 +104,13 @@ class Target:
 
     def give_back(self, workload: Workload) -> None:
         """Unbind."""
+        self.load -= self.adds(workload)
         del self.bound[workload.key]
         self.free_cpu += workload.cpu
         self.free_memory += workload.memory
         self.free_pods += 1
+
+
+def _weights(room: tuple[int, int, int]) -> tuple[int, int, int]:
+    cpu, memory, pods = (WHOLE // max(1, size) for size in room)
+    return cpu, memory, pods

@@ -147,3 +147,18 @@ def test_one_receiver_of_several() -> None:
         everything = talk.alive()
         assert lab.apply(lab_of(only_friends, cut=True)).cut == 2
         assert everything - talk.alive() == {"far 81 IPv4", "far 81 IPv6"}
+
+
+OPEN = tier("application/t", act("allow", INGRESS), act("allow", EGRESS), stateless=True)
+CLOSED = tier(
+    "application/t", act("deny", INGRESS, tcp(82)), act("allow", INGRESS), act("allow", EGRESS), stateless=True
+)
+
+
+def test_what_is_not_remembered_needs_no_cut() -> None:
+    """Each packet of a connection that stateless rules allowed meets the rules as they are now."""
+    with up(lab_of(OPEN, cut=False)) as lab, talking(lab) as talk:
+        everything = talk.alive()
+        assert len(everything) == 16
+        assert lab.apply(lab_of(CLOSED, cut=False)).cut == 0
+        assert talk.alive() == {name for name in everything if " 81 " in name}

@@ -49,6 +49,7 @@ _TRIALS: dict[str, tuple[bool, str, str]] = {
     "ECMP": (True, "several paths through the fabric", "use a kernel with CONFIG_IP_ROUTE_MULTIPATH"),
     "nft inet": (True, "the distributed firewall", _KERNEL.format("nf_tables nft_ct nft_reject_inet")),
     "nft zones": (True, "applications with overlapping addresses", _KERNEL.format("nft_ct")),
+    "strict TCP": (True, "no connection picked up in the middle", _KERNEL.format("nf_conntrack")),
     "ctnetlink": (True, "forgetting connections when a lab changes", _KERNEL.format("nf_conntrack_netlink")),
     "nft bridge": (True, "anti-spoofing", _KERNEL.format("nf_tables")),
     "nft arp": (True, "anti-spoofing in routed segments", _KERNEL.format("nf_tables")),

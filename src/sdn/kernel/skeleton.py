@@ -177,8 +177,8 @@ table inet {TABLE} {{
   }}
   chain c_egress {{
     type filter hook forward priority filter - 10; policy drop;
-    ct state related accept
     ct state established ct mark & {_ANY_SIDE:#x} == 0 accept
+    ct state related accept
     ct state established ct direction original ct mark & {_EGRESS:#x} == 0 accept
     ct state established ct direction reply ct mark & {_INGRESS:#x} == 0 accept comment "{REMEMBERED}"
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
@@ -194,8 +194,8 @@ table inet {TABLE} {{
   }}
   chain c_ingress {{
     type filter hook forward priority filter + 10; policy drop;
-    ct state related accept
     ct state established ct mark & {_ANY_SIDE:#x} == 0 accept
+    ct state related accept
     ct state established ct direction original ct mark & {_INGRESS:#x} == 0 accept
     ct state established ct direction reply ct mark & {_EGRESS:#x} == 0 accept comment "{REMEMBERED}"
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept

@@ -20,6 +20,7 @@ from sdn.kernel.routing import Hop
 from sdn.kernel.rtnetlink import Netlink
 
 _BRIDGE_CALL = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_LOOSE = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_loose")
 _CABLE, _FAR, _BRIDGE, _TUNNEL, _TUNNEL6 = range(10, 15)
 
 MESSAGES: dict[str, list[Message]] = {
@@ -86,6 +87,13 @@ def connections_listed() -> None:
         known.of(frozenset())
 
 
+def tcp_is_strict() -> None:
+    """The switch is there once something tracks connections, which the rulesets do."""
+    _LOOSE.write_text("0", encoding="ascii")
+    if _LOOSE.read_text(encoding="ascii").strip() != "0":
+        raise KernelError(f"{_LOOSE} does not take a value")
+
+
 CALLS: dict[str, Callable[[], None]] = {
     "network namespaces": named_namespace,
     "br_netfilter": bridge_calls_firewall,
@@ -116,7 +124,7 @@ def trials() -> dict[str, str]:
         return found | dict.fromkeys(RULESETS, str(error))
     with nft:
         found |= {name: attempt(lambda text=text: nft.run(text)) for name, text in RULESETS.items()}  # type: ignore[misc]
-    return found
+    return found | {"strict TCP": attempt(tcp_is_strict)}
 
 
 if __name__ == "__main__":

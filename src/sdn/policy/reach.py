@@ -56,6 +56,7 @@ class Reach:
             self._solve(placed, compiled, families, services)
 
     def _solve(self, placed: Placed, compiled: CompiledPolicy, families: Families, services: Services | None) -> None:
+        self._any_stateless = any(policy.stateless for policy in placed.model.policies)
         self._forgets: dict[str, bool] = {}
         self.placed = placed
         self.compiled = compiled
@@ -136,6 +137,8 @@ class Reach:
 
     def _sides(self, profile: str, opposite: str) -> Sides:
         """The same for all classes with equal answers."""
+        if not self._any_stateless:
+            return profile, ""
         if profile not in self._forgets:
             self._forgets[profile] = is_stateless(self.compiled.profiles[profile])
         return profile, opposite if self._forgets[profile] else ""

@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import boot, events, place, policy
+from benchmarks import boot, events, migrate, place, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -92,11 +92,21 @@ def events_command(pods: tuple[int, ...], number: int, form: str) -> None:
     _print(events.run(events.Options(pods, number), _note), form)
 
 
+@main.command("migrate")
+@click.option("--migrations", type=click.IntRange(1), default=200, show_default=True, help="One after the other.")
+@click.option("--workloads", type=click.IntRange(2), default=8, show_default=True, help="That all talk to each other.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of who goes where.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def migrate_command(migrations: int, workloads: int, seed: int, form: str) -> None:
+    """Live migrations with open connections and traffic both ways: what broke or leaked, how long each was away."""
+    _print(migrate.run(migrate.Options(migrations, workloads, seed), _note), form)
+
+
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    _print(chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place, events))), form)
+    _print(chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place, events, migrate))), form)
 
 
 if __name__ == "__main__":

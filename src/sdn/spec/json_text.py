@@ -10,8 +10,8 @@ import json
 import re
 from typing import Any
 
-_DOUBTFUL = re.compile(rb"\x7f|\\u[dD][89a-fA-F]")
-"""What YAML refuses, and halves of characters that JSON writes as two escapes."""
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+"""JSON writes characters beyond U+FFFF as two escapes."""
 
 _NESTED = (dict, list)
 
@@ -25,16 +25,29 @@ def values(raw: bytes, depth: int, digits: int) -> Any:
 
     Raises DoubtError for text that is no JSON, has a key twice, or writes characters that YAML reads otherwise.
     """
-    if raw.lstrip()[:1] not in (b"{", b"[") or not raw.isascii() or _DOUBTFUL.search(raw):
+    if raw.lstrip()[:1] not in (b"{", b"[") or not raw.isascii() or b"\x7f" in raw:
         raise DoubtError
-    if re.search(rb"[-+.0-9eE]{%d}" % (digits + 1), raw):
+    if b"\\u" in raw and _HALF.search(raw):
         raise DoubtError
+
+    def whole(text: str) -> int:
+        return int(_short(text, digits))
+
+    def broken(text: str) -> float:
+        return float(_short(text, digits))
+
     try:
-        data = json.loads(raw, object_pairs_hook=_once, parse_constant=_refuse)
+        data = json.loads(raw, object_pairs_hook=_once, parse_int=whole, parse_float=broken, parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise DoubtError from None
     _check_depth(data, depth)
     return data
+
+
+def _short(text: str, digits: int) -> str:
+    if len(text) > digits:
+        raise DoubtError
+    return text
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

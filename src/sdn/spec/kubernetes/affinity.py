@@ -38,15 +38,18 @@ def affinity(form: written.Affinity | None, labels: Labels, site: Site) -> Affin
     """None where nothing is asked. `labels` are the workload's own, for matchLabelKeys; mistakes go to `site`."""
     if form is None:
         return None
-    nodes, node_wishes = _nodes(form.node_affinity or written.NodeAffinity(), site.at("nodeAffinity"))
-    near, wishes = _pods(form.pod_affinity or written.PodAffinity(), labels, site.at("podAffinity"))
-    apart, apart_wishes = _pods(form.pod_anti_affinity or written.PodAffinity(), labels, site.at("podAntiAffinity"))
+    nodes, node_wishes = _nodes(form.node_affinity, site)
+    near, wishes = _pods(form.pod_affinity, labels, site, "podAffinity")
+    apart, apart_wishes = _pods(form.pod_anti_affinity, labels, site, "podAntiAffinity")
     found = Affinity(nodes, near, apart, node_wishes + wishes, apart_wishes)
     return found if found != Affinity() else None
 
 
-def _nodes(form: written.NodeAffinity, site: Site) -> tuple[tuple[NodeTerm, ...], tuple[Weighted, ...]]:
+def _nodes(form: written.NodeAffinity | None, site: Site) -> tuple[tuple[NodeTerm, ...], tuple[Weighted, ...]]:
     """The terms of which one must hold, and the wishes."""
+    if form is None:
+        return (), ()
+    site = site.at("nodeAffinity")
     required = form.required_during_scheduling_ignored_during_execution
     terms = node_terms(required, site.at(_REQUIRED)) if required else ()
     preferred = form.preferred_during_scheduling_ignored_during_execution
@@ -102,8 +105,13 @@ def _is_whole(text: str) -> bool:
     return digits.isascii() and digits.isdigit()
 
 
-def _pods(form: written.PodAffinity, labels: Labels, site: Site) -> tuple[tuple[PodTerm, ...], tuple[Weighted, ...]]:
+def _pods(
+    form: written.PodAffinity | None, labels: Labels, site: Site, word: str
+) -> tuple[tuple[PodTerm, ...], tuple[Weighted, ...]]:
     """The terms that must hold, and the wishes."""
+    if form is None:
+        return (), ()
+    site = site.at(word)
     required = form.required_during_scheduling_ignored_during_execution
     preferred = form.preferred_during_scheduling_ignored_during_execution
     return (

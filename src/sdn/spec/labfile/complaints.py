@@ -69,9 +69,11 @@ class Complaints:
         line, _ = self._document.where_key(self.source(path))
         return f"{self._document.file}:{line}"
 
-    def site(self, path: Sequence[str | int]) -> Site:
-        """The same place for those who read manifests, too."""
+    def site(self, path: Sequence[str | int], aside: list[Problem] | None = None) -> Site:
+        """The same place for those who read manifests, too; without its name where mistakes only count, `aside`."""
         written = self.source(path)
+        if aside is not None:
+            return Site(self._document, written, "", aside)
         return Site(self._document, written, self._name(written), self._problems)
 
     def written(self, *path: str | int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from sdn.errors import Problem
 from sdn.model import Affinity, Resources, Scheduling, TopologySpread
 from sdn.spec.kubernetes.affinity import affinity, topology_spread
 from sdn.spec.labfile.complaints import Complaints, Path, suggest
@@ -151,7 +152,10 @@ def _affinity(form: RunnableForm, own: Mapping[str, str], path: Path, complaints
     """Read by the same code as a manifest's; what lost a part would be misread."""
     if form.affinity is None or complaints.touched(complaints.source(path)):
         return None
-    return affinity(form.affinity, own, complaints.site(path))
+    mistakes: list[Problem] = []
+    found = affinity(form.affinity, own, complaints.site(path, mistakes))
+    # To name a place takes longer than to read what stands there.
+    return affinity(form.affinity, own, complaints.site(path)) if mistakes else found
 
 
 def _spread(

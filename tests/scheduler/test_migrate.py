@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from moving import SEEDS, assert_kept, shuffled, somewhere, world
 from scheduler_words import at, host, lab, node, pod, vm
 
-from sdn.model import HostState, Placement, PlacementRule, Selector, Together
+from sdn.model import HostState, Placement, PlacementRule, Selector, Together, Workload
 from sdn.model.lifecycle import Move
 from sdn.scheduler import drain, migrate, with_hosts
 
@@ -96,8 +96,8 @@ def test_a_group_that_must_stay_together_is_drained_with_one_stop() -> None:
         ([vm("a", host="h1")], "shop/a: 0 of 1 hosts fit: 1 "),
     ],
 )
-def test_a_drain_that_cannot_be_is_refused(workloads: list[object], reason: str) -> None:
-    model = lab(H, workloads)  # type: ignore[arg-type]
+def test_a_drain_that_cannot_be_is_refused(workloads: list[Workload], reason: str) -> None:
+    model = lab(H, workloads)
     before = at(" ".join(f"{name}:h{i + 1}" for i, name in enumerate("abc"[: len(workloads)])))
     proposal = drain(model, before, "h1")
     assert proposal.refused[0].startswith(reason)
@@ -109,7 +109,7 @@ def test_there_is_no_such_host_to_drain() -> None:
     assert drain(lab(H, []), Placement({}), "h9").refused == ("there is no Host h9; `sdn status` lists them",)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SEEDS, SEEDS)
 def test_nothing_is_left_or_nothing_is_done(which: int, one: int) -> None:
     model = world(which)

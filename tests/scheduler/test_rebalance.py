@@ -8,14 +8,14 @@ from moving import SEEDS, assert_kept, broken, shuffled, somewhere, world
 from scheduler_words import at, host, lab, vm
 
 from sdn.model import Admission, HostState, PlacementRule, Reserve, Selector, Together
-from sdn.scheduler import imbalance, rebalance, with_hosts
+from sdn.scheduler import Proposal, imbalance, rebalance, with_hosts
 
 H = [host(f"h{i}") for i in (1, 2, 3)]
 FOUR = [vm(f"v{i}", memory=1000, cpu=500) for i in range(4)]
 
 
-def targets(proposal: object) -> list[str]:
-    return [f"{m.workload.partition('/')[2]}>{m.target}" for m in proposal.moves]  # type: ignore[attr-defined]
+def targets(proposal: Proposal) -> list[str]:
+    return [f"{m.workload.partition('/')[2]}>{m.target}" for m in proposal.moves]
 
 
 def test_load_is_spread() -> None:

@@ -97,7 +97,7 @@ def test_the_room_kept_for_failures_is_used_now(reserve: Reserve) -> None:
     assert starts(recover(model, at("a:h1 b:h2"), {"h1"})) == ["a:h3"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SEEDS, SEEDS)
 def test_never_on_what_failed_and_never_against_a_rule(which: int, one: int) -> None:
     model = world(which, tight=True)

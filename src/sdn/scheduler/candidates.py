@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
 
 from sdn.model import WORKER, Kind, Workload
 from sdn.scheduler.cluster import Cluster
@@ -63,16 +64,19 @@ class Candidates:
         `avoid` are names of Hosts, with all nodes on them, and keys of nodes.
         """
         affinity = workload.scheduling.affinity
-        enough = COMPARED if affinity is None or not (affinity.wishes or affinity.apart_wishes) else 1 << 30
-        found: list[Target] = []
-        for target in self.of(workload):
-            if self._fits(workload, target, avoid):
-                found.append(target)
-                if len(found) == enough:
-                    break
+        wishes = affinity is not None and (affinity.wishes or affinity.apart_wishes)
+        found = self._found(workload, avoid, None if wishes else COMPARED)
         if len(found) < 2:
             return found[0] if found else None
         return min(found, key=lambda target: self._cluster.cost(workload, target))
+
+    def ranked(self, workload: Workload, avoid: Collection[str] = ()) -> list[Target]:
+        """All that no rule forbids, the cheapest first."""
+        return sorted(self._found(workload, avoid, None), key=lambda target: self._cluster.cost(workload, target))
+
+    def _found(self, workload: Workload, avoid: Collection[str], enough: int | None) -> list[Target]:
+        fitting = (target for target in self.of(workload) if self._fits(workload, target, avoid))
+        return list(islice(fitting, enough))
 
     def _fits(self, workload: Workload, target: Target, avoid: Collection[str]) -> bool:
         if workload.memory > target.free_memory or workload.cpu > target.free_cpu:

@@ -70,13 +70,14 @@ def _misplaced(keys: list[str], state: State, goal: Mapping[str, str]) -> int:
 
 def _following(steps: Steps, keys: list[str], state: State) -> list[tuple[str, State]]:
     """Every state that one allowed move leads to."""
-    cluster, result = steps.cluster, []
+    cluster, result = steps.cluster, list[tuple[str, State]]()
     for index, key in enumerate(keys):
         workload, source = steps.workload(key), cluster.unbind(key)
-        for target in cluster.targets_of(workload):
-            if target is not source and cluster.blocked(workload, target) is None:
-                result.append((key, (*state[:index], target.id, *state[index + 1 :])))
+        places = [t for t in cluster.targets_of(workload) if t is not source and cluster.blocked(workload, t) is None]
         cluster.bind(workload, source)
+        others = steps.bystanders.of(key)
+        free = [target for target in places if steps.hurts(key, target, others) is None]
+        result += [(key, (*state[:index], target.id, *state[index + 1 :])) for target in free]
     return result
 
 

@@ -181,7 +181,8 @@ class _Order:
 
     def _interrupt(self) -> bool:
         """Stop one that has still to move, so that others can: best one that lets another go at once."""
-        running = sorted(self._running(), key=lambda k: expendable(self._steps.cluster, k))
+        running = [key for key in self._running() if not self._steps.hurts_by_stopping(key)]
+        running.sort(key=lambda k: expendable(self._steps, k))
         chosen = next((key for key in running if self._frees(key)), running[0] if running else None)
         if chosen is None:
             return False

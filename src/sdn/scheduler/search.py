@@ -25,7 +25,7 @@ STOPPED = 64
 
 def relocate(steps: Steps, key: str, why: str, avoid: Collection[str] = ()) -> bool:
     """Give it another place, with as few moves of others as that takes: none, one or two."""
-    target = steps.best(key, avoid)
+    target = steps.best(key, avoid, lenient=True)
     if target is not None:
         return steps.go(key, target, why)
     return _make_room(steps, key, why, avoid, 1) or _make_room(steps, key, why, avoid, 2)
@@ -89,16 +89,22 @@ def _clear(steps: Steps, key: str, target: Target, chosen: Sequence[str], avoid:
     return False
 
 
-def regroup(steps: Steps, keys: Iterable[str], why: str, avoid: Collection[str] = ()) -> bool:
+def regroup(steps: Steps, keys: Collection[str], why: str, avoid: Collection[str] = ()) -> bool:
     """Find places for workloads that cannot leave one by one, such as those that must stay together.
 
     Some stop, the others move, those that stopped start again: all or nothing. Those that stop are few, of low priority
-    and small.
+    and small. If that does not help, those who must be near one of them come along.
     """
+    followers = {other for key in keys for other in steps.bystanders.followers(key) if steps.cluster.where(other)}
+    wider = sorted({*keys, *followers})
+    return _regroup(steps, keys, why, avoid) or (len(wider) > len(keys) and _regroup(steps, wider, why, avoid))
+
+
+def _regroup(steps: Steps, keys: Collection[str], why: str, avoid: Collection[str]) -> bool:
     mark = steps.mark()
     moving, stopped = list(keys), list[str]()
-    for key in sorted(moving, key=lambda k: expendable(steps.cluster, k))[:STOPPED]:
-        if key not in moving:
+    for key in sorted(moving, key=lambda k: expendable(steps, k))[:STOPPED]:
+        if key not in moving or steps.hurts_by_stopping(key):
             continue
         moving.remove(key)
         stopped += _halt(steps, key)
@@ -128,9 +134,9 @@ def _advance(steps: Steps, moving: list[str], stopped: list[str], why: str, avoi
     return False
 
 
-def expendable(cluster: Cluster, key: str) -> tuple[bool, int, int, str]:
+def expendable(steps: Steps, key: str) -> tuple[bool, int, int, str]:
     """Who stops first if somebody must: no node, low priority, little memory."""
-    workload = cluster.workloads[key]
+    workload = steps.workload(key)
     return (workload.is_node, workload.scheduling.priority, workload.memory, key)
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sdn.model import Model, Placement, Workload
 from sdn.model.lifecycle import Move
+from sdn.scheduler.bystanders import Bystanders
 from sdn.scheduler.candidates import Candidates
 from sdn.scheduler.cluster import Cluster
 from sdn.scheduler.filters import Reason
@@ -37,6 +38,7 @@ class Steps:
         self.before = placement
         self.cluster = Cluster.of(model, placement)
         self.candidates = Candidates(self.cluster)
+        self.bystanders = Bystanders(self.cluster)
         self.moves: list[Move] = []
         self._strays: dict[str, Place] = {
             key: (host, placement.nodes.get(key, ""))
@@ -69,24 +71,53 @@ class Steps:
         return self.cluster.workloads[key]
 
     def why_not(self, key: str, target: Target) -> Reason | None:
-        """The hard rule that forbids to have it there, asked as if it ran nowhere."""
+        """The hard rule that forbids to have it there, asked as if it ran nowhere; nobody may be hurt by its going."""
         workload, source = self.workload(key), self.cluster.where(key)
         if source is None:
             return self.cluster.blocked(workload, target)
         self.cluster.unbind(key)
         reason = self.cluster.blocked(workload, target)
         self.cluster.bind(workload, source)
-        return reason
+        return reason or self.hurts(key, target, self.bystanders.of(key))
 
-    def best(self, key: str, avoid: Collection[str] = ()) -> Target | None:
-        """The best place for it that no rule forbids, beside where it is and the Hosts and nodes to avoid."""
+    def best(self, key: str, avoid: Collection[str] = (), lenient: bool = False) -> Target | None:
+        """The best place for it that no rule forbids, beside where it is and the Hosts and nodes to avoid.
+
+        `lenient`: a node may start in a domain of its own although Pods are spread then over one that is still empty.
+        """
         workload, source = self.workload(key), self.cluster.where(key)
-        if source is None:
+        others = self.bystanders.of(key) if source or workload.is_node else ()
+        if not others and source is None:
             return self.candidates.best(workload, avoid)
-        self.cluster.unbind(key)
-        found = self.candidates.best(workload, {*avoid, source.id})
-        self.cluster.bind(workload, source)
-        return found
+        if source is not None:
+            self.cluster.unbind(key)
+        ranked = self._ranked(workload, avoid if source is None else {*avoid, source.id}, bool(others))
+        if source is not None:
+            self.cluster.bind(workload, source)
+        kind = next((target for target in ranked if self.hurts(key, target, others) is None), None)
+        return ranked[0] if kind is None and lenient and ranked and source is None else kind
+
+    def _ranked(self, workload: Workload, avoid: Collection[str], several: bool) -> list[Target]:
+        """The best place, or all from the best on."""
+        if several:
+            return self.candidates.ranked(workload, avoid)
+        found = self.candidates.best(workload, avoid)
+        return [found] if found else []
+
+    def hurts_by_stopping(self, key: str) -> bool:
+        """Whether somebody would break a rule for want of it, or of a Pod that runs in it."""
+        if any(self.hurts_by_stopping(pod) for pod in self.inside(key)):
+            return True
+        return self.bystanders.hurt(key, None, self.bystanders.of(key)) is not None
+
+    def hurts(self, key: str, target: Target, others: Collection[str]) -> Reason | None:
+        """Why its going there would break a rule for one of the bystanders, or for Pods that it takes along."""
+        if self.workload(key).is_node and self.bystanders.parts(key, target):
+            return Reason("would part its Pods from those they must be near")
+        other = self.bystanders.hurt(key, target, others) if others else None
+        if other is None:
+            return None
+        return Reason(f"would break a rule for {other} by leaving", f"would break a rule for {other} by being left")
 
     def go(self, key: str, target: Target, why: str) -> bool:
         """Move it there, or start it there if it runs nowhere; False if a rule forbids that."""

@@ -18,7 +18,6 @@ from sdn.plan.live_changes import LiveChanges
 from strategies_words import Dice, labels
 from strategies_world import workload
 
-HOSTS = 3
 KINDS = ("add", "add", "remove", "move", "move", "relabel", "relabel")
 
 
@@ -30,6 +29,7 @@ class Events:
         self.prepared = plan_placed(allocate(placed.model, placed.placement, placed))
         self.keeping, self.lazy = LivePlan(self.prepared), LivePlan(self.prepared.placed)
         self.done: Counter[str] = Counter()
+        self._hosts = sorted(host.name for host in placed.model.underlay.hosts)
 
     def step(self, kinds: tuple[str, ...] = KINDS) -> None:
         """One event of one of these kinds, as far as there is anybody to whom it may happen."""
@@ -64,7 +64,8 @@ class Events:
         places = [(a.name, s) for a in model.applications for s in a.segments]
         number = self.dice.randint(0, 9)
         one = workload(self.dice, number, *self.dice.pick(places))
-        one = replace(one, name=f"w{number if self.dice.one_in(4) else self.dice.randint(10, 10_000)}")
+        name = f"w{number if self.dice.one_in(4) else self.dice.randint(10, 10_000)}"
+        one = replace(one, name=name, host=self.dice.pick(self._hosts))
         if one.key in self.prepared.placed.placement.hosts:
             return
         everybody = sorted((*model.workloads, one), key=lambda w: w.key)
@@ -79,7 +80,7 @@ class Events:
         self._both(replace(model, workloads=rest), Placement(hosts, nodes), lambda live: live.remove(key))
 
     def _move(self, key: str) -> None:
-        host = f"host-{self.dice.randint(1, HOSTS)}"
+        host = self.dice.pick(self._hosts)
         self._both(self.prepared.placed.model, self._placement({key: host}), lambda live: live.move(key, host))
 
     def _relabel(self, key: str) -> None:

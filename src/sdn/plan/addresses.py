@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 BITS = {4: 32, 6: 128}
 """Length of an address by family."""
 
+_OCTETS = {str(value): value for value in range(256)}
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
@@ -37,12 +38,15 @@ def _value6_head(head: str) -> int:
     return int(IPv6Address(f"{head}:1")) ^ 1
 
 
-@lru_cache(maxsize=1 << 14)
 def value_of(text: str) -> tuple[int, int]:
     """An address as (value, family); ValueError if it is none."""
     head, colon, low = text.rpartition(":")
     if not colon:
-        return int(IPv4Address(text)), 4
+        try:
+            one, two, three, four = text.split(".")
+            return _OCTETS[one] << 24 | _OCTETS[two] << 16 | _OCTETS[three] << 8 | _OCTETS[four], 4
+        except (ValueError, KeyError):
+            return int(IPv4Address(text)), 4  # whose error says what is wrong
     if 0 < len(low) <= 4 and _HEX.issuperset(low):
         return _value6_head(head) | int(low, 16), 6
     return int(IPv6Address(text)), 6

@@ -20,6 +20,7 @@ from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.live_services import LiveServices
 from sdn.plan.state import NodeState, Plan
+from sdn.policy.collector import without_gc
 from sdn.policy.live import LivePolicy
 
 FEW = 8
@@ -35,7 +36,8 @@ class LivePlan:
 
     def __init__(self, lab: Prepared | Placed) -> None:
         self.replanned = 0
-        self._start(lab)
+        with without_gc():
+            self._start(lab)
 
     def _start(self, lab: Prepared | Placed) -> None:
         placed = lab.placed if isinstance(lab, Prepared) else lab
@@ -245,7 +247,8 @@ class LivePlan:
         prepared = plan_placed(placed)
         changes = delta(before, prepared.plan)
         self.replanned += 1
-        self._start(prepared if self._keeps else placed)
+        with without_gc():
+            self._start(prepared if self._keeps else placed)
         found = LiveChanges({node: [(c.part, c.before, c.after) for c in of] for node, of in changes.nodes.items()})
         if self._keeps:
             found.before = {node: before[node] for node in changes.nodes if node in before}

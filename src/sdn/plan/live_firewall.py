@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from sdn.model import Endpoint, default_origin, family_of
 from sdn.plan.firewall import FAMILIES, Zones, chain_of, groups_of, set_name, sets_of
@@ -22,13 +23,20 @@ SetName = tuple[str, int]
 """Name and family."""
 
 
+class _Looked(NamedTuple):
+    """A chain and the sets that its rules look up."""
+
+    chain: Chain
+    sets: tuple[SetName, ...]
+
+
 class _Tier:
     """One tier of a profile, and its chain for every set of zones in which a Host may see its groups."""
 
     def __init__(self, rules: TierRules) -> None:
         self.rules = rules
         self.groups = groups_of(rules)
-        self.chains: dict[Zones, Chain | None] = {}
+        self.chains: dict[Zones, _Looked | None] = {}
         self.zones: Zones | None = None  # in which its groups have members
 
     def forget(self) -> None:
@@ -55,7 +63,7 @@ class _Wall:
         self.zones: dict[int, int] = {}
         self.zoneset: Zones = frozenset()
         self.profiles: dict[str, tuple[int, ProfileChain]] = {}
-        self.chains: dict[str, tuple[int, Chain]] = {}
+        self.chains: dict[str, tuple[int, _Looked]] = {}
         self.sets: dict[SetName, int] = {}
 
 
@@ -86,12 +94,13 @@ class LiveFirewalls:
         for key, endpoint in endpoints.items():
             for name in policy.pair(key):
                 self._take(endpoint.host, name)
+        self._turned.clear()
 
     def host(self, name: str, endpoints: Iterable[Endpoint]) -> Firewall:
         """The whole firewall of one Host, on which these are."""
         wall = self._walls.get(name) or _Wall()
         return Firewall(
-            chains=tuple(wall.chains[key][1] for key in sorted(wall.chains)),
+            chains=tuple(wall.chains[key][1].chain for key in sorted(wall.chains)),
             profiles=tuple(wall.profiles[key][1] for key in sorted(wall.profiles)),
             sets=tuple(AddressSet(*one, tuple(self._within(one, wall.zoneset))) for one in sorted(wall.sets)),
             egress=tuple(sorted(d for e in endpoints for d in self._dispatch(e, self._policy.pair(e.workload)[0]))),
@@ -234,35 +243,37 @@ class LiveFirewalls:
                 counts[family_of(address), self._zones[endpoint.application]] += 1
         return dict(counts)
 
-    def _chains(self, used: _Used, zones: Zones) -> list[Chain]:
+    def _chains(self, used: _Used, zones: Zones) -> list[_Looked]:
         return [chain for tier in used.tiers if (chain := self._chain(tier, zones)) is not None]
 
-    def _chain(self, tier: _Tier, zones: Zones) -> Chain | None:
+    def _chain(self, tier: _Tier, zones: Zones) -> _Looked | None:
         if tier.zones is None:
             counts = (self._counts[group] for group in tier.groups)
             tier.zones = frozenset(zone for found in counts for (_, zone), number in found.items() if number)
         seen = zones & tier.zones
         if seen not in tier.chains:
-            tier.chains[seen] = chain_of(tier.rules, self._has, seen)
+            chain = chain_of(tier.rules, self._has, seen)
+            tier.chains[seen] = _Looked(chain, tuple(sets_of(chain))) if chain is not None else None
         return tier.chains[seen]
 
     def _has(self, group: str, family: int, zones: Zones) -> bool:
         counts = self._counts[group]
         return any(counts.get((family, zone)) for zone in zones)
 
-    def _profile(self, used: _Used, chains: Iterable[Chain]) -> ProfileChain:
+    def _profile(self, used: _Used, chains: Iterable[_Looked]) -> ProfileChain:
         profile = used.profile
-        names = tuple(chain.name for chain in chains)
+        names = tuple(looked.chain.name for looked in chains)
         return ProfileChain(f"p_{profile.id}", profile.direction, names, default_origin(profile.direction))
 
-    def _take_chain(self, host: str, wall: _Wall, chain: Chain) -> None:
+    def _take_chain(self, host: str, wall: _Wall, looked: _Looked) -> None:
+        chain = looked.chain
         known = wall.chains.get(chain.name)
         if known is not None:
-            wall.chains[chain.name] = known[0] + 1, chain
+            wall.chains[chain.name] = known[0] + 1, looked
             return
-        wall.chains[chain.name] = 1, chain
+        wall.chains[chain.name] = 1, looked
         self._ledger.note(host, Part.CHAIN, None, chain)
-        for one in sets_of(chain):
+        for one in looked.sets:
             number = wall.sets.get(one, 0)
             wall.sets[one] = number + 1
             if not number:
@@ -270,17 +281,19 @@ class LiveFirewalls:
                 self._turned[host, one] = self._turned.get((host, one), 0) + 1
 
     def _release_chain(self, host: str, wall: _Wall, name: str) -> None:
-        number, chain = wall.chains[name]
+        number, looked = wall.chains[name]
         if number > 1:
-            wall.chains[name] = number - 1, chain
+            wall.chains[name] = number - 1, looked
             return
         del wall.chains[name]
-        self._ledger.note(host, Part.CHAIN, chain, None)
-        for one in sets_of(chain):
+        self._ledger.note(host, Part.CHAIN, looked.chain, None)
+        for one in looked.sets:
             wall.sets[one] -= 1
             if not wall.sets[one]:
                 del wall.sets[one]
                 self._sets[one].discard(host)
+                if not len(self._sets[one]):
+                    del self._sets[one]
                 self._turned[host, one] = self._turned.get((host, one), 0) - 1
 
     def _rechain(self, flipped: Iterable[str], zoned: Iterable[str]) -> None:

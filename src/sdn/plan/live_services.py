@@ -60,6 +60,8 @@ class LiveServices:
         ledger: Ledger,
     ) -> None:
         """One workload was that and is this; `regrouped` are Hosts with the Applications that they had before."""
+        if not self._services:
+            return
         old = self._behind(before) if before is not None else []
         new = self._behind(after) if after is not None else []
         for host, applications in regrouped.items():

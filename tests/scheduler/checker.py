@@ -33,24 +33,27 @@ RULES: tuple[Callable[[State], Iterator[Violation]], ...] = (
     pods.node_affinity,
     pods.taints,
     pods.apart,
-    pods.near,
-    pods.spread,
 )
+"""What is asked of every state, also in the middle of a plan."""
+
+AT_BINDING: tuple[Callable[[State], Iterator[Violation]], ...] = (pods.near, pods.spread)
+"""What is asked of finished placements, and at a step of what has just been bound; see `checker_pods`."""
 
 
 def violations(model: Model, placement: Placement, before: Placement | None = None) -> list[Violation]:
-    """Every broken rule, each named by whom it is broken."""
+    """Every broken rule of a finished placement, each named by whom it is broken."""
     state = State(model, placement, before)
-    return [violation for rule in RULES for violation in rule(state)]
+    return [violation for rule in (*RULES, *AT_BINDING) for violation in rule(state)]
 
 
 def check(model: Model, placement: Placement, before: Placement | None = None, *, whole: bool = True) -> list[str]:
-    """A sentence per broken rule; with `whole` also per workload that is nowhere.
+    """A sentence per broken rule of a placement from empty; with `whole` also per workload that is nowhere.
 
     `before` is where all ran: what NoSchedule taints, Hosts in maintenance and the image gate do not send away stays.
     """
+    starters = pods.starters(State(model, placement, before))
     missing = [w.key for w in model.workloads if w.key not in placement.hosts] if whole else []
-    return [*(f"nowhere: {key}" for key in missing), *map(str, violations(model, placement, before))]
+    return [*(f"nowhere: {key}" for key in missing), *map(str, [*violations(model, placement, before), *starters])]
 
 
 def check_steps(model: Model, before: Placement, moves: Sequence[Move], after: Placement) -> list[str]:
@@ -59,32 +62,50 @@ def check_steps(model: Model, before: Placement, moves: Sequence[Move], after: P
     What was broken before may stay so, but never gets worse.
     """
     told = []
-    now, broken = before, excesses(model, before, before)
+    now, state = before, State(model, before, before)
+    broken = [violation for rule in RULES for violation in rule(state)]
     for number, move in enumerate(moves):
-        told += [f"step {number} {move.workload}: {wrong}" for wrong in misfit(model, now, move)]
-        following = moved(now, move)
-        found = excesses(model, following, now)
-        told += [
-            f"step {number} {move.workload}: {violation}"
-            for violation in [*found.values(), *arrivals(model, now, following, move)]
-            if violation.excess > (broken[key].excess if (key := (violation.rule, violation.subject)) in broken else 0)
-        ]
-        now, broken = following, found
+        wrong = [*misfit(model, now, move)]
+        now, earlier = moved(now, move), state
+        state = State(model, now, earlier.placement)
+        found = [violation for rule in RULES for violation in rule(state)]
+        wrong += [*map(str, worse(found, broken)), *map(str, arrivals(earlier, state, move))]
+        told += [f"step {number} {move.workload}: {sentence}" for sentence in wrong]
+        broken = found
     if now != after:
         told.append(f"the end is not what was said: {differing(now, after)}")
     return told
 
 
-def excesses(model: Model, placement: Placement, before: Placement) -> dict[tuple[str, str], Violation]:
-    """The violations by what they are, without how far they go."""
-    return {(violation.rule, violation.subject): violation for violation in violations(model, placement, before)}
+def worse(found: Sequence[Violation], before: Sequence[Violation]) -> list[Violation]:
+    """Those that were not there before, or not as bad."""
+    known = {(violation.rule, violation.subject): violation.excess for violation in before}
+    return [v for v in found if v.excess > known.get((v.rule, v.subject), 0)]
 
 
-def arrivals(model: Model, before: Placement, after: Placement, move: Move) -> list[Violation]:
-    """Rules that are asked of what has just been bound: the workload, and of a node the Pods that came with it."""
-    state = State(model, after, before)
-    keys = {move.workload, *(key for key, node in after.nodes.items() if node == move.workload)}
-    return list(pods.arrived_near(state, [w for w in state.placed if w.key in keys]))
+def arrivals(before: State, after: State, move: Move) -> Iterator[Violation]:
+    """The rules at binding, asked of the workload that moved, and of a node's Pods that came with it."""
+    keys = {move.workload, *(key for key, node in after.placement.nodes.items() if node == move.workload)}
+    arrived = [workload for workload in after.placed if workload.key in keys]
+    yield from pods.arrived_near(after, arrived)
+    yield from pods.arrived_spread(before, after, arrived)
+
+
+def left_behind(model: Model, before: Placement, after: Placement) -> list[str]:
+    """Whom a plan leaves without company or in a domain that is too full, and who was not before.
+
+    Kubernetes ignores this "during execution", so it breaks no rule; but nobody would bind them there today.
+    """
+    earlier, later = State(model, before, before), State(model, after, before)
+    known = [violation for rule in AT_BINDING for violation in rule(earlier)]
+    found = [violation for rule in AT_BINDING for violation in rule(later)]
+    return [str(violation) for violation in [*worse(found, known), *pods.left_alone(earlier, later)]]
+
+
+def always(model: Model, placement: Placement, before: Placement) -> list[str]:
+    """The rules that are asked of what runs as well, however it came there."""
+    state = State(model, placement, before)
+    return [str(violation) for rule in RULES for violation in rule(state)]
 
 
 def misfit(model: Model, now: Placement, move: Move) -> Iterator[str]:

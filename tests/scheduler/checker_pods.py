@@ -1,6 +1,6 @@
 """The checker's rules in Kubernetes' words: node affinity, taints, workload affinity, topology spread.
 
-Kubernetes looks at affinity and spread when it binds, not afterwards. A finished placement is therefore right if it
+Kubernetes looks at *near* and *spread* when it binds, not afterwards. A finished placement is therefore right if it
 could have come about by binding one after another from empty:
 
 - *apart* is symmetric and about pairs, so it holds of the finished placement just as it held at each binding;
@@ -9,7 +9,9 @@ could have come about by binding one after another from empty:
 - *spread*: the last one of a constraint's own workloads to enter a domain saw at least all of these there, and a least
   domain that has since only grown. Others that match came without asking, so only the constraint's own count.
 
-Of a running lab more is asked than of Kubernetes: no move may leave behind what no binding would have made.
+At a step of a plan both are asked of what has just been bound, as Kubernetes does, and of the Pods that a node brings
+along. Others may be worse off meanwhile, or nobody could ever follow his company; who still is at the end of a plan is
+told apart from what breaks a rule (`checker.left_behind`).
 """
 
 from __future__ import annotations
@@ -77,7 +79,6 @@ def near(state: State) -> Iterator[Violation]:
                 yield Violation("near", f"{workload.key} {term.topology}", 2, "its place has no such label")
             elif not others_in_domain(state, workload, term) and not starts(state, workload):
                 yield Violation("near", f"{workload.key} {term.topology}", 1, "nobody is near")
-    yield from starters(state)
 
 
 def starts(state: State, workload: Workload) -> bool:
@@ -99,13 +100,40 @@ def starters(state: State) -> Iterator[Violation]:
 
 
 def arrived_near(state: State, moved: list[Workload]) -> Iterator[Violation]:
-    """What has just moved has company where it came to, or has it nowhere: it could be bound there."""
+    """What has just moved has company where it came to, or nobody else matches anywhere: it could be bound there."""
     keys = {workload.key for workload in moved}
     for workload in moved:
         for term in affinity_of(workload).near:
             elsewhere = [w for w in state.matching(term, workload.namespace) if w.key not in keys]
             if not others_in_domain(state, workload, term) and elsewhere:
                 yield Violation("near", f"{workload.key} arrives alone {term.topology}")
+
+
+def left_alone(before: State, after: State) -> Iterator[Violation]:
+    """Nobody has lost its company to a plan, even if it could have begun alone: others who match are elsewhere."""
+    for workload in after.placed:
+        for term in affinity_of(workload).near:
+            had = before.is_placed(workload) and others_in_domain(before, workload, term)
+            if (
+                had
+                and not others_in_domain(after, workload, term)
+                and len(after.matching(term, workload.namespace)) > 1
+            ):
+                yield Violation("near", f"{workload.key} is left alone {term.topology}")
+
+
+def arrived_spread(before: State, after: State, moved: list[Workload]) -> Iterator[Violation]:
+    """What has just come to another domain does not make it too full."""
+    for workload in moved:
+        for constraint in required_spread(workload):
+            domain = after.domain(workload, constraint.topology)
+            if before.is_placed(workload) and before.domain(workload, constraint.topology) == domain:
+                continue
+            everyone, _ = counts(after, workload, constraint)
+            least = min(everyone.values(), default=0) if len(everyone) >= constraint.min_domains else 0
+            if domain is None or everyone.get(domain, 0) - least > constraint.max_skew:
+                text = f"{everyone} may differ by {constraint.max_skew}"
+                yield Violation("spread", f"{workload.key} arrives in {domain}", 1, text)
 
 
 def spread(state: State) -> Iterator[Violation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from checker import check, check_steps, violations
+from checker import always, check, check_steps, left_behind
 from clusters import Size, cluster
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,7 +18,8 @@ from strategies_words import Dice
 class Finding(Struct, frozen=True):
     """What is wrong with something that the scheduler made of the cluster of a seed; nothing where all was right.
 
-    `steps` counts the moves that were looked at, `refused` is whether there were none because the answer was no.
+    `steps` counts the moves that were looked at, `refused` is whether there were none because the answer was no. `left`
+    are those whom the plan leaves where Kubernetes would not bind them today, which is no rule that it breaks.
     """
 
     seed: int
@@ -26,6 +27,7 @@ class Finding(Struct, frozen=True):
     wrong: tuple[str, ...] = ()
     steps: int = 0
     refused: bool = False
+    left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join([f"cluster {self.seed}, {self.what}:", *(f"  {sentence}" for sentence in self.wrong)])
@@ -34,8 +36,8 @@ class Finding(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """What was asked for: the lab as it is then, where all ran, and what the scheduler proposes.
 
-    `complete`: all must run at the end, as all did before. `clean`: no rule may be broken at the end, whatever was
-    broken before.
+    `complete`: all must run at the end, as all did before. `clean`: no rule about what runs may be broken at the end,
+    whatever was broken before.
     """
 
     model: Model
@@ -45,22 +47,39 @@ class Plan(Struct, frozen=True):
     clean: bool = True
 
 
-def findings(seed: int, size: Size | None = None) -> Iterator[Finding]:
-    """What was done and what came of it; nothing where the cluster cannot be placed."""
-    model = cluster(seed, size)
-    try:
-        placement = place(model)
-    except UnschedulableError:
+def findings(seed: int, size: Size | None = None, plans: int | None = None) -> Iterator[Finding]:
+    """What was done and what came of it; nothing where the cluster cannot be placed, not even without some apps.
+
+    `plans` is how many kinds of plans are tried, others for another seed; all of them without.
+    """
+    found = placeable(cluster(seed, size))
+    if found is None:
         return
+    model, placement = found
     yield Finding(seed, "place", tuple(check(model, placement)))
     stays = place(model, placement) == placement
     yield Finding(seed, "place again", () if stays else ("placing what is placed moves somebody",))
-    for name, make in PLANS.items():
+    names = sorted(PLANS)
+    for number in range(len(names) if plans is None else plans):
+        name = names[(seed + number) % len(names)]
         try:
-            plan = make(Dice(f"{seed} {name}"), model, placement)
+            plan = PLANS[name](Dice(f"{seed} {name}"), model, placement)
         except UnschedulableError:
             continue
         yield looked_at(seed, name, plan)
+
+
+def placeable(model: Model) -> tuple[Model, Placement] | None:
+    """The cluster and where all runs; apps that find no place are left out, twice at most."""
+    for _ in range(3):
+        try:
+            return (model, place(model)) if model.workloads else None
+        except UnschedulableError as error:
+            refused = {reason.partition(": ")[0] for reason in error.reasons}
+            apps = {w.labels.get("app", w.key) for w in model.workloads if w.key in refused}
+            kept = tuple(w for w in model.workloads if w.labels.get("app", w.key) not in apps)
+            model = replace(model, workloads=kept)
+    return None
 
 
 def looked_at(seed: int, name: str, plan: Plan) -> Finding:
@@ -73,9 +92,9 @@ def looked_at(seed: int, name: str, plan: Plan) -> Finding:
     if plan.complete:
         wrong += [f"gone: {w.key}" for w in plan.model.workloads if w.key not in proposal.placement.hosts]
     if plan.clean:
-        left = violations(plan.model, proposal.placement, plan.before)
-        wrong += [f"at the end {violation}" for violation in left]
-    return Finding(seed, name, tuple(wrong), len(proposal.moves))
+        wrong += [f"at the end {broken}" for broken in always(plan.model, proposal.placement, plan.before)]
+    left = left_behind(plan.model, plan.before, proposal.placement)
+    return Finding(seed, name, tuple(wrong), len(proposal.moves), left=tuple(left))
 
 
 def a_migration(dice: Dice, model: Model, placement: Placement) -> Plan:

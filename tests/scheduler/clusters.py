@@ -75,8 +75,8 @@ class Builder:
         self.zones = "ab" if dice.one_in(2) else "abc"
         self.hosts = [self.host(number) for number in range(dice.randint(max(3, size.hosts - 2), size.hosts + 2))]
         self.with_nodes = not dice.one_in(3)
-        self.levels = dice.one_in(4)
-        self.pools = dice.one_in(4)
+        self.levels = dice.one_in(5)
+        self.pools = dice.one_in(3)
         self.volumes = [self.volume(number) for number in range(dice.randrange(3))]
         self.apps = [f"app-{number}" for number in range(dice.randint(2, size.apps))]
 
@@ -84,23 +84,23 @@ class Builder:
         """One of a few sizes; every zone has one of the first Hosts, racks belong to zones."""
         dice = self.dice
         zone = self.zones[number % len(self.zones)]
-        cpu, memory = dice.pick(((8000, 16384), (16000, 32768), (32000, 65536)))
+        cpu, memory = dice.pick(((8000, 16384), (16000, 32768), (16000, 32768), (32000, 65536)))
         return host(
             f"h{number:02}",
             cpu=cpu,
             memory=memory,
-            pods=dice.pick((6, 20, 40)),
+            pods=dice.pick((8, 20, 40)),
             labels={
                 "zone": zone,
                 "rack": f"{zone}{dice.randrange(2)}",
                 "cores": str(cpu // 1000),
-                **({"disk": "ssd"} if dice.one_in(2) else {}),
+                **({} if dice.one_in(3) else {"disk": "ssd"}),
             },
-            taints=(GPU,) if dice.one_in(8) else (LEAVE,) if dice.one_in(20) else (),
+            taints=(GPU,) if dice.one_in(10) else (LEAVE,) if dice.one_in(30) else (),
             cpu_overcommit=dice.pick((100, 100, 150, 300)),
             memory_overcommit=dice.pick((100, 100, 120)),
             numa=((cpu // 2, memory // 2),) * 2 if dice.one_in(2) else (),
-            state=dice.pick((HostState.UP,) * 20 + (HostState.MAINTENANCE, HostState.FAILED)),
+            state=dice.pick((HostState.UP,) * 30 + (HostState.MAINTENANCE, HostState.FAILED)),
         )
 
     def volume(self, number: int) -> Volume:
@@ -123,7 +123,7 @@ class Builder:
                 f"n{number:02}",
                 cpu=dice.pick((4000, 6000)),
                 memory=dice.pick((6144, 8192)),
-                pods=dice.pick((5, 20)),
+                pods=dice.pick((6, 20)),
                 labels={"disk": "ssd"} if dice.one_in(3) else {},
                 taints=(("gpu", "yes", "NoSchedule"),) if dice.one_in(8) else (),
                 numa=int(dice.one_in(3)),
@@ -150,7 +150,7 @@ class Builder:
             memory=memory,
             labels=labels,
             owner=("Deployment", name),
-            selector={"disk": "ssd"} if dice.one_in(8) else {},
+            selector={"disk": "ssd"} if dice.one_in(10) else {},
             tolerations=(Toleration("gpu", exists=True),) if dice.one_in(4) else (),
         )
         return [replace(base, name=f"{name}-{number}", scheduling=scheduling) for number in range(count)]
@@ -158,7 +158,7 @@ class Builder:
     def scheduling(self, name: str, count: int, is_vm: bool, reservation: Resources) -> Scheduling:
         """What an app asks for beside its size: mostly one thing or two."""
         dice = self.dice
-        in_pool = self.pools and is_vm and not dice.one_in(3)
+        in_pool = self.pools and is_vm and not dice.one_in(4)
         return Scheduling(
             affinity=self.affinity(name, count) if dice.one_in(2) else None,
             spread=tuple(self.spread(name) for _ in range(dice.randint(1, 2))) if dice.one_in(4) else (),
@@ -168,7 +168,7 @@ class Builder:
             pool=dice.pick(("inner", "outer")) if in_pool else "",
             numa=int(is_vm and dice.one_in(3)),
             volumes=(dice.pick(self.volumes).name,) if self.volumes and dice.one_in(6) else (),
-            images=(dice.pick(("good",) * 8 + ("flawed", "unknown")),) if dice.one_in(5) else (),
+            images=(dice.pick(("good",) * 20 + ("flawed", "unknown")),) if dice.one_in(5) else (),
         )
 
     def affinity(self, name: str, count: int) -> Affinity:
@@ -227,8 +227,8 @@ class Builder:
         """What holds for the whole lab."""
         dice = self.dice
         total = sum(host.cpu for host in self.hosts)
-        outer = Pool("outer", "", Resources(total // 2, 4096, cpu_limit=total), expandable=dice.one_in(2))
-        inner = Pool("inner", "outer", Resources(total // 8, 1024, memory_limit=dice.pick((4096, 16384))))
+        outer = Pool("outer", "", Resources(total // 2, 8192, cpu_limit=total), expandable=dice.one_in(2))
+        inner = Pool("inner", "outer", Resources(total // 8, 1024, memory_limit=dice.pick((4096, 32768, 32768))))
         return Constraints(
             pools=(inner, outer) if self.pools else (),
             rules=tuple(self.rule(f"rule-{number}") for number in range(dice.randrange(3))),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from checker import check, check_steps, violations
+from checker import check, check_steps, left_behind, violations
 from checker_cases import CASES, ZONES, Case, H
-from scheduler_words import apart, at, host, lab, near, node, pod
+from scheduler_words import apart, at, host, lab, near, node, pod, spread
 
 from sdn.model import Effect, HostState, ImageGate, Model, Taint, Volume
 from sdn.model.lifecycle import Move
@@ -16,7 +16,8 @@ def test_only_the_broken_rule_is_told(case: Case) -> None:
     for good in case.good.splitlines():
         assert check(case.model, at(good), whole=False) == []
     for bad in case.bad.splitlines():
-        assert {violation.rule for violation in violations(case.model, at(bad))} == {case.rule}
+        told = {sentence.partition(":")[0] for sentence in check(case.model, at(bad), whole=False)}
+        assert told == {case.rule}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,9 @@ def move(name: str, source: str, target: str, nodes: tuple[str, str] = ("", ""))
 SWAP = lab(H, [pod(name, cpu=3000) for name in "ab"])
 PAIR = lab(ZONES, [pod("a", "x", affinity=apart("x", topology="zone")), pod("b", "x")])
 COMPANY = lab(ZONES, [pod("a", "x"), pod("b", "y", affinity=near("x"))])
+SELF = lab(ZONES, [pod(name, "x", affinity=near("x")) for name in "ab"])
+EVEN = lab(ZONES, [pod(name, "x", spread=(spread("x"),)) for name in "ab"])
+EVEN_NODES = lab(ZONES, [*EVEN.workloads, *(node(name) for name in ("n1", "n2", "n3"))])
 INSIDE = lab(H, [node("n1"), pod("a", volumes=("v",))], volumes=(Volume("v", ("h1", "h2")),))
 
 
@@ -78,7 +82,27 @@ INSIDE = lab(H, [node("n1"), pod("a", volumes=("v",))], volumes=(Volume("v", ("h
         pytest.param(SWAP, "a:h1 b:h2", [move("a", "h1", "h1")], "a:h1 b:h2", "leads nowhere", id="no-move"),
         pytest.param(SWAP, "a:h1 b:h2", [], "a:h3 b:h2", "the end is not", id="another-end"),
         pytest.param(PAIR, "a:h1 b:h3", [move("b", "h3", "h2")], "a:h1 b:h2", "apart", id="apart"),
-        pytest.param(COMPANY, "a:h1 b:h2", [move("a", "h1", "h3")], "a:h3 b:h2", "near", id="leaves-somebody-alone"),
+        pytest.param(
+            COMPANY, "a:h1 b:h2", [move("a", "h1", "h3"), move("b", "h2", "h3")], "a:h3 b:h3", "", id="is-followed"
+        ),
+        pytest.param(EVEN, "a:h1 b:h3", [move("b", "h3", "h2")], "a:h1 b:h2", "arrives in a", id="too-many-in-a-zone"),
+        pytest.param(EVEN, "a:h1 b:h3", [move("a", "h1", "h2")], "a:h2 b:h3", "", id="within-its-zone"),
+        pytest.param(
+            EVEN_NODES,
+            "n1:h1 n2:h3 a:n1@h1 b:n2@h3",
+            [move("n1", "h1", "h3")],
+            "n1:h3 n2:h3 a:n1@h3 b:n2@h3",
+            "",
+            id="node-leaves-no-zone-to-spread-over",
+        ),
+        pytest.param(
+            EVEN_NODES,
+            "n1:h1 n2:h3 n3:h2 a:n1@h1 b:n2@h3",
+            [move("n1", "h1", "h3")],
+            "n1:h3 n2:h3 n3:h2 a:n1@h3 b:n2@h3",
+            "arrives in b",
+            id="node-takes-a-pod-into-a-full-zone",
+        ),
         pytest.param(
             COMPANY,
             "a:h1 b:h2",
@@ -105,3 +129,17 @@ def test_what_was_broken_before_may_stay_but_not_get_worse() -> None:
     model = lab([host("h1", cpu=3000), H[1]], [pod(name, cpu=2000) for name in "abc"])
     assert check_steps(model, at("a:h1 b:h1 c:h2"), [move("b", "h1", "h2")], at("a:h1 b:h2 c:h2")) == []
     assert check_steps(model, at("a:h1 b:h1 c:h2"), [move("c", "h2", "h1")], at("a:h1 b:h1 c:h1"))
+
+
+@pytest.mark.parametrize(
+    ("model", "before", "after", "rule"),
+    [
+        pytest.param(COMPANY, "a:h1 b:h2", "a:h3 b:h2", "near", id="without-company"),
+        pytest.param(COMPANY, "a:h3 b:h2", "a:h3 b:h2", "", id="as-before"),
+        pytest.param(COMPANY, "a:h1 b:h2", "a:h3 b:h3", "", id="followed"),
+        pytest.param(SELF, "a:h1 b:h2", "a:h1 b:h3", "near", id="alone-though-it-could-begin"),
+        pytest.param(EVEN, "a:h1 b:h3", "a:h1 b:h2", "spread", id="too-many-in-a-zone"),
+    ],
+)
+def test_who_is_left_behind(model: Model, before: str, after: str, rule: str) -> None:
+    assert {sentence.partition(":")[0] for sentence in left_behind(model, at(before), at(after))} == {rule} - {""}

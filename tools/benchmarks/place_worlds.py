@@ -69,7 +69,10 @@ def affinity(host_count: int, pods: int) -> Model:
 
 def spread(host_count: int, pods: int) -> Model:
     """Each app is spread over zones, every second one over Hosts as well."""
-    return _model(hosts(host_count), _pods(pods, REPLICAS, {0: _over_zones, 1: _over_zones_and_hosts, 2: _over_zones}))
+    return _model(
+        hosts(host_count),
+        _pods(pods, min(REPLICAS, host_count // 4), {0: _over_zones, 1: _over_zones_and_hosts, 2: _over_zones}),
+    )
 
 
 def nodes(host_count: int, node_count: int, pods: int) -> Model:

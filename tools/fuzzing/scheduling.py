@@ -27,6 +27,7 @@ class Tally:
         """One more."""
         self.done[finding.what] += 1
         self.done["steps"] += finding.steps
+        self.done["left behind"] += bool(finding.left)
         self.wrong += bool(finding.wrong)
 
     def summary(self) -> str:

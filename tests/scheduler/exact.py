@@ -34,7 +34,11 @@ def fewest_moves(model: Model, before: Placement) -> int:
 
     Only the end is looked at: an order of moves with detours may take more.
     """
+    up = [host for host in model.underlay.hosts if host.state is HostState.UP]
+    if sum(w.memory for w in model.workloads) > sum(host.memory for host in up):
+        return -1  # a pigeonhole, which z3 would prove by trying
     solver, where = encoded(model)
+    in_order(solver, model, where, before)
     for places in where.values():
         solver.add(z3.Or(list(places.values())))
     moves = z3.Sum([z3.If(places.get(before.hosts[key], z3.BoolVal(False)), 0, 1) for key, places in where.items()])
@@ -58,11 +62,17 @@ Where = dict[str, dict[str, Any]]
 def encoded(model: Model) -> tuple[z3.Optimize, Where]:
     """Everything that must hold of those who are placed."""
     solver = z3.Optimize()
-    hosts = {host.name: host for host in model.underlay.hosts}
     where = {
-        w.key: {name: z3.Bool(f"{w.key}@{name}") for name, host in hosts.items() if is_open(model, w, host)}
+        w.key: {host.name: z3.Bool(f"{w.key}@{host.name}") for host in model.underlay.hosts if is_open(model, w, host)}
         for w in model.workloads
     }
+    add_rules(solver, model, where)
+    return solver, where
+
+
+def add_rules(solver: Any, model: Model, where: Where) -> None:
+    """Everything that must hold of one state of a lab."""
+    hosts = {host.name: host for host in model.underlay.hosts}
     for places in where.values():
         solver.add(z3.AtMost(*places.values(), 1) if places else True)
     for host in hosts.values():
@@ -74,18 +84,68 @@ def encoded(model: Model) -> tuple[z3.Optimize, Where]:
             for name, is_here in where[one.key].items():
                 elsewhere = [there for host, there in where[other.key].items() if host != name]
                 solver.add(z3.Implies(is_here, z3.Not(z3.Or(elsewhere))))
-    return solver, where
 
 
-def in_order(solver: z3.Optimize, model: Model, where: Where) -> None:
-    """Replicas that are all alike are placed in their order, one after another: nothing is lost, much is not tried."""
-    for one, other in pairwise(model.workloads):
-        if replace(one, name="") == replace(other, name=""):
-            numbers = [
-                z3.Sum([z3.If(there, len(places) - n, 0) for n, there in enumerate(places.values())])
-                for places in (where[one.key], where[other.key])
-            ]
-            solver.add(numbers[0] >= numbers[1])
+def has_plan(model: Model, before: Placement, steps: int) -> bool:
+    """Whether so many moves, one after another and each leading to a state that is right, lead from where all run to
+    where all may run. Who is where he may not be any more can stay until then.
+    """
+    solver = z3.Solver()
+    solver.set("timeout", TIMEOUT)
+    states = [state_at(model, before, time) for time in range(steps + 1)]
+    for where in states:
+        add_rules(solver, model, where)
+        for places in where.values():
+            solver.add(z3.Or(list(places.values())))
+    for key, host in before.hosts.items():
+        solver.add(states[0][key][host])
+    for earlier, later in pairwise(states):
+        stays = [z3.And(*(later[key][name] == is_there for name, is_there in earlier[key].items())) for key in earlier]
+        solver.add(z3.AtMost(*map(z3.Not, stays), 1))
+    for workload in model.workloads:
+        at = before.hosts[workload.key]
+        if not is_open(model, workload, next(host for host in model.underlay.hosts if host.name == at)):
+            solver.add(z3.Not(states[-1][workload.key][at]))
+            for earlier, later in pairwise(states):
+                solver.add(z3.Implies(later[workload.key][at], earlier[workload.key][at]))
+    found = solver.check()
+    if found == z3.unknown:
+        raise TimeoutError(f"z3 gave up after {TIMEOUT} ms: {solver.reason_unknown()}")
+    return bool(found == z3.sat)
+
+
+def state_at(model: Model, before: Placement, time: int) -> Where:
+    """The variables of one moment: where a workload may be, and where it was at first."""
+    return {
+        w.key: {
+            host.name: z3.Bool(f"{w.key}@{host.name}#{time}")
+            for host in model.underlay.hosts
+            if is_open(model, w, host) or host.name == before.hosts[w.key]
+        }
+        for w in model.workloads
+    }
+
+
+def in_order(solver: Any, model: Model, where: Where, before: Placement | None = None) -> None:
+    """Replicas that are all alike, and run on one Host if they do, are placed in the order of their names.
+
+    Nothing is lost, for they could change places, and much is not tried. To stay counts as the first place.
+    """
+    at = before.hosts if before else {}
+    alike: dict[str, list[Workload]] = {}
+    for workload in model.workloads:
+        alike.setdefault(repr((replace(workload, name=""), at.get(workload.key))), []).append(workload)
+    for group in alike.values():
+        for one, other in pairwise(group):
+            solver.add(rank(where[one.key], at.get(one.key)) <= rank(where[other.key], at.get(other.key)))
+
+
+def rank(places: dict[str, Any], first: str | None) -> Any:
+    """Which of the places it is, 0 the first; as many as there are where it is in none."""
+    names = sorted(places, key=lambda name: (name != first, name))
+    return z3.Sum([z3.If(places[name], number, 0) for number, name in enumerate(names)]) + z3.If(
+        z3.Or(list(places.values())), 0, len(names)
+    )
 
 
 def is_open(model: Model, workload: Workload, host: Host) -> bool:
@@ -97,7 +157,7 @@ def is_open(model: Model, workload: Workload, host: Host) -> bool:
     return host.state is HostState.UP and admits(workload, place) and not repelled and held
 
 
-def add_room(solver: z3.Optimize, model: Model, where: Where, host: Host) -> None:
+def add_room(solver: Any, model: Model, where: Where, host: Host) -> None:
     """CPU, memory and number."""
     there = [(w, where[w.key][host.name]) for w in model.workloads if host.name in where[w.key]]
     if not there:
@@ -129,7 +189,7 @@ def ruled(model: Model, kind: Together, one: Workload, other: Workload) -> list[
 
 
 def add_apart(
-    solver: z3.Optimize, hosts: dict[str, Host], where: Where, pair: tuple[Workload, Workload], topology: str
+    solver: Any, hosts: dict[str, Host], where: Where, pair: tuple[Workload, Workload], topology: str
 ) -> None:
     """No two Hosts of one domain, and no one Host, for both."""
     for name, is_here in where[pair[0].key].items():

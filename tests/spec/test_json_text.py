@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,47 @@ def test_loading_leaves_the_garbage_collector_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         load([file])
     assert gc.isenabled()
+
+
+def big(count: int) -> dict[str, object]:
+    """`count` VMs by name, each with constraints of its own, a rule for each tenth, and where all of them run."""
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    vms, rules = {}, []
+    for index in range(count):
+        app = {"matchLabels": {"app": f"a{index // 3}"}}
+        vms[f"vm-{index}"] = {
+            "kind": "vm",
+            "cpu": 1,
+            "labels": {"app": f"a{index // 3}"},
+            "priority": "gold",
+            "pool": "p",
+            "volumes": ["v"],
+            "after": [f"vm-{index - 1}"] if index % 10 else [],
+            "affinity": {"podAntiAffinity": {required: [{"topologyKey": "rack", "labelSelector": app}]}},
+        }
+        if not index % 10:
+            rules.append({"name": f"r{index}", "must": "apart", "workloads": {"workloads": [f"dc/vm-{index}"]}})
+    return {
+        "lab": "big",
+        "underlay": {"hosts": count // 10},
+        "priority_classes": {"gold": 9},
+        "applications": {"dc": {"workloads": vms}},
+        "scheduling": {"pools": {"p": {}}, "volumes": {"v": ["host-1"]}, "rules": rules},
+        "running": {f"dc/vm-{index}": f"host-{index % (count // 10) + 1}" for index in range(count)},
+    }
+
+
+def seconds(file: Path, count: int) -> float:
+    """Of the processor, the best of three."""
+    file.write_text(json.dumps(big(count)))
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        assert len(load([file]).model.workloads) == count
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+def test_ten_times_as_much_takes_about_ten_times_as_long(tmp_path: Path) -> None:
+    """A search over all names for each workload would take a hundred times as long."""
+    assert seconds(tmp_path / "b.json", 4_000) < 30 * seconds(tmp_path / "a.json", 400)

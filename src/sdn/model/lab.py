@@ -37,7 +37,10 @@ class Expectation(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True):
-    """Where all runs. `hosts`: workload key → Host, also of Pods in VMs. `nodes`: Pod key → the VM it runs in."""
+    """Where all runs. `hosts`: workload key → Host, also of Pods in VMs. `nodes`: Pod key → the VM it runs in.
+
+    Of what a file says runs now, a Pod may be in `nodes` alone: nothing was said of where its VM is.
+    """
 
     hosts: dict[str, str]
     nodes: dict[str, str] = {}

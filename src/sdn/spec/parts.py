@@ -81,8 +81,7 @@ class LabParts:
 def place_key(kind: str, name: str) -> str:
     """The key of something named in `LabParts.where`: `NetworkPolicy shop/db`, `service shop/web`, `host rack-1`.
 
-    `kind` is one of NetworkPolicy, policy, group, service, workload, namespace, application, host, switch, rule, volume and
-    admission; `name` is
-    `namespace/name` for NetworkPolicy, service and workload.
+    `kind` is one of NetworkPolicy, policy, group, service, workload, namespace, application, host, switch, rule, volume
+    and admission; `name` is `namespace/name` for NetworkPolicy, service and workload.
     """
     return f"{kind} {name}"

@@ -13,7 +13,7 @@ from test_cli_change import GOOD
 from test_cli_reach import SHOP, run
 
 ROOT = Path(__file__).parents[2]
-VERBS = ["reach", "evaluate", "lint", "diff", "verify", "explain"]
+VERBS = ["reach", "evaluate", "lint", "diff", "verify", "explain", "place"]
 SERVICE = """\
 ---
 apiVersion: v1

@@ -163,13 +163,15 @@ class _Maker:
             namespace_labels=LabelSelector() if self.one_in(2) else None,
         )
 
+    def some_terms(self) -> tuple[PodTerm, ...]:
+        return (self.term(),) if self.one_in(3) else ()
+
     def affinity(self) -> Affinity:
         zone = NodeTerm((NodeRequirement(ZONE, NodeOperator.IN, (self.dice.choice("xy"),)),))
-        some = lambda: (self.term(),) if self.one_in(3) else ()  # noqa: E731 - one line, three uses
         return Affinity(
             nodes=(zone,) if self.one_in(4) else (),
-            near=some(),
-            apart=some(),
+            near=self.some_terms(),
+            apart=self.some_terms(),
             wishes=(Weighted(self.dice.randint(1, 9), pods=self.term()), Weighted(3, node=zone)),
             apart_wishes=(Weighted(self.dice.randint(1, 9), pods=self.term()),),
         )

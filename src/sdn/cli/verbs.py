@@ -21,6 +21,7 @@ UNWRITTEN = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, err
 VERBS = {
     "test": "Build the lab, ask every question three ways, tear it down.",
     "check": "Say every mistake in what you wrote, with file:line:column.",
+    "place": "Say where everything would run, and why.",
     "up": "Build a lab that stays up.",
     "plan": "Say what `sdn apply` would change in a running lab.",
     "apply": "Have a running lab become what its file says now, without building it anew.",

@@ -475,6 +475,10 @@ class Cluster:
         self._count(shape, target, key, 1)
         return reason
 
+    def split(self, workload: Workload) -> bool:
+        """Whether those who all must be near one another, the workload among them, are not."""
+        return self._affinities.split(self.shape(workload))
+
     def strands(self, key: str) -> bool:
         """Whether somebody who must be near a bound workload might have nobody left there if it went."""
         return self._affinities.strands(self.shape(self.workloads[key]), self._where[key])

@@ -16,6 +16,9 @@ REPELLING = EVICTING | {Effect.NO_SCHEDULE}
 """Taints that keep away what comes."""
 
 
+PLURAL = {"is": "are", "has": "have", "lacks": "lack", "runs": "run", "holds": "hold", "does": "do"}
+
+
 class Reason(NamedTuple):
     """Why a target does not fit, after "1 ..." and after "2 ..." where that is said otherwise."""
 
@@ -25,7 +28,10 @@ class Reason(NamedTuple):
 
     def text(self, count: int) -> str:
         """After a number."""
-        return self.one if count == 1 or not self.many else self.many
+        if count == 1 or self.many:
+            return self.many if count != 1 else self.one
+        verb, blank, rest = self.one.partition(" ")
+        return PLURAL.get(verb, verb) + blank + rest
 
 
 def tolerates(workload: Workload, taint: Taint) -> bool:
@@ -85,7 +91,7 @@ def tainted(workload: Workload, target: Target, effects: frozenset[Effect] = REP
     for taint in target.taints:
         if taint.effect in effects and not tolerates(workload, taint):
             text = f"taint {taint.key}{'=' if taint.value else ''}{taint.value}:{taint.effect}"
-            return Reason(f"has {text}", f"have {text}", f"tolerate {text}, or remove it")
+            return Reason(f"has {text}", "", f"tolerate {text}, or remove it")
     return None
 
 

@@ -120,7 +120,7 @@ class _Run:
         """
         sociable = [w for w in self.cluster.workloads.values() if _asks_of_others(w)] if self._shaken else []
         sociable.sort(key=self._urgency, reverse=True)
-        for attempt in range(len(sociable)):
+        for attempt in range(len(sociable) + ROUNDS + 1):
             gone = []
             for workload in sociable:
                 target = self.cluster.where(workload.key)

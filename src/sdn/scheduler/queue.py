@@ -79,6 +79,9 @@ class Queue:
             self._release()
         if changed or self._cluster.shares_limits:
             dirty = set(range(len(ranking.samples)))
+        if target.node:
+            siblings = (ranking.index.get(each.id) for each in self._cluster.on_host(target.host))
+            dirty.update(ranking.cell_of[index] for index in siblings if index is not None)
         for label in self._shape.topologies:
             dirty.update(ranking.cells_at.get((label, target.places.get(label)), ()))
         self._draw(target)

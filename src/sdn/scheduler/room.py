@@ -49,7 +49,7 @@ def _swap(cluster: Cluster, workload: Workload, target: Target, other: Workload)
         elsewhere = cluster.best(other)
         if elsewhere is not None:
             cluster.bind(other, elsewhere)
-            if not any(each.skewed() for each in cluster.shape(other).spread_over):
+            if not cluster.split(workload) and not any(each.skewed() for each in cluster.shape(other).spread_over):
                 return True
             cluster.unbind(other.key)
         cluster.unbind(workload.key)
@@ -117,6 +117,7 @@ def _victims(cluster: Cluster, workload: Workload, target: Target, lower: Sequen
                 cluster.bind(other, where[other.key])
             else:
                 victims.append(other)
+        victims = [] if cluster.split(workload) else victims
         cluster.unbind(workload.key)
     for other in reversed(order):
         if cluster.where(other.key) is None:

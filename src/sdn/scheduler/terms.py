@@ -203,6 +203,15 @@ class Affinities:
                 shift(term.followers, domain, by)
 
     @staticmethod
+    def split(shape: Shape) -> bool:
+        """Whether those who must be near such a workload, and are such themselves, are in more domains than one."""
+        return any(
+            sum(count <= term.followers.get(domain, 0) for domain, count in term.counts.items()) > 1
+            for term in shape.near
+            if term in shape.matched
+        )
+
+    @staticmethod
     def strands(shape: Shape, target: Target) -> bool:
         """Whether somebody who must be near such a workload might have nobody left if it went."""
         for term in shape.matched:

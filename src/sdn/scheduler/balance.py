@@ -39,6 +39,11 @@ class Balance:
         spread = sum(count * squares[i] - self._sums[i] ** 2 for i in (0, 1))
         return sqrt(spread) / (count * SCALE)
 
+    def gap(self, source: Target, target: Target) -> Loads:
+        """By how much more a Host is loaded than another; 0 where it is less."""
+        here, there = self._loads[source.name], self._loads[target.name]
+        return max(0, here[0] - there[0]), max(0, here[1] - there[1])
+
     def gain(self, workload: Workload, source: Target, target: Target) -> int:
         """By how much the sum of squared distances from the mean falls, times the number of Hosts, in SCALE²."""
         left = loads_of(source, -workload.cpu, -workload.memory)

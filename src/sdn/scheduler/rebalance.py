@@ -7,23 +7,24 @@ running it again on what came of it proposes nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from msgspec.structs import replace
 
-from sdn.model import Model, Placement
+from sdn.model import Model, Placement, Workload
 from sdn.model.lifecycle import Move
 from sdn.scheduler.balance import Balance, movable
 from sdn.scheduler.order import moves
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.repair import mend
+from sdn.scheduler.score import SCALE
 from sdn.scheduler.search import obstacles
 from sdn.scheduler.steps import Steps
 from sdn.scheduler.target import Target
 
 WORTH = 0.1
-"""The load of two Hosts must come together by a twentieth at least: half of this."""
+"""Hosts whose loads differ by half of this, a twentieth, are even enough."""
 
 COMPARED = 24
 """Least loaded Hosts that are looked at for a workload of a loaded one."""
@@ -137,21 +138,28 @@ def _even(steps: Steps, concerned: Concerned, balance: Balance, worth: float) ->
 
 def _relieve(steps: Steps, concerned: Concerned, balance: Balance, host: Target, worth: float) -> bool:
     """Make the move off a Host that gains most beyond its cost; False if none is worth it."""
-    compared = [
-        target for target in islice(steps.candidates.hosts, COMPARED) if balance.has(target) and target is not host
-    ]
     offers = []
-    for workload in movable(host):
-        for target in compared:
-            profit = balance.gain(workload, host, target) - balance.cost(workload, target, worth)
-            if profit > 0:
-                offers.append((-profit, workload.key, target.name, target))
+    for workload, target in _plausible(steps, balance, host, worth):
+        profit = balance.gain(workload, host, target) - balance.cost(workload, target, worth)
+        if profit > 0:
+            offers.append((-profit, workload.key, target.name, target))
     for _, key, _, target in sorted(offers, key=lambda offer: offer[:3]):
         why = f"balances load: {host.name} {balance.percent(host)} %, {target.name} {balance.percent(target)} %"
         if _as_welcome(steps, key, host, target) and _go_in_accord(steps, key, target, concerned.get(key, ()), why):
             balance.changed(host, target)
             return True
     return False
+
+
+def _plausible(steps: Steps, balance: Balance, host: Target, worth: float) -> Iterator[tuple[Workload, Target]]:
+    """What might gain: from a Host that is loaded more, by more than the workload itself would turn round."""
+    least = [target for target in islice(steps.candidates.hosts, COMPARED) if balance.has(target)]
+    gaps = [(target, *gap) for target in least if sum(gap := balance.gap(host, target)) > worth * SCALE / 2]
+    for workload in movable(host) if gaps else ():
+        cpu, memory = workload.cpu * SCALE, workload.memory * SCALE
+        for target, more_cpu, more_memory in gaps:
+            if cpu < more_cpu * host.cpu or memory < more_memory * host.memory:
+                yield workload, target
 
 
 def _as_welcome(steps: Steps, key: str, source: Target, target: Target) -> bool:

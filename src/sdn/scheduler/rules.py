@@ -22,7 +22,8 @@ class Rule:
         self.written = written
         self.topology = "" if written.topology == HOSTNAME else written.topology  # "" is the Host in Target.places
         self.counts: dict[str, int] = {}
-        self.hosts = frozenset(host.name for host in hosts if _names(written, host))
+        about = () if self.between else hosts  # thousands of rules times thousands of Hosts take a second
+        self.hosts = frozenset(host.name for host in about if _names(written, host))
 
     @property
     def between(self) -> bool:

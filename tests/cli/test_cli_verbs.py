@@ -47,7 +47,7 @@ def test_every_table_is_json_too(verb: str) -> None:
     ("arguments", "message"),
     [
         pytest.param(("tset",), "there is no verb 'tset'; did you mean test?", id="verb"),
-        pytest.param(("zzz",), "there is no verb 'zzz'; there are: test, check, up", id="verb-far-off"),
+        pytest.param(("zzz",), "there is no verb 'zzz'; there are: test, check, place, up", id="verb-far-off"),
         pytest.param(("check",), "Missing argument 'DIR_OR_FILE...'", id="no-file"),
         pytest.param(("check", "no-such-file"), "Path 'no-such-file' does not exist", id="file"),
         pytest.param(("ls", "--format", "xml"), "'xml' is not one of 'text', 'json'", id="format"),

@@ -19,7 +19,7 @@ from sdn.kernel import links, processes, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send
-from sdn.kernel.conntrack import Conntrack, Owned
+from sdn.kernel.conntrack import Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver
 from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
@@ -49,9 +49,19 @@ class Applied(Struct, frozen=True):
     cut: int = 0
 
 
-def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT, *, cut_established: bool = False) -> Applied:
+def apply(
+    actual: Plan,
+    desired: Plan,
+    driver: Driver,
+    limit: int = LIMIT,
+    *,
+    cut_established: bool = False,
+    whole: Plan | None = None,
+) -> Applied:
     """Make the kernel, which holds `actual`, hold `desired`; nothing is sent where they are equal.
 
+    Both may be of the nodes that differ alone, if no cable does; `whole` is then all that the kernel holds, for other
+    Hosts know connections, too.
     `limit` is of the characters of one nft transaction. With `cut_established` the connections that are remembered and
     that the desired rules do not allow end, whether the rules have changed or not. Raises KernelError at the first
     thing that the kernel refuses.
@@ -59,6 +69,7 @@ def apply(actual: Plan, desired: Plan, driver: Driver, limit: int = LIMIT, *, cu
     if actual == desired and not cut_established:
         return Applied()
     work = _Work(actual, desired, driver, limit, cut_established)
+    work.whole = whole if whole is not None else actual
     # Closing a socket to netfilter waits until the kernel has freed what it deleted, which is longer than all the rest.
     with NamespaceWorker("apply") as worker, work.sockets:
         worker.run(None, work.run)
@@ -76,6 +87,7 @@ class _Work:
         self._driver = driver
         self._limit = limit
         self._cuts = cut_established
+        self.whole = actual
         self.cut: set[Connection] = set()
         self.sockets = ExitStack()
         self.seconds = 0.0
@@ -139,10 +151,13 @@ class _Work:
         """On every Host that may know any. The kernel looks through those of the whole machine each time (10 ms), so
         an address that is left to nobody can wait until all else is done."""
         zones = {zone for zone, _ in gone}
-        knowing = [name for name in self._kept if zones & {one.zone for one in self._actual[name].interfaces}]
+        anew = {*self._links.removed, *self._links.added}
+        kept = [(name, node) for name, node in self.whole.items() if name not in anew]
+        knowing = [name for name, node in kept if zones & {one.zone for one in node.interfaces}]
         for number, name in enumerate(knowing, 1):
             with inside(name):
-                self._driver.messages += self.sockets.enter_context(Conntrack()).forget(gone)
+                if any_known():
+                    self._driver.messages += self.sockets.enter_context(Conntrack()).forget(gone)
             self._close_some(number)
 
     def _cut_established(self) -> None:

@@ -54,11 +54,20 @@ class Around(Struct, frozen=True):
 class Carrier:
     """Carries connections from one Host to another while both go on; made in a worker thread, used from anywhere.
 
-    `inside` runs a call in a Host's namespace. `count` is how many connections were carried.
+    `any_known` is whether the source knew any connection at all after `changes` began to listen.
     """
 
-    def __init__(self, around: Around, here: Conntrack, there: Conntrack, changes: Changes, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        around: Around,
+        here: Conntrack,
+        there: Conntrack,
+        changes: Changes,
+        any_known: bool,
+        stack: ExitStack,
+    ) -> None:
         self._around = around
+        self._any = any_known
         self._here, self._there = here, there
         self._changes = changes
         self._known: dict[tuple[int, Tuple], Tracked] = {}
@@ -74,6 +83,8 @@ class Carrier:
 
     def ahead(self) -> None:
         """While the workloads still run where they were: everything that the source knows of them."""
+        if not self._any:
+            return
         found = self._here.of(self._around.moving)
         self._known = {one.key: one for one in found}
         self._there.carry(self._carried(found))

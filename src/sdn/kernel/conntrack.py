@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from sdn.kernel.messages import packed
 from sdn.kernel.rtnetlink import Netlink, events, split
@@ -18,6 +19,7 @@ from sdn.plan.established import Connection
 Owned = frozenset[tuple[int, str]]
 """(zone, address)."""
 
+_COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 _NEW, _UPDATE, _DESTROY = 1, 2, 3  # multicast groups
 
 
@@ -91,6 +93,14 @@ class Changes:
     def close(self) -> None:
         """Stop watching."""
         self._socket.close()
+
+
+def any_known() -> bool:
+    """Whether this Host may know a connection; so little work that it is worth asking before they are listed."""
+    try:
+        return _COUNT.read_text().strip() != "0"
+    except OSError:
+        return True  # some kernels hide the number from an ordinary user's namespaces
 
 
 def touches(one: Tracked, owned: Owned) -> bool:

@@ -23,7 +23,7 @@ from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
 from sdn.kernel.apply_rules import rule_changes, send
 from sdn.kernel.carry import Around, Carrier
-from sdn.kernel.conntrack import Changes, Conntrack, Owned
+from sdn.kernel.conntrack import Changes, Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver, Existing
 from sdn.kernel.dumps import Neighbour
 from sdn.kernel.libnft import Nft
@@ -190,9 +190,10 @@ class _Migration:
         )
         with inside(source):
             changes, here = Changes(), Conntrack()
+            is_known = any_known()
         with inside(target):
             there = Conntrack()
-        return Carrier(around, here, there, changes, self._sockets)
+        return Carrier(around, here, there, changes, is_known, self._sockets)
 
     def _prepare_cut(self) -> dict[str, list[Message]]:
         """Sockets into all that takes part, and what to send there, so that nothing is left to look up; the target's

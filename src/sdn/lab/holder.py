@@ -47,10 +47,11 @@ from sdn.lab.operations import operate
 from sdn.lab.running import Running
 from sdn.model import Kind, Placed, SegmentKind
 from sdn.model.lifecycle import Operation
-from sdn.plan.desired import prepare
+from sdn.plan.desired import Prepared, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
 from sdn.probe.engine import Engine
+from sdn.scheduler import place
 
 Say = Callable[[str], None]
 
@@ -70,6 +71,7 @@ class Holder:
         self.asked = False  # to build
         self._lock = threading.Lock()
         self._running: Running | None = None
+        self._counted: Prepared | None = None  # for which `info.counts` is right
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
@@ -125,15 +127,16 @@ class Holder:
         running = self._ready()
         running.require_whole()
         started = time.monotonic()
-        say("place, compile, plan")
-        after = prepare(request.model, running.prepared.placed)
+        say("place")
+        placement = place(request.model, running.prepared.placed.placement)
+        decided = time.monotonic() - started
         notes = len(running.driver.notes)
         with self._described(running):
-            done = running.become(after, started, say)
+            done = running.move(request.model, placement, say)
         new_notes = tuple(running.driver.notes[notes:])
         warnings = tuple(dict.fromkeys((*request.warnings, *running.driver.notes)))
         self.info = replace(self.info, sources=request.sources or self.info.sources, warnings=warnings)
-        seconds = (done.planned, done.enforced)
+        seconds = (round(decided + done.planned, 4), done.enforced)
         return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes, done.cut)
 
     def _operate(self, operation: Operation, watch: bool, say: Say) -> Operated:
@@ -148,16 +151,30 @@ class Holder:
         try:
             yield
         finally:
-            self.info = replace(self.info, counts=counts(running.prepared.placed, running.prepared.plan))
+            self._counted = None
             if whole and running.torn:
                 self.info = replace(self.info, warnings=(*self.info.warnings, running.torn))
 
     def _describe(self, check: bool) -> Info:
-        if not check or self.info.state != "up":
+        """Counting what a lab is made of takes long in a large one, so it is done when somebody asks."""
+        if self.info.state != "up" or not (check or self._lock.acquire(blocking=False)):
             return self.info
+        if not check:
+            try:
+                return self._count()
+            finally:
+                self._lock.release()
         with self._lock:
+            self._count()
             running = self._ready()
             return replace(self.info, drift=(*drift(running.prepared.plan), *running.driver.failures()))
+
+    def _count(self) -> Info:
+        prepared = self._ready().prepared
+        if self._counted is not prepared:
+            self.info = replace(self.info, counts=counts(prepared.placed, prepared.plan))
+            self._counted = prepared
+        return self.info
 
     def _ask(self, request: Ask, say: Say) -> Observations:
         prepared = self._ready().prepared

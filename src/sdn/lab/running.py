@@ -19,8 +19,9 @@ from sdn.kernel.migrate import migrate
 from sdn.kernel.migrate_parts import parts
 from sdn.model import Model, Placement
 from sdn.plan.allocate import allocate
-from sdn.plan.delta import delta
 from sdn.plan.desired import Prepared, plan_placed
+from sdn.plan.live import LivePlan
+from sdn.plan.live_changes import LiveChanges, between
 from sdn.plan.state import Plan
 
 Say = Callable[[str], None]
@@ -52,9 +53,18 @@ class Running:
 
     def __init__(self, name: str, prepared: Prepared, driver: Driver) -> None:
         self.name = name
-        self.prepared = prepared
         self.driver = driver
         self.torn = ""
+        self._prepared: Prepared | None = prepared
+        self._live: LivePlan | None = None  # made when the first change comes: most labs see none
+
+    @property
+    def prepared(self) -> Prepared:
+        """What the lab is, and is measured by."""
+        if self._prepared is None:
+            assert self._live is not None
+            self._prepared = self._live.prepared
+        return self._prepared
 
     def require_whole(self) -> None:
         """LabError where an earlier change failed half-way."""
@@ -63,33 +73,44 @@ class Running:
 
     def move(self, model: Model, placement: Placement, say: Say = lambda _: None) -> Done:
         """Become this Model with everything where `placement` says; who has addresses keeps them."""
-        started = time.monotonic()
-        after = plan_placed(allocate(model, placement, self.prepared.placed))
-        return self.become(after, started, say)
-
-    def become(self, after: Prepared, started: float, say: Say = lambda _: None) -> Done:
-        """Have the kernel hold another plan, the planning of which began at `started` (monotonic seconds)."""
         self.require_whole()
         before = self.prepared
-        changes = delta(before.plan, after.plan)
-        planned = time.monotonic()
-        say(f"{len(changes)} changes")
+        started = time.monotonic()
+        changes = self._planned(model, placement)
+        planned = time.monotonic() - started
+        say(f"{len(changes.hosts)} nodes change")
         try:
-            done = self._enforce(before.plan, after.plan, after.placed.model.options.cut_established, say)
-        except RolledBackError:
-            raise
+            done = self._enforce(before.plan, changes, model.options.cut_established, say)
         except Exception as error:
-            why = str(error).partition("\n")[0]
-            self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
+            self._prepared, self._live = before, None
+            if not isinstance(error, RolledBackError):
+                why = str(error).partition("\n")[0]
+                self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
-        self.prepared = after
-        return replace(done, changes=changes.counts, planned=round(planned - started, 4))
+        return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
 
-    def _enforce(self, actual: Plan, desired: Plan, cut: bool, say: Say) -> Done:
+    def _planned(self, model: Model, placement: Placement) -> LiveChanges:
+        """From now on the plan is the new one. A lab in which somebody runs nowhere is planned anew."""
+        before = self.prepared
+        if self._live is None:
+            self._live = LivePlan(before)
+        if _all_run(before.placed.model, before.placed.placement) and _all_run(model, placement):
+            changes = self._live.become(model, placement)
+        else:
+            after = plan_placed(allocate(model, placement, before.placed))
+            changes = between(before.plan, after.plan)
+            self._live = LivePlan(after)
+        self._prepared = None
+        return changes
+
+    def _enforce(self, whole: Plan, changes: LiveChanges, cut: bool, say: Say) -> Done:
         """Whoever only goes to another Host goes alive; every other change is made stage by stage."""
+        actual, desired = changes.before, changes.after
         found = parts(actual, desired)
         if found is None:
-            done = apply(actual, desired, self.driver, cut_established=cut)
+            if cut or _rewires(actual, desired):
+                actual, desired = whole, self.prepared.plan
+            done = apply(actual, desired, self.driver, cut_established=cut, whole=whole)
             return Done({}, done.nodes, done.messages, done.commands, enforced=done.seconds, cut=done.cut)
         moved = migrate(found, actual, desired, self.driver, say)
         return Done(
@@ -101,3 +122,12 @@ class Running:
             connections=moved.connections,
             stages=moved.stages,
         )
+
+
+def _all_run(model: Model, placement: Placement) -> bool:
+    return all(workload.key in placement.hosts for workload in model.workloads)
+
+
+def _rewires(actual: Plan, desired: Plan) -> bool:
+    """Whether nodes come or go, or cables change: then their far ends matter, too."""
+    return actual.keys() != desired.keys() or any(actual[name].uplinks != desired[name].uplinks for name in actual)

@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from sdn.errors import SdnError
 from sdn.model import Endpoint, Model, Placed, Placement, Workload
 from sdn.plan.allocate import allocate
-from sdn.plan.delta import delta
 from sdn.plan.desired import Prepared, UnderlayPlan, plan_placed
 from sdn.plan.live_addresses import LiveAddresses
-from sdn.plan.live_changes import Ledger, LiveChanges, patched, together
+from sdn.plan.live_changes import Ledger, LiveChanges, between, patched, together
 from sdn.plan.live_events import Event, events_between
 from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
@@ -245,15 +244,11 @@ class LivePlan:
         placed = allocate(model, placement, self.placed)
         before = self.plan
         prepared = plan_placed(placed)
-        changes = delta(before, prepared.plan)
         self.replanned += 1
         with without_gc():
             self._start(prepared if self._keeps else placed)
-        found = LiveChanges({node: [(c.part, c.before, c.after) for c in of] for node, of in changes.nodes.items()})
-        if self._keeps:
-            found.before = {node: before[node] for node in changes.nodes if node in before}
-            found.after = {node: prepared.plan[node] for node in changes.nodes if node in prepared.plan}
-        return found
+        found = between(before, prepared.plan)
+        return found if self._keeps else LiveChanges(found.local)
 
     def _check_workload(self, key: str) -> None:
         if key not in self._workloads:

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sdn.plan.delta import Change, Changes, Op, in_order
+from sdn.plan.delta import Change, Changes, Op, delta, in_order
 from sdn.plan.parts import TABLE, Identity, Part, Thing
 from sdn.plan.state import AddressSet, Firewall, LoadBalancer, NodeState, Plan
 
@@ -103,6 +103,15 @@ class Ledger:
             if turns:
                 local[host] = turns
         return LiveChanges(local, self._shared)
+
+
+def between(before: Plan, after: Plan) -> LiveChanges:
+    """What leads from one whole plan to another."""
+    nodes = delta(before, after).nodes
+    found = LiveChanges({node: [(c.part, c.before, c.after) for c in changes] for node, changes in nodes.items()})
+    found.before = {node: before[node] for node in nodes if node in before}
+    found.after = {node: after[node] for node in nodes if node in after}
+    return found
 
 
 def together(steps: Iterable[LiveChanges]) -> LiveChanges:

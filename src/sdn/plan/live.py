@@ -19,7 +19,7 @@ from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.live_services import LiveServices
 from sdn.plan.state import NodeState, Plan
-from sdn.policy.collector import without_gc
+from sdn.policy.collector import settle, without_gc
 from sdn.policy.live import LivePolicy
 
 FEW = 8
@@ -37,6 +37,7 @@ class LivePlan:
         self.replanned = 0
         with without_gc():
             self._start(lab)
+        settle(len(self._endpoints))
 
     def _start(self, lab: Prepared | Placed) -> None:
         placed = lab.placed if isinstance(lab, Prepared) else lab
@@ -247,6 +248,7 @@ class LivePlan:
         self.replanned += 1
         with without_gc():
             self._start(prepared if self._keeps else placed)
+        settle(len(self._endpoints))
         found = between(before, prepared.plan)
         return found if self._keeps else LiveChanges(found.local)
 

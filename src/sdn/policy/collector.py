@@ -20,3 +20,16 @@ def without_gc() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+MANY = 10_000
+"""Workloads; below it a whole collection takes no longer than a few events."""
+
+
+def settle(workloads: int) -> None:
+    """Of a large lab, what is there now is never looked through again: it stays, and a collection would take seconds.
+
+    It is freed all the same when nobody refers to it, for there is no circle in it.
+    """
+    if workloads >= MANY:
+        gc.freeze()

@@ -22,6 +22,7 @@ Turn = tuple[Part, Thing | None, Thing | None]
 """A thing before and after; None where it is not there."""
 
 PARTS = list(Part)
+_IDENTITY = {part: row.identity for part, row in TABLE.items()}
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -84,9 +85,12 @@ class Ledger:
 
     def note(self, host: str, part: Part, before: Thing | None, after: Thing | None) -> None:
         """On one Host; what came before the first note of a thing counts, and what is after the last."""
-        key = (part, TABLE[part].identity(before if before is not None else after))
-        known = self._local[host].setdefault(key, [before, after])
-        known[1] = after
+        things, key = self._local[host], (part, _IDENTITY[part](before if before is not None else after))
+        known = things.get(key)
+        if known is None:
+            things[key] = [before, after]
+        else:
+            known[1] = after
 
     def share(self, turn: Turn, hosts: tuple[str, ...], but: frozenset[str] = NOBODY) -> None:
         """On many Hosts, of none of which the same thing is noted."""
@@ -133,8 +137,8 @@ def together(steps: Iterable[LiveChanges]) -> LiveChanges:
 
 def difference(before: Iterable[tuple[Part, Any]], after: Iterable[tuple[Part, Any]]) -> Iterator[Turn]:
     """What comes, goes and changes between two lists of things."""
-    old = {(part, TABLE[part].identity(thing)): thing for part, thing in before}
-    new = {(part, TABLE[part].identity(thing)): thing for part, thing in after}
+    old = {(part, _IDENTITY[part](thing)): thing for part, thing in before}
+    new = {(part, _IDENTITY[part](thing)): thing for part, thing in after}
     for key, thing in old.items():
         now = new.get(key)
         if now != thing:

@@ -19,6 +19,7 @@ from sdn.scheduler.cluster import Cluster
 from sdn.scheduler.quotas import set_quotas
 from sdn.scheduler.room import make_room, preempt
 from sdn.scheduler.settle import settle
+from sdn.scheduler.shape import Shape
 
 SMALL = 40_000
 """Workloads times Hosts and nodes, up to which more than one order is tried."""
@@ -76,6 +77,7 @@ class _Run:
         self._previous = previous
         self._first = first
         self._packing = packing
+        self._hopeless: set[Shape] = set()  # of whom one has found no place even so
         self._shaken = False  # whether anything that was bound had to go elsewhere
 
     def bind_all(self) -> None:
@@ -98,9 +100,13 @@ class _Run:
 
     def outcome(self) -> Outcome:
         """With the reasons, all asked of the final state."""
-        explain = self.cluster.explain
+        texts: dict[Shape, str] = {}  # the same for all that are alike
+        for workload in self.refused:
+            shape = self.cluster.shape(workload)
+            if shape not in texts:
+                texts[shape] = self.cluster.explain(workload).text
         refused = sorted(self.refused, key=lambda w: w.key)
-        return Outcome(self.cluster.placement(), tuple((w.key, explain(w).text) for w in refused))
+        return Outcome(self.cluster.placement(), tuple((w.key, texts[self.cluster.shape(w)]) for w in refused))
 
     def _bind_level(self, kind: Kind) -> None:
         cluster = self.cluster
@@ -133,7 +139,9 @@ class _Run:
 
     def _force(self, workload: Workload) -> bool:
         """Have others move or go for it."""
-        cluster = self.cluster
+        cluster, shape = self.cluster, self.cluster.shape(workload)
+        if shape in self._hopeless and not cluster.carries(workload):
+            return False
         target = cluster.best(workload)
         if target is not None:
             cluster.bind(workload, target)
@@ -143,11 +151,21 @@ class _Run:
             return True
         victims = preempt(cluster, workload)
         if victims is None:
-            return False
+            return self._give_up(workload)
         for victim in sorted(victims, key=self._urgency):
             if not self._force(victim):
                 self.refused.append(victim)
         return True
+
+    def _give_up(self, workload: Workload) -> bool:
+        """A node that finds no place with its Pods is tried without; what is like anybody else is not tried again."""
+        node = self.cluster.inside(workload.key)
+        if node is None or not node.bound:
+            self._hopeless.add(self.cluster.shape(workload))
+            return False
+        for key in sorted(node.bound):
+            self.cluster.unbind(key)
+        return self._force(workload)
 
     def _bind(self, workloads: Iterable[Workload]) -> list[Workload]:
         """Bind what fits; returns what does not."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sdn.errors import UnschedulableError
 from sdn.model import HostState, Model, Placement, Workload
-from sdn.scheduler import Proposal, drain, migrate, moves, place, reconcile, recover, repair
+from sdn.scheduler import Proposal, drain, migrate, moves, place, rebalance, reconcile, recover, repair
 from strategies_words import Dice
 
 
@@ -37,7 +37,7 @@ class Plan(Struct, frozen=True):
     """What was asked for: the lab as it is then, where all ran, and what the scheduler proposes.
 
     `complete`: all must run at the end, as all did before. `clean`: no rule about what runs may be broken at the end,
-    whatever was broken before.
+    whatever was broken before. `wrong` is what the kind of plan itself should have done and did not.
     """
 
     model: Model
@@ -45,6 +45,7 @@ class Plan(Struct, frozen=True):
     proposal: Proposal
     complete: bool = True
     clean: bool = True
+    wrong: tuple[str, ...] = ()
 
 
 def findings(seed: int, size: Size | None = None, plans: int | None = None) -> Iterator[Finding]:
@@ -88,7 +89,7 @@ def looked_at(seed: int, name: str, plan: Plan) -> Finding:
     if proposal.refused:
         quiet = not proposal.moves and proposal.placement == plan.before
         return Finding(seed, name, () if quiet else ("refused, and yet something moves",), refused=True)
-    wrong = check_steps(plan.model, plan.before, proposal.moves, proposal.placement)
+    wrong = [*plan.wrong, *check_steps(plan.model, plan.before, proposal.moves, proposal.placement)]
     if plan.complete:
         wrong += [f"gone: {w.key}" for w in plan.model.workloads if w.key not in proposal.placement.hosts]
     if plan.clean:
@@ -107,9 +108,8 @@ def a_drain(dice: Dice, model: Model, placement: Placement) -> Plan:
     """A Host that runs something is emptied."""
     host = dice.pick(sorted(set(placement.hosts.values())))
     proposal = drain(model, placement, host)
-    if not proposal.refused:
-        assert host not in proposal.placement.hosts.values()
-    return Plan(in_state(model, (host,), HostState.MAINTENANCE), placement, proposal)
+    wrong = ("something is left there",) if host in proposal.placement.hosts.values() else ()
+    return Plan(in_state(model, (host,), HostState.MAINTENANCE), placement, proposal, wrong=wrong)
 
 
 def a_recovery(dice: Dice, model: Model, placement: Placement) -> Plan:
@@ -122,11 +122,22 @@ def a_recovery(dice: Dice, model: Model, placement: Placement) -> Plan:
     proposal = recover(model, placement, failed)
     lost = {key for key, host in placement.hosts.items() if host in failed}
     stopped, steps = proposal.moves[: len(lost)], proposal.moves[len(lost) :]
-    assert {move.workload for move in stopped} == lost and not any(move.target for move in stopped)
-    missing = set(placement.hosts) - set(proposal.placement.hosts)
-    assert all(any(key in note for note in proposal.notes) for key in missing), "somebody is gone without a word"
-    changed = in_state(model, failed, HostState.FAILED)
-    return Plan(changed, without(placement, lost), replace(proposal, moves=steps), complete=False, clean=False)
+    missing = sorted(set(placement.hosts) - set(proposal.placement.hosts))
+    wrong = [f"{key} is gone without a word" for key in missing if not any(key in note for note in proposal.notes)]
+    if {move.workload for move in stopped} != lost or any(move.target for move in stopped):
+        wrong.append("it does not begin with what the failure stopped")
+    changed, left = in_state(model, failed, HostState.FAILED), without(placement, lost)
+    return Plan(changed, left, replace(proposal, moves=steps), complete=False, clean=False, wrong=tuple(wrong))
+
+
+def a_rebalance(dice: Dice, model: Model, placement: Placement) -> Plan:
+    """A Host comes back from maintenance, empty; once balanced, there is nothing to balance."""
+    avoided = dice.pick(model.underlay.hosts).name
+    before = place(in_state(model, (avoided,), HostState.MAINTENANCE))
+    proposal = rebalance(model, before)
+    again = rebalance(model, proposal.placement)
+    wrong = tuple(f"again it moves {move.workload}" for move in again.moves)
+    return Plan(model, before, proposal, wrong=wrong)
 
 
 def a_repair(dice: Dice, model: Model, placement: Placement) -> Plan:
@@ -175,6 +186,7 @@ def in_state(model: Model, names: tuple[str, ...], state: HostState) -> Model:
 PLANS: dict[str, Callable[[Dice, Model, Placement], Plan]] = {
     "migrate": a_migration,
     "drain": a_drain,
+    "rebalance": a_rebalance,
     "recover": a_recovery,
     "repair": a_repair,
     "reconcile": a_reconciliation,

@@ -18,7 +18,7 @@ from sdn.plan.live_changes import LiveChanges
 from strategies_words import Dice, labels
 from strategies_world import workload
 
-KINDS = ("add", "add", "remove", "move", "move", "relabel", "relabel")
+KINDS = ("add", "add", "remove", "stop", "move", "move", "relabel", "relabel")
 
 
 class Events:
@@ -33,13 +33,15 @@ class Events:
 
     def step(self, kinds: tuple[str, ...] = KINDS) -> None:
         """One event of one of these kinds, as far as there is anybody to whom it may happen."""
-        keys = sorted(self.prepared.placed.placement.hosts)
+        keys = [workload.key for workload in self.prepared.placed.model.workloads]
         kind = self.dice.pick(kinds) if keys else "add"
         self.done[kind] += 1
         if kind == "add":
             self._add()
         elif kind == "remove":
             self._remove(self.dice.pick(keys))
+        elif kind == "stop":
+            self._stop(self.dice.pick(keys))
         elif kind == "move":
             self._move(self.dice.pick(keys))
         else:
@@ -66,7 +68,7 @@ class Events:
         one = workload(self.dice, number, *self.dice.pick(places))
         name = f"w{number if self.dice.one_in(4) else self.dice.randint(10, 10_000)}"
         one = replace(one, name=name, host=self.dice.pick(self._hosts))
-        if one.key in self.prepared.placed.placement.hosts:
+        if one.key in {workload.key for workload in model.workloads}:
             return
         everybody = sorted((*model.workloads, one), key=lambda w: w.key)
         placement = self._placement({one.key: one.host})
@@ -79,7 +81,14 @@ class Events:
         nodes = {name: node for name, node in placement.nodes.items() if name != key}
         self._both(replace(model, workloads=rest), Placement(hosts, nodes), lambda live: live.remove(key))
 
+    def _stop(self, key: str) -> None:
+        placement = self.prepared.placed.placement
+        hosts = {name: host for name, host in placement.hosts.items() if name != key}
+        nodes = {name: node for name, node in placement.nodes.items() if name != key}
+        self._both(self.prepared.placed.model, Placement(hosts, nodes), lambda live: live.stop(key))
+
     def _move(self, key: str) -> None:
+        """Also of one that runs nowhere."""
         host = self.dice.pick(self._hosts)
         self._both(self.prepared.placed.model, self._placement({key: host}), lambda live: live.move(key, host))
 

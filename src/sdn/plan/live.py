@@ -77,11 +77,16 @@ class LivePlan:
         self._check_host(host)
         return self._make(Event(key, self._workloads[key], host, node))
 
+    def stop(self, key: str) -> LiveChanges:
+        """A workload runs nowhere: it has no addresses until it is moved to a Host."""
+        self._check_workload(key)
+        return self._make(Event(key, self._workloads[key]))
+
     def relabel(self, key: str, labels: dict[str, str]) -> LiveChanges:
         """A workload has these labels now, and no others."""
         self._check_workload(key)
         workload = replace(self._workloads[key], labels=labels)
-        return self._make(Event(key, workload, self._hosts[key], self._nodes.get(key, "")))
+        return self._make(Event(key, workload, self._hosts.get(key, ""), self._nodes.get(key, "")))
 
     def become(self, model: Model, placement: Placement) -> LiveChanges:
         """The lab is another one: by events, where it differs in few workloads and nothing else, or planned anew."""
@@ -169,14 +174,16 @@ class LivePlan:
     def _attach(self, event: Event) -> tuple[Endpoint | None, tuple[str, ...]] | None:
         """The workload's Endpoint after the event, and what its Host owns then; None if only `allocate` knows."""
         workload, before = event.workload, self._endpoints.get(event.key)
-        wired = workload is not None and bool(workload.segment) and not workload.host_network
+        wired = workload is not None and bool(workload.segment and event.host) and not workload.host_network
         if before is None and not wired:
             return None, ()
         if not self._settled or (self._reads_addresses and (before is None or not wired)):
             return None
-        if workload is None or before is not None:
-            if before is None or workload is None or before.host == event.host:
-                return before if workload is not None else None, ()
+        if not wired or workload is None:
+            return None, ()
+        if before is not None:
+            if before.host == event.host:
+                return before, ()
             slices = self._addresses.owned_with(before, event.host)
             return None if slices is None else (replace(before, host=event.host), slices)
         offer = self._addresses.offer(workload, event.host)
@@ -199,7 +206,9 @@ class LivePlan:
             self._workloads[key] = was or self._workloads[key]
             del self._endpoints[key]
         regrouped = self._overlay.change(before, after, slices, ledger) if before is not after else {}
-        if workload is None:
+        if workload is not None:
+            self._workloads[key] = workload
+        else:
             del self._workloads[key]
         moves = self._policy.move(key, workload, after)
         self._firewalls.change(moves, before, after, ledger)
@@ -235,7 +244,8 @@ class LivePlan:
         hosts = {key: host for key, host in self._hosts.items() if key != event.key}
         nodes = {key: node for key, node in self._nodes.items() if key != event.key}
         if event.workload is not None:
-            workloads[event.key], hosts[event.key] = event.workload, event.host
+            workloads[event.key] = event.workload
+            hosts |= {event.key: event.host} if event.host else {}
             nodes |= {event.key: event.node} if event.node else {}
         listed = tuple(workloads[key] for key in sorted(workloads))
         return replace(self._base.model, workloads=listed), Placement(hosts, nodes)

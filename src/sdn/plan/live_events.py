@@ -14,7 +14,7 @@ from sdn.model import Constraints, Model, Placement, Workload
 
 
 class Event(Struct, frozen=True):
-    """A workload is this now, there; None: it is gone."""
+    """A workload is this now, there; None: it is gone. Without a Host it runs nowhere."""
 
     key: str
     workload: Workload | None

@@ -54,7 +54,7 @@ def test_most_events_need_no_planning_anew() -> None:
             events.step()
         done += events.done
         done["replanned"] += events.keeping.replanned
-    assert done["replanned"] < sum(done[kind] for kind in ("add", "remove", "move", "relabel")) / 5
+    assert done["replanned"] < sum(done[kind] for kind in ("add", "remove", "stop", "move", "relabel")) / 5
     assert done["empty"] > 0
 
 

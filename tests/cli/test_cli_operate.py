@@ -50,6 +50,12 @@ def test_a_lab_lives(tmp_path: Path) -> None:
         assert "a/web" in {one["workload"] for one in drained["moved"]}
         assert drained["watched"]["leaked"] == drained["watched"]["duplicated"] == 0
         assert sdn("status", name).returncode == 0
+        placed = json.loads(sdn("status", name, "--format", "json").stdout)["workloads"]
+        dry = json.loads(sdn("rebalance", "--dry-run", "--lab", name, "--format", "json").stdout)
+        assert json.loads(sdn("status", name, "--format", "json").stdout)["workloads"] == placed
+        done = json.loads(sdn("rebalance", "--lab", name, "--format", "json").stdout)
+        assert [one["workload"] for one in done["moved"]] == [one["workload"] for one in dry["moved"]]
+        assert sdn("rebalance", "--lab", name).stdout == f"{name}: nothing to do\n"
         unknown = sdn("label", "nobody", "a=b", "--lab", name)
         assert unknown.returncode == 2 and "nobody" in unknown.stderr
     finally:

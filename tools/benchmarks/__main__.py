@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import boot, events, migrate, place, policy
+from benchmarks import boot, enforce, events, migrate, place, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -92,6 +92,16 @@ def events_command(pods: tuple[int, ...], number: int, form: str) -> None:
     _print(events.run(events.Options(pods, number), _note), form)
 
 
+@main.command("enforce")
+@click.option("--pods", type=click.IntRange(2), default=1000, show_default=True, help="Of the lab.")
+@click.option("--hosts", type=click.IntRange(2), default=50, show_default=True, help="Of the lab.")
+@click.option("--events", "number", type=click.IntRange(1), default=100, show_default=True, help="Of each kind.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def enforce_command(pods: int, hosts: int, number: int, form: str) -> None:
+    """From one event in a running lab until it is enforced: a label, a move, a pod that goes, a pod that comes."""
+    _print(enforce.run(enforce.Options(pods, hosts, number), _note), form)
+
+
 @main.command("migrate")
 @click.option("--migrations", type=click.IntRange(1), default=200, show_default=True, help="One after the other.")
 @click.option("--workloads", type=click.IntRange(2), default=8, show_default=True, help="That all talk to each other.")
@@ -106,7 +116,9 @@ def migrate_command(migrations: int, workloads: int, seed: int, form: str) -> No
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    _print(chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place, events, migrate))), form)
+    _print(
+        chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place, events, enforce, migrate))), form
+    )
 
 
 if __name__ == "__main__":

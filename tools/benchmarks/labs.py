@@ -47,7 +47,7 @@ class Size:
 
 def write_flat(folder: Path, size: Size) -> Path:
     """Kubernetes' own network: one routed Segment that all namespaces share, NetworkPolicies deciding."""
-    (folder / "manifests.yaml").write_text(yaml.dump_all(_manifests(size.pods), Dumper=yaml.CSafeDumper))
+    (folder / "manifests.yaml").write_text(yaml.dump_all(manifests(size.pods), Dumper=yaml.CSafeDumper))
     return _write_lab(folder, {"lab": "bench-flat", "underlay": _underlay(size), "manifests": ["manifests.yaml"]})
 
 
@@ -89,7 +89,8 @@ def _apps(count: int) -> list[tuple[str, int, str, str]]:
     return [(name, sizes[i], names[i - 1], names[(i + 1) % len(names)]) for i, name in enumerate(names)]
 
 
-def _manifests(pods: int) -> Iterator[dict[str, Any]]:
+def manifests(pods: int) -> Iterator[dict[str, Any]]:
+    """Namespaces of a hundred pods each."""
     for namespace, count in _hundreds(pods):
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         yield _network_policy(namespace, "default-deny", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]})

@@ -39,6 +39,7 @@ VERBS = {
     "exec": "Run a command inside a workload.",
     "migrate": "Move a workload to another host while it runs.",
     "drain": "Empty a host for maintenance, and let nothing new onto it.",
+    "rebalance": "Move what pays for itself, so that hosts are loaded alike.",
     "label": "Set or remove labels of a running workload; policies follow at once.",
     "doctor": "Say what this kernel and this user can do.",
     "completion": "Print the completion script of a shell.",

@@ -19,7 +19,7 @@ from sdn.model import HostState, Model, Placement, Workload
 from sdn.model.lifecycle import Drain, Label, Migrate, Move, Moved, Operation, Outcome, Rebalance, Stage
 from sdn.plan.ids import namespace_of
 from sdn.probe.watch import Seen, Watch
-from sdn.scheduler import Proposal, drain, migrate, with_hosts
+from sdn.scheduler import Proposal, drain, migrate, rebalance, with_hosts
 
 Planned = tuple[Model, Proposal]
 """What the lab is asked to be, and the moves that lead there; the Model is as before where nothing about it changes."""
@@ -166,5 +166,9 @@ def _drain(model: Model, placement: Placement, operation: Drain) -> Planned:
     return emptied, drain(model, placement, operation.host)
 
 
-PLANNERS: dict[type, Planner] = {Drain: _drain, Label: _label, Migrate: _migrate}
+def _rebalance(model: Model, placement: Placement, operation: Rebalance) -> Planned:
+    return model, rebalance(model, placement)
+
+
+PLANNERS: dict[type, Planner] = {Drain: _drain, Label: _label, Migrate: _migrate, Rebalance: _rebalance}
 """Operation → what plans it."""

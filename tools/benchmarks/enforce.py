@@ -1,0 +1,111 @@
+"""One event at a time in a running lab: from the request until the kernel of every Host has taken what comes of it.
+
+The lab is Kubernetes' own network with NetworkPolicies, and idle; a move is a live migration.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import yaml
+from msgspec.structs import replace
+
+from benchmarks import machine
+from benchmarks.labs import LEAVES, SPINES, manifests
+from benchmarks.migrate import PERCENTILES, at
+from benchmarks.rows import Row, plain
+from sdn.errors import LabError
+from sdn.lab import client
+from sdn.model import Model, Workload
+from sdn.model.lifecycle import Label, Migrate
+from sdn.spec.load import load
+
+KINDS = ("label", "move", "remove", "add")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`events` of each kind, one after the other."""
+
+    pods: int = 1000
+    hosts: int = 50
+    events: int = 100
+    seed: int = 1
+
+
+def write(folder: Path, options: Options) -> Path:
+    """The lab as its user would write it."""
+    (folder / "manifests.yaml").write_text(yaml.dump_all(manifests(options.pods), Dumper=yaml.CSafeDumper))
+    underlay = {"hosts": {"count": options.hosts, "pods": 200}, "leaves": LEAVES, "spines": SPINES}
+    lab = {"lab": "bench-enforce", "underlay": underlay, "manifests": ["manifests.yaml"]}
+    path = folder / "lab.yaml"
+    path.write_text(yaml.dump(lab, Dumper=yaml.CSafeDumper))
+    return path
+
+
+def run(options: Options, note: client.Say) -> Iterator[Row]:
+    """Rows as they come."""
+    yield from machine.rows()
+    with tempfile.TemporaryDirectory() as folder:
+        model = load([write(Path(folder), options)]).model
+    with client.temporary(model) as lab:
+        lab.built()
+        note(f"{options.events} events of each kind in a lab of {options.hosts} hosts and {options.pods} pods")
+        events = _Events(lab, options)
+        times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
+        for _ in range(options.events):
+            for kind in KINDS:
+                times[kind].append(events.one(kind))
+        drift = lab.status().drift
+    for kind in KINDS:
+        for name, share in PERCENTILES.items():
+            total = at([planned + enforced for planned, enforced in times[kind]], share)
+            yield plain(f"enforce {kind}: event to enforced, {name}", total * 1000, "ms")
+        yield plain(f"enforce {kind}: planned, median", at([one[0] for one in times[kind]], 0.5) * 1000, "ms")
+    every = [planned + enforced for kind in KINDS for planned, enforced in times[kind]]
+    for name, share in PERCENTILES.items():
+        yield plain(f"enforce: event to enforced, {name}", at(every, share) * 1000, "ms")
+    yield plain("enforce: differences from the plan at the end", len(drift))
+
+
+class _Events:
+    """Random events; each gives seconds of planning and seconds until enforced after it."""
+
+    def __init__(self, lab: client.Lab, options: Options) -> None:
+        self._lab = lab
+        self._chance = Random(options.seed)
+        self._hosts = [f"host-{number}" for number in range(1, options.hosts + 1)]
+        self._gone: Workload | None = None
+        self._first = True
+
+    def one(self, kind: str) -> tuple[float, float]:
+        """Make one event."""
+        placed = self._lab.placed()
+        model = placed.model
+        workload = self._chance.choice(model.workloads)
+        if kind == "label":
+            apps = sorted({one.labels["app"] for one in model.workloads})
+            return self._operate(Label(workload.key, {"app": self._chance.choice(apps)}))
+        if kind == "move":
+            here = placed.placement.hosts[workload.key]
+            return self._operate(Migrate(workload.key, self._chance.choice([h for h in self._hosts if h != here])))
+        if kind == "remove":
+            self._gone = workload
+            return self._apply(replace(model, workloads=tuple(w for w in model.workloads if w is not workload)))
+        assert self._gone is not None
+        workloads = sorted((*model.workloads, self._gone), key=lambda one: one.key)
+        return self._apply(replace(model, workloads=tuple(workloads)))
+
+    def _operate(self, operation: Label | Migrate) -> tuple[float, float]:
+        done = self._lab.operate(operation)
+        if done.refused:
+            raise LabError("; ".join(done.refused))
+        return done.planned, done.enforced - done.planned
+
+    def _apply(self, model: Model) -> tuple[float, float]:
+        done = self._lab.apply(model)
+        return done.planned, done.enforced

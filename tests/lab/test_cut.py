@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from labs import entering, up
 from sdn.lab import client
-from sdn.model import Application, Model, Options, Policy, SegmentKind, Selector, Service, ServicePort
+from sdn.model import Application, Model, Options, Policy, SegmentKind, Selector, Service, ServicePort, Workload
 from worlds_build import EGRESS, INGRESS, act, model, segment, tcp, tier, workload
 
 pytestmark = pytest.mark.kernel
@@ -116,8 +117,8 @@ def talking(lab: client.Lab) -> Iterator[Talk]:
         yield Talk(process)
 
 
-def lab_of(*policies: Policy, cut: bool) -> Model:
-    return model("cut", [NETWORK], WORKLOADS, SITE, *policies, options=Options(cut_established=cut))
+def lab_of(*policies: Policy, cut: bool, workloads: Sequence[Workload] = WORKLOADS) -> Model:
+    return model("cut", [NETWORK], workloads, SITE, *policies, options=Options(cut_established=cut))
 
 
 FORBIDDEN = {
@@ -161,4 +162,14 @@ def test_what_is_not_remembered_needs_no_cut() -> None:
         everything = talk.alive()
         assert len(everything) == 16
         assert lab.apply(lab_of(CLOSED, cut=False)).cut == 0
+        assert talk.alive() == {name for name in everything if " 81 " in name}
+
+
+def test_what_moves_takes_no_forbidden_connection_along() -> None:
+    """The policy changes with the place; what is still allowed lives on there."""
+    moved = [replace(one, host="host-3") if one.name == "far" else one for one in WORKLOADS]
+    with up(lab_of(cut=True)) as lab, talking(lab) as talk:
+        everything = talk.alive()
+        lab.apply(lab_of(FORBIDDEN["at the receiver"], cut=True, workloads=moved))
+        assert lab.placed().endpoints["a/far"].host == "host-3"
         assert talk.alive() == {name for name in everything if " 81 " in name}

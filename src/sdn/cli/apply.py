@@ -28,7 +28,7 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, swi
     Only what differs is touched, and nothing is open in between: ports that leave or move are closed first, then every
     host takes its new rules in one transaction, then come links and routes, and new ports last. Workloads keep their
     addresses, their hosts as far as these still fit, and the processes that run in them; established connections stay,
-    but for those of a workload that moves to another host, where it gets a new cable. With --cut-established, or
+    also those of a workload that does no more than move to another host. With --cut-established, or
     `options: {cut_established: true}` in the lab file, those end that the policies no longer allow. Without --lab, the
     lab that bears the name in the file.
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.errors import LabError, RolledBackError
-from sdn.kernel.apply import apply
+from sdn.kernel.apply import Applied, apply
 from sdn.kernel.driver import Driver
 from sdn.kernel.migrate import migrate
 from sdn.kernel.migrate_parts import parts
@@ -113,14 +113,18 @@ class Running:
             done = apply(actual, desired, self.driver, cut_established=cut, whole=whole)
             return Done({}, done.nodes, done.messages, done.commands, enforced=done.seconds, cut=done.cut)
         moved = migrate(found, actual, desired, self.driver, say)
+        # What moved took its connections along, also those that the same change forbids.
+        plan = self.prepared.plan
+        ended = apply(plan, plan, self.driver, cut_established=True) if cut else Applied()
         return Done(
             nodes=moved.nodes,
-            messages=moved.messages,
+            messages=moved.messages + ended.messages,
             commands=moved.commands,
-            enforced=moved.seconds,
+            enforced=round(moved.seconds + ended.seconds, 4),
             gap=moved.gap,
             connections=moved.connections,
             stages=moved.stages,
+            cut=ended.cut,
         )
 
 

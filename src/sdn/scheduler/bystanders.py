@@ -47,18 +47,22 @@ class Bystanders:
             spread = {other for spreading in over for other in self._spread.get(id(spreading), ())}
         return sorted({*self.followers(key), *spread} - {key})
 
-    def hurt(self, key: str, target: Target | None, others: Iterable[str]) -> str | None:
-        """The first of them who breaks a rule once it is there (None: stopped) and does not as it is now."""
+    def broken(self, others: Iterable[str]) -> frozenset[str]:
+        """Those of them who break a rule now."""
+        return frozenset(other for other in self._examples(others) if self._cluster.broken(other))
+
+    def hurt(self, key: str, target: Target | None, others: Iterable[str], before: frozenset[str]) -> str | None:
+        """The first who breaks a rule once it is there (None: stopped) and is not one of those who did before."""
         cluster, workload = self._cluster, self._cluster.workloads[key]
         source = cluster.unbind(key) if cluster.where(key) else None
         if target is not None:
             cluster.bind(workload, target)
-        broken = [other for other in self._examples(others) if cluster.broken(other)]
+        hurt = next((other for other in self._examples(others) if other not in before and cluster.broken(other)), None)
         if target is not None:
             cluster.unbind(key)
         if source is not None:
             cluster.bind(workload, source)
-        return next((other for other in broken if not cluster.broken(other)), None)
+        return hurt
 
     def parts(self, key: str, target: Target) -> bool:
         """Whether a node would take Pods away from those that they must be near, to where only they are."""

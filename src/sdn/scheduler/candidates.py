@@ -15,8 +15,11 @@ from sdn.scheduler.cluster import Cluster
 from sdn.scheduler.score import SCALE
 from sdn.scheduler.target import Target
 
-COMPARED = 64
-"""Targets that fit and are compared by cost; clusters up to this size are looked at whole."""
+WHOLE = 64
+"""Hosts of a cluster that is small enough to compare all that fit by cost."""
+
+COMPARED = 16
+"""Targets that fit and are compared by cost in larger ones."""
 
 
 class Ladder:
@@ -49,6 +52,7 @@ class Candidates:
         self._cluster = cluster
         nodes = [node for w in cluster.workloads.values() if w.is_node and (node := cluster.target(w.key))]
         self.hosts = Ladder(cluster.hosts)
+        self._compared = WHOLE if len(cluster.hosts) <= WHOLE else COMPARED
         workers = [host for host in cluster.hosts if WORKER in host.labels]
         self._pods = Ladder([*nodes, *workers]) if nodes else self.hosts
 
@@ -65,18 +69,22 @@ class Candidates:
         """
         affinity = workload.scheduling.affinity
         wishes = affinity is not None and (affinity.wishes or affinity.apart_wishes)
-        found = self._found(workload, avoid, None if wishes else COMPARED)
+        found = list(islice(self._found(workload, avoid), None if wishes else self._compared))
         if len(found) < 2:
             return found[0] if found else None
         return min(found, key=lambda target: self._cluster.cost(workload, target))
 
-    def ranked(self, workload: Workload, avoid: Collection[str] = ()) -> list[Target]:
-        """All that no rule forbids, the cheapest first."""
-        return sorted(self._found(workload, avoid, None), key=lambda target: self._cluster.cost(workload, target))
+    def ranked(self, workload: Workload, avoid: Collection[str] = ()) -> Iterator[Target]:
+        """All that no rule forbids: the cheapest of the least loaded first, then the cheapest of the next ones.
 
-    def _found(self, workload: Workload, avoid: Collection[str], enough: int | None) -> list[Target]:
-        fitting = (target for target in self.of(workload) if self._fits(workload, target, avoid))
-        return list(islice(fitting, enough))
+        Nothing may be bound meanwhile, except what is taken off again before the next is asked for.
+        """
+        found = self._found(workload, avoid)
+        while several := list(islice(found, self._compared)):
+            yield from sorted(several, key=lambda target: self._cluster.cost(workload, target))
+
+    def _found(self, workload: Workload, avoid: Collection[str]) -> Iterator[Target]:
+        return (target for target in self.of(workload) if self._fits(workload, target, avoid))
 
     def _fits(self, workload: Workload, target: Target, avoid: Collection[str]) -> bool:
         if workload.memory > target.free_memory or workload.cpu > target.free_cpu:

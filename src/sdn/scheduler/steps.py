@@ -6,7 +6,7 @@ Nothing goes where a rule forbids it; whoever tried in vain takes his steps back
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from sdn.model import Model, Placement, Workload
@@ -86,35 +86,48 @@ class Steps:
         `lenient`: a node may start in a domain of its own although Pods are spread then over one that is still empty.
         """
         workload, source = self.workload(key), self.cluster.where(key)
-        others = self.bystanders.of(key) if source or workload.is_node else ()
-        if not others and source is None:
-            return self.candidates.best(workload, avoid)
+        others = self.bystanders.of(key) if source or workload.is_node else []
+        before = self.bystanders.broken(others)
         if source is not None:
+            avoid = {*avoid, source.id}
             self.cluster.unbind(key)
-        ranked = self._ranked(workload, avoid if source is None else {*avoid, source.id}, bool(others))
+        if others:
+            found = self._unhurting(workload, avoid, others, before, lenient and source is None)
+        else:
+            found = self.candidates.best(workload, avoid)
         if source is not None:
             self.cluster.bind(workload, source)
-        kind = next((target for target in ranked if self.hurts(key, target, others) is None), None)
-        return ranked[0] if kind is None and lenient and ranked and source is None else kind
+        return found
 
-    def _ranked(self, workload: Workload, avoid: Collection[str], several: bool) -> list[Target]:
-        """The best place, or all from the best on."""
-        if several:
-            return self.candidates.ranked(workload, avoid)
-        found = self.candidates.best(workload, avoid)
-        return [found] if found else []
+    def _unhurting(
+        self, workload: Workload, avoid: Collection[str], others: Sequence[str], before: frozenset[str], lenient: bool
+    ) -> Target | None:
+        """The best that hurts nobody, of what is bound nowhere now; `lenient`: else the best."""
+        first = None
+        for target in self.candidates.ranked(workload, avoid):
+            first = first or target
+            if self.hurts(workload.key, target, others, before) is None:
+                return target
+        return first if lenient else None
 
     def hurts_by_stopping(self, key: str) -> bool:
         """Whether somebody would break a rule for want of it, or of a Pod that runs in it."""
         if any(self.hurts_by_stopping(pod) for pod in self.inside(key)):
             return True
-        return self.bystanders.hurt(key, None, self.bystanders.of(key)) is not None
+        others = self.bystanders.of(key)
+        return self.bystanders.hurt(key, None, others, self.bystanders.broken(others)) is not None
 
-    def hurts(self, key: str, target: Target, others: Collection[str]) -> Reason | None:
-        """Why its going there would break a rule for one of the bystanders, or for Pods that it takes along."""
+    def hurts(
+        self, key: str, target: Target, others: Sequence[str], before: frozenset[str] | None = None
+    ) -> Reason | None:
+        """Why its going there would break a rule for one of the bystanders, or for Pods that it takes along.
+
+        `before` are those who break one anyway; None: those who do now.
+        """
         if self.workload(key).is_node and self.bystanders.parts(key, target):
             return Reason("would part its Pods from those they must be near")
-        other = self.bystanders.hurt(key, target, others) if others else None
+        broken = self.bystanders.broken(others) if before is None else before
+        other = self.bystanders.hurt(key, target, others, broken) if others else None
         if other is None:
             return None
         return Reason(f"would break a rule for {other} by leaving", f"would break a rule for {other} by being left")

@@ -37,15 +37,11 @@ def reconcile(model: Model, previous: Placement) -> Proposal:
 
 
 def breach(steps: Steps, key: str) -> Reason | None:
-    """The rule that a workload breaks by staying where it is."""
+    """The rule that a workload breaks by staying where it is, a Host in maintenance included."""
     target = steps.cluster.where(key)
     if target is None:
         return None
-    workload = steps.workload(key)
-    steps.cluster.unbind(key)
-    reason = steps.cluster.blocked(workload, target, staying=True)
-    steps.cluster.bind(workload, target)
-    return reason
+    return steps.cluster.broken(key) or (Reason(target.closed) if target.closed else None)
 
 
 def mend(steps: Steps) -> list[str]:

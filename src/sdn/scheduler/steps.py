@@ -185,3 +185,4 @@ class Steps:
         if target:
             self.cluster.bind(self.workload(key), target)
             self.candidates.changed(target)
+        self.cluster.loosened.clear()  # for rankings, of which there are none here; it would only grow

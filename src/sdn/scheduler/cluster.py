@@ -36,6 +36,7 @@ class Cluster:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.workloads = {workload.key: workload for workload in sorted(model.workloads, key=lambda w: w.key)}
+        self.lowest_priority = min((w.scheduling.priority for w in model.workloads), default=0)
         self._make_targets(model)
         self._make_rules(model)
         self._where: dict[str, Target] = {}

@@ -17,7 +17,7 @@ from sdn.errors import UnschedulableError
 from sdn.model import Kind, Model, Placement, Together, Workload
 from sdn.scheduler.cluster import Cluster
 from sdn.scheduler.quotas import set_quotas
-from sdn.scheduler.room import make_room, preempt
+from sdn.scheduler.room import Budget, make_room, preempt
 from sdn.scheduler.settle import settle
 from sdn.scheduler.shape import Shape
 
@@ -77,6 +77,7 @@ class _Run:
         self._previous = previous
         self._first = first
         self._packing = packing
+        self._budget = Budget()
         self._hopeless: set[Shape] = set()  # of whom one has found no place even so
         self._shaken = False  # whether anything that was bound had to go elsewhere
 
@@ -147,9 +148,9 @@ class _Run:
             cluster.bind(workload, target)
             return True
         self._shaken = True
-        if make_room(cluster, workload):
+        if make_room(cluster, workload, self._budget):
             return True
-        victims = preempt(cluster, workload)
+        victims = preempt(cluster, workload, self._budget)
         if victims is None:
             return self._give_up(workload)
         for victim in sorted(victims, key=self._urgency):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sdn.model import Workload
 from sdn.scheduler.cluster import Cluster
@@ -14,11 +15,23 @@ TRIALS = 400
 TARGETS = 100
 """Targets on which evictions are worked out, as Kubernetes looks at some of its nodes only."""
 
+FEW = 3
+"""Targets that are looked at all the same when a run has used up its budget."""
 
-def make_room(cluster: Cluster, workload: Workload) -> bool:
+
+@dataclass(slots=True)
+class Budget:
+    """How much all workloads of one run may try together, so that thousands that fit nowhere end in time."""
+
+    trials: int = 20_000
+    targets: int = 5_000
+    start: int = 0  # the candidate at which evictions are looked for next: those before it have given already
+
+
+def make_room(cluster: Cluster, workload: Workload, budget: Budget) -> bool:
     """Bind it by moving one other that finds a place elsewhere; False leaves all as it was."""
     shape = cluster.shape(workload)
-    trials = TRIALS
+    trials = min(TRIALS, budget.trials)
     for target in cluster.targets_of(workload):
         if not cluster.standing.fits(shape, target):
             continue
@@ -26,6 +39,7 @@ def make_room(cluster: Cluster, workload: Workload) -> bool:
             if trials == 0:
                 return False
             trials -= 1
+            budget.trials -= 1
             if _swap(cluster, workload, target, other):
                 return True
     return False
@@ -57,33 +71,41 @@ def _swap(cluster: Cluster, workload: Workload, target: Target, other: Workload)
     return False
 
 
-def preempt(cluster: Cluster, workload: Workload) -> list[Workload] | None:
+def preempt(cluster: Cluster, workload: Workload, budget: Budget) -> list[Workload] | None:
     """Bind it in place of lower ones, which are returned unbound; None if that would not help.
 
     The target is the one whose highest victim is lowest, then the one with fewest; who could stay after all, stays.
     """
-    if not workload.scheduling.preempts:
+    if not workload.scheduling.preempts or workload.scheduling.priority <= cluster.lowest_priority:
         return None
     shape = cluster.shape(workload)
     best: tuple[tuple[int, int, int, str], Target, list[Workload]] | None = None
-    tried = 0
-    for target in cluster.targets_of(workload):
+    left = max(FEW, min(TARGETS, budget.targets))
+    for target in _from_start(cluster.targets_of(workload), budget):
         lower = _lower(cluster, workload, target) if cluster.standing.fits(shape, target) else []
         if not lower:
             continue
-        tried += 1
-        if tried > TARGETS:
+        if left == 0:
             break
+        left -= 1
+        budget.targets -= 1
         victims = _victims(cluster, workload, target, lower)
         if victims:
             rank = (max(_priorities(cluster, victims)), len(victims), sum(_priorities(cluster, victims)), target.id)
             best = min(best, (rank, target, victims), key=lambda item: item[0]) if best else (rank, target, victims)
     if best is None:
         return None
+    budget.start = cluster.targets_of(workload).index(best[1])
     for victim in best[2]:
         cluster.unbind(victim.key)
     cluster.bind(workload, best[1])
     return best[2]
+
+
+def _from_start(targets: Sequence[Target], budget: Budget) -> Sequence[Target]:
+    """All of them where that is affordable in any order, else from where something was found last."""
+    start = budget.start if budget.start < len(targets) > TARGETS else 0
+    return [*targets[start:], *targets[:start]]
 
 
 def _priorities(cluster: Cluster, victims: Sequence[Workload]) -> list[int]:
@@ -92,7 +114,10 @@ def _priorities(cluster: Cluster, victims: Sequence[Workload]) -> list[int]:
 
 def _lower(cluster: Cluster, workload: Workload, target: Target) -> list[Workload]:
     """What on the Host is less important, with all that it carries; the node itself stays if it is for a Pod."""
-    found = []
+    found: list[Workload] = []
+    mine = workload.scheduling.priority
+    if not any(w.scheduling.priority < mine for each in cluster.on_host(target.host) for w in each.bound.values()):
+        return found
     for other in _around(cluster, target):
         node = cluster.inside(other.key)
         carried = [other, *(node.bound.values() if node else ())]

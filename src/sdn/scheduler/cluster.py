@@ -6,12 +6,13 @@ looked at although it breaks a rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from sdn.model import HOSTNAME, WORKER, HostState, Kind, Model, Placement, Reserve, Workload
+from sdn.model import HOSTNAME, HostState, Kind, Model, Placement, Workload
 from sdn.scheduler.admission import AdmissionControl
 from sdn.scheduler.explanation import Explanation, explanation
 from sdn.scheduler.filters import EVICTING, REPELLING, Reason, mismatch, shortage
+from sdn.scheduler.ground import Ground
 from sdn.scheduler.numa import Numa
 from sdn.scheduler.pools import Pools
 from sdn.scheduler.queue import Queue
@@ -24,20 +25,15 @@ from sdn.scheduler.separations import Separations
 from sdn.scheduler.shape import Shape, Shapes
 from sdn.scheduler.spreading import Spreads
 from sdn.scheduler.standing import Standing, reserving
-from sdn.scheduler.target import FAILED, MAINTENANCE, Target
+from sdn.scheduler.target import MAINTENANCE, Target
 from sdn.scheduler.terms import Affinities
 
-KEPT_EMPTY = "is kept empty until a Host fails"
 
-
-class Cluster:
-    """All Hosts and nodes of a Model with what is bound to them."""
+class Cluster(Ground):
+    """All Hosts and nodes of a Model with what is bound to them, and every rule about it."""
 
     def __init__(self, model: Model) -> None:
-        self.model = model
-        self.workloads = {workload.key: workload for workload in sorted(model.workloads, key=lambda w: w.key)}
-        self.lowest_priority = min((w.scheduling.priority for w in model.workloads), default=0)
-        self._make_targets(model)
+        super().__init__(model)
         self._make_rules(model)
         self._where: dict[str, Target] = {}
         self._rankings: dict[tuple[object, ...], tuple[int, Ranking]] = {}
@@ -45,22 +41,6 @@ class Cluster:
         self._meet(self.workloads.values())
         self.loosened: list[Target] = []  # what rankings must look at again, because it may have become better
         self.opened = 0  # how often a node has come or gone: rankings of nodes from before are void
-
-    def _make_targets(self, model: Model) -> None:
-        written = sorted(model.underlay.hosts, key=lambda host: host.name)
-        self.hosts: Sequence[Target] = [Target.of_host(host) for host in written]
-        self._host = {host.name: host for host in self.hosts}
-        admission = model.constraints.admission
-        kept = frozenset(admission.dedicated if admission.reserve is Reserve.DEDICATED else ())
-        if not any(host.state is HostState.FAILED and host.name not in kept for host in written):
-            for name in kept & self._host.keys():
-                self._host[name].closed = self._host[name].closed or KEPT_EMPTY
-        self._nodes = {w.key: Target.of_node(w) for w in self.workloads.values() if w.kind is Kind.VM and w.is_node}
-        self._called: dict[str, list[Target]] = {}  # two nodes of different namespaces may share a name
-        for node in self._nodes.values():
-            for name in {node.node, node.name}:
-                self._called.setdefault(name, []).append(node)
-        self._workers = [host for host in self.hosts if WORKER in host.labels] if self._nodes else self.hosts
 
     def _make_rules(self, model: Model) -> None:
         rules, hosts = model.constraints, tuple(sorted(model.underlay.hosts, key=lambda host: host.name))
@@ -101,46 +81,9 @@ class Cluster:
 
     # What there is
 
-    @property
-    def nodes(self) -> Sequence[Target]:
-        """The nodes whose VM is on a Host, by key."""
-        return [node for node in self._nodes.values() if node.host]
-
-    def target(self, name: str) -> Target | None:
-        """The Host of a name, or the node of a key, wherever its VM is."""
-        return self._host.get(name) or self._nodes.get(name)
-
-    def targets_of(self, workload: Workload) -> Sequence[Target]:
-        """Where it may be looked for: VMs on Hosts; Pods in nodes and on Hosts that are workers, or on Hosts if
-        there are no nodes; pinned ones where they are pinned."""
-        if workload.host:
-            return self._pinned(workload)
-        return self._unpinned(workload)
-
-    def _unpinned(self, workload: Workload) -> Sequence[Target]:
-        if workload.kind is Kind.VM or not self._nodes:
-            return self.hosts
-        return [*self.nodes, *self._workers]
-
-    def _pinned(self, workload: Workload) -> list[Target]:
-        """What `Workload.host` names: for a Pod a node first, by key or name, else a Host."""
-        if workload.kind is Kind.POD and workload.host in self._called:
-            return [node for node in self._called[workload.host] if node.host]
-        host = self._host.get(workload.host)
-        return [host] if host else []
-
-    def on_host(self, name: str) -> list[Target]:
-        """A Host and the nodes on it."""
-        host = self._host[name]
-        return [host, *(node for key in host.bound if (node := self._nodes.get(key)))]
-
     def where(self, key: str) -> Target | None:
         """The Host or node that a workload is bound to, None if it is not."""
         return self._where.get(key)
-
-    def inside(self, key: str) -> Target | None:
-        """The target that a VM is for Pods; None for what is no node."""
-        return self._nodes.get(key)
 
     # Shapes
 
@@ -166,7 +109,7 @@ class Cluster:
             self.separations.describe(shape)
             self.standing.describe(shape)
             terms += self._affinities.describe(shape)
-            spreadings += self._spreads.describe(shape, lambda w=shape.workload: self._there(w))  # type: ignore[misc]
+            spreadings += self._spreads.describe(shape, lambda w=shape.workload: self.there(w))  # type: ignore[misc]
         for shape in self._shapes.all() if self._where and (terms or spreadings) else fresh:
             self._relate(shape)
         if self._where and (terms or spreadings):
@@ -174,10 +117,6 @@ class Cluster:
                 shape = self._shape_of[key]
                 self._affinities.recount(terms, shape, target)
                 self._spreads.recount(spreadings, shape, target)
-
-    def _there(self, workload: Workload) -> list[Target]:
-        """Candidates that have not failed, pins aside: the domains of a spread."""
-        return [target for target in self._unpinned(workload) if target.closed != FAILED]
 
     def _relate(self, shape: Shape) -> None:
         self._affinities.relate(shape)
@@ -288,23 +227,12 @@ class Cluster:
             return Reason(shape.refused, "", "describe, sign or scan what it uses, or admit more (gate)")
         if target.closed:
             return Reason(target.closed, target.closed.replace("is ", "are ").replace("has ", "have "))
-        if reason := self._misplaced(shape.workload, target):
+        if reason := self.misplaced(shape.workload, target):
             return reason
         reason = mismatch(shape.workload, target, EVICTING if staying else REPELLING)
         if reason is None and shape.hosts is not None and target.host not in shape.hosts:
             reason = self._rules.reason(shape, target) or self.standing.volumes(shape, target)
         return reason
-
-    def _misplaced(self, workload: Workload, target: Target) -> Reason | None:
-        """What is no candidate at all."""
-        if workload.host:
-            there = any(target is each for each in self._pinned(workload))
-            return None if there else Reason(f"is not {workload.host}, where it is pinned")
-        if workload.kind is Kind.VM:
-            return Reason("is a node") if target.node else None
-        if target.node or not self._nodes or WORKER in target.labels:
-            return None
-        return Reason(f"takes no Pods directly (it lacks label {WORKER})")
 
     def full(self, shape: Shape, target: Target, key: str) -> Reason | None:
         """What binding anybody else never makes better."""

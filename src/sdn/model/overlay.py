@@ -41,7 +41,7 @@ class Application(Struct, frozen=True):
     connects: tuple[str, ...] = ()
 
 
-class Endpoint(Struct, frozen=True):
+class Endpoint(Struct, frozen=True, gc=False):
     """The interface of one Workload: where it is attached and which addresses are its own."""
 
     workload: str

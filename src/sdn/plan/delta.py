@@ -26,7 +26,7 @@ class Op(StrEnum):
     CHANGE = "change"
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """One thing on one node. `before` is None if it is added, `after` if it is removed.
 
     A node that comes or goes is a single change of part NODE with its whole NodeState.

@@ -26,7 +26,7 @@ SliceKey = tuple[str, str, str]
 """(application, segment, host), as in `Placed.slices`."""
 
 
-class Offer(Struct, frozen=True):
+class Offer(Struct, frozen=True, gc=False):
     """What one workload would get on a Host: its addresses, and what that Host would own of the Segment then."""
 
     mac: str

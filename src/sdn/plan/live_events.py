@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sdn.model import Constraints, Model, Placement, Workload
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """A workload is this now, there; None: it is gone. Without a Host it runs nowhere."""
 
     key: str

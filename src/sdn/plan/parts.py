@@ -62,19 +62,19 @@ class Part(StrEnum):
     ROUTE = "route"
 
 
-class Role(Struct, frozen=True):
+class Role(Struct, frozen=True, gc=False):
     """What a node is; all that changes of a node as such."""
 
     role: str
 
 
-class Loopback(Struct, frozen=True, order=True):
+class Loopback(Struct, frozen=True, gc=False, order=True):
     """One of the node's own addresses."""
 
     address: str
 
 
-class Element(Struct, frozen=True, order=True):
+class Element(Struct, frozen=True, gc=False, order=True):
     """One member of an address set."""
 
     set: str
@@ -83,7 +83,7 @@ class Element(Struct, frozen=True, order=True):
     address: str
 
 
-class Hairpin(Struct, frozen=True, order=True):
+class Hairpin(Struct, frozen=True, gc=False, order=True):
     """A local backend that may meet itself, the gateway's address that it then sees, and whether policy judges it."""
 
     zone: int

@@ -2,6 +2,7 @@
 
 These are the nouns that `kernel` builds, `trace` walks and `delta` compares. Every object has a key inside its
 namespace, every tuple is sorted by it, so equal plans are equal bytes. Addresses are text, prefixes `address/length`.
+The collector does not look at them (`gc=False`): a plan has millions, and plain values make no circle.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LOG_GROUP = 7
 """NFLOG group to which every deciding rule sends its origin; it costs nothing while nobody listens."""
 
 
-class Veth(Struct, frozen=True, tag="veth"):
+class Veth(Struct, frozen=True, gc=False, tag="veth"):
     """One end of a cable of the underlay. The pair is made once, by the end whose node sorts first."""
 
     name: str
@@ -48,7 +49,7 @@ class Veth(Struct, frozen=True, tag="veth"):
     delay: int = 0  # milliseconds
 
 
-class Bridge(Struct, frozen=True, tag="bridge"):
+class Bridge(Struct, frozen=True, gc=False, tag="bridge"):
     """The part of an l2 Segment on this Host; carries the gateway's MAC and addresses."""
 
     name: str
@@ -58,7 +59,7 @@ class Bridge(Struct, frozen=True, tag="bridge"):
     addresses: tuple[str, ...]
 
 
-class Vxlan(Struct, frozen=True, tag="vxlan"):
+class Vxlan(Struct, frozen=True, gc=False, tag="vxlan"):
     """The tunnel end of a Segment: port of `bridge` for an l2 Segment, routed by itself (`bridge` empty) otherwise."""
 
     name: str
@@ -74,7 +75,7 @@ class Vxlan(Struct, frozen=True, tag="vxlan"):
 Link = Veth | Bridge | Vxlan
 
 
-class Nexthop(Struct, frozen=True, order=True):
+class Nexthop(Struct, frozen=True, gc=False, order=True):
     """`via` empty: directly on the link. `via` may be of the other family than the route's prefix."""
 
     dev: str
@@ -82,7 +83,7 @@ class Nexthop(Struct, frozen=True, order=True):
     onlink: bool = False
 
 
-class Route(Struct, frozen=True, order=True):
+class Route(Struct, frozen=True, gc=False, order=True):
     """`kind` is `unicast`, `local` (the address is this node's own) or `unreachable`; several nexthops are ECMP."""
 
     table: int
@@ -92,7 +93,7 @@ class Route(Struct, frozen=True, order=True):
     metric: int = 0
 
 
-class MarkRule(Struct, frozen=True, order=True):
+class MarkRule(Struct, frozen=True, gc=False, order=True):
     """Packets of one Application (mark without the LOCAL bit) look up one table, before any other table.
 
     They are its workloads', or the Host's own: who sends from the Host says by the mark which Application it means.
@@ -104,7 +105,7 @@ class MarkRule(Struct, frozen=True, order=True):
     application: str = ""
 
 
-class Neighbour(Struct, frozen=True, order=True):
+class Neighbour(Struct, frozen=True, gc=False, order=True):
     """A permanent entry: `address` on `dev` is at `mac`."""
 
     dev: str
@@ -112,7 +113,7 @@ class Neighbour(Struct, frozen=True, order=True):
     mac: str
 
 
-class Fdb(Struct, frozen=True, order=True):
+class Fdb(Struct, frozen=True, gc=False, order=True):
     """A static forwarding entry. On a bridge's port `dst` is empty; on a tunnel end it is the remote VTEP, and the
     same entry is made in the bridge above it where there is one."""
 
@@ -121,7 +122,7 @@ class Fdb(Struct, frozen=True, order=True):
     dst: str = ""
 
 
-class Port(Struct, frozen=True):
+class Port(Struct, frozen=True, gc=False):
     """A workload's interface: `eth0` in its own namespace, `name` on the Host; port of `bridge`, or routed if empty.
 
     `addresses` carry their prefix length; `gateways` are default routes (onlink) with permanent neighbours at
@@ -143,7 +144,7 @@ class Port(Struct, frozen=True):
     command: tuple[str, ...] = ()
 
 
-class Interface(Struct, frozen=True, order=True):
+class Interface(Struct, frozen=True, gc=False, order=True):
     """What the firewall knows of a device on which workloads' packets may enter: a bridge or a routed tunnel end."""
 
     name: str
@@ -151,7 +152,7 @@ class Interface(Struct, frozen=True, order=True):
     zone: int
 
 
-class FirewallRule(Struct, frozen=True):
+class FirewallRule(Struct, frozen=True, gc=False):
     """One nft rule. `set` names an address set (of one family each, suffix `4` or `6` added by family) or is empty.
 
     With both a set and a block both must match. `not_set` and `not_blocks` are whom it does not mean: an address that
@@ -173,14 +174,14 @@ class FirewallRule(Struct, frozen=True):
     stateless: bool = False
 
 
-class Chain(Struct, frozen=True):
+class Chain(Struct, frozen=True, gc=False):
     """The rules of one tier, in order. Falling off the end, and `pass`, return to the profile that jumped here."""
 
     name: str
     rules: tuple[FirewallRule, ...]
 
 
-class ProfileChain(Struct, frozen=True):
+class ProfileChain(Struct, frozen=True, gc=False):
     """Jumps to `tiers` in order; then `default` (allow, with its origin) decides."""
 
     name: str
@@ -189,7 +190,7 @@ class ProfileChain(Struct, frozen=True):
     default: str
 
 
-class AddressSet(Struct, frozen=True):
+class AddressSet(Struct, frozen=True, gc=False):
     """The workloads of one group, as (zone, address), for one family; only the zones that this Host has."""
 
     name: str
@@ -197,7 +198,7 @@ class AddressSet(Struct, frozen=True):
     elements: tuple[tuple[int, str], ...]
 
 
-class Dispatch(Struct, frozen=True, order=True):
+class Dispatch(Struct, frozen=True, gc=False, order=True):
     """Which profile judges the packets of one local address."""
 
     zone: int
@@ -205,7 +206,7 @@ class Dispatch(Struct, frozen=True, order=True):
     profile: str
 
 
-class Firewall(Struct, frozen=True):
+class Firewall(Struct, frozen=True, gc=False):
     """The distributed firewall of one Host: only what its own endpoints need."""
 
     chains: tuple[Chain, ...] = ()
@@ -215,7 +216,7 @@ class Firewall(Struct, frozen=True):
     ingress: tuple[Dispatch, ...] = ()
 
 
-class Backend(Struct, frozen=True, order=True):
+class Backend(Struct, frozen=True, gc=False, order=True):
     """Where a Service's packets go."""
 
     address: str
@@ -223,7 +224,7 @@ class Backend(Struct, frozen=True, order=True):
     workload: str
 
 
-class Virtual(Struct, frozen=True):
+class Virtual(Struct, frozen=True, gc=False):
     """One Service address and port as the clients of one Application see it; without backends it is refused."""
 
     mark: int
@@ -234,7 +235,7 @@ class Virtual(Struct, frozen=True):
     backends: tuple[Backend, ...]
 
 
-class LoadBalancer(Struct, frozen=True):
+class LoadBalancer(Struct, frozen=True, gc=False):
     """The distributed load balancer of one Host: the Services of the Applications that have endpoints on it.
 
     `hairpin` are local addresses (zone, address) that are backends: a client that meets itself is masqueraded to
@@ -245,7 +246,7 @@ class LoadBalancer(Struct, frozen=True):
     hairpin: tuple[tuple[int, str, str, bool], ...] = ()
 
 
-class NodeState(Struct, frozen=True):
+class NodeState(Struct, frozen=True, gc=False):
     """Everything in the namespace of one Host or Switch. Switches have neither ports, firewall nor load balancer."""
 
     name: str

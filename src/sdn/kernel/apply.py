@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 
 from msgspec import Struct
@@ -26,6 +26,7 @@ from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
 from sdn.kernel.node import Indexes
 from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.established import Connection, Established
+from sdn.plan.narrow import Narrow
 from sdn.plan.state import Bridge, NodeState, Plan, Port
 
 _SOCKETS = 200
@@ -57,18 +58,19 @@ def apply(
     *,
     cut_established: bool = False,
     whole: Plan | None = None,
+    narrow: Narrow | None = None,
 ) -> Applied:
     """Make the kernel, which holds `actual`, hold `desired`; nothing is sent where they are equal.
 
     Both may be of the nodes that differ alone, if no cable does; `whole` is then all that the kernel holds, for other
-    Hosts know connections, too.
+    Hosts know connections, too. `narrow` are these nodes without what is alike in both, where somebody knows that.
     `limit` is of the characters of one nft transaction. With `cut_established` the connections that are remembered and
     that the desired rules do not allow end, whether the rules have changed or not. Raises KernelError at the first
     thing that the kernel refuses.
     """
     if actual == desired and not cut_established:
         return Applied()
-    work = _Work(actual, desired, driver, limit, cut_established)
+    work = _Work(actual, desired, driver, limit, cut_established, narrow or {})
     work.whole = whole if whole is not None else actual
     # Closing a socket to netfilter waits until the kernel has freed what it deleted, which is longer than all the rest.
     with NamespaceWorker("apply") as worker, work.sockets:
@@ -81,7 +83,9 @@ def apply(
 class _Work:
     """One change of a lab; each method is a stage, in the order of `run`."""
 
-    def __init__(self, actual: Plan, desired: Plan, driver: Driver, limit: int, cut_established: bool) -> None:
+    def __init__(
+        self, actual: Plan, desired: Plan, driver: Driver, limit: int, cut_established: bool, narrow: Narrow
+    ) -> None:
         self.messages, self.commands = driver.messages, driver.commands
         self._actual, self._desired = actual, desired
         self._driver = driver
@@ -92,15 +96,20 @@ class _Work:
         self.sockets = ExitStack()
         self.seconds = 0.0
         self._started = time.monotonic()
-        self._links: Difference = difference(actual, desired)
+        before, after = (
+            {**plan, **{n: pair[i] for n, pair in narrow.items()}} for i, plan in enumerate((actual, desired))
+        )
+        self._narrow = before, after
+        self._links: Difference = difference(before, after)
         self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
         self._rules = self._rule_changes()
         self._old, self._new = _ports(actual), _ports(desired)
         self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rules}))
 
     def _rule_changes(self) -> dict[str, RuleChanges]:
-        hosts = [n for n in self._kept if self._desired[n].role == "host" and self._actual[n] != self._desired[n]]
-        found = {name: rule_changes(self._actual[name], self._desired[name]) for name in hosts}
+        before, after = self._narrow
+        hosts = [n for n in self._kept if after[n].role == "host" and before[n] != after[n]]
+        found = {name: rule_changes(before[name], after[name]) for name in hosts}
         return {name: changes for name, changes in found.items() if len(changes)}
 
     def run(self) -> None:
@@ -143,7 +152,9 @@ class _Work:
 
     def _left_behind(self) -> tuple[Owned, Owned]:
         """The addresses that have no owner any more, and those that have another one."""
-        gone = {(port.zone, address) for port in self._old.values() for address in self._left(port)}
+        gone = {(port.zone, address) for port in self._changed() for address in self._left(port)}
+        if not gone:
+            return frozenset(), frozenset()
         owned = {(port.zone, address) for port in self._new.values() for address in _plain(port)}
         return frozenset(gone - owned), frozenset(gone & owned)
 
@@ -176,6 +187,10 @@ class _Work:
     def _close_some(self, number: int) -> None:
         if number % _SOCKETS == 0:
             self.sockets.close()
+
+    def _changed(self) -> Iterator[Port]:
+        """The ports that are gone or different."""
+        return (port for name, port in self._old.items() if self._new.get(name) is not port)
 
     def _left(self, port: Port) -> list[str]:
         """The addresses that this workload had and has no more."""
@@ -216,11 +231,13 @@ class _Work:
         """What workloads whose link stays know of those that came or went: what they learnt, or were told for good."""
         made = {port.namespace for come in self._links.come.values() for port in come.ports}
         left: dict[str, list[str]] = defaultdict(list)
-        for port in self._old.values():
+        for port in self._changed():
             if port.bridge:
                 left[port.bridge] += self._left(port)
         for name in self._new.keys() & self._old.keys() - made:
             before, after = self._old[name], self._new[name]
+            if before is after and not left.get(after.bridge):
+                continue
             known = [] if before.peers else left.get(after.bridge, [])
             changed = [*messages.forgotten(known), *messages.workload_peers(before, after)]
             if changed:

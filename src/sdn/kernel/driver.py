@@ -22,7 +22,7 @@ from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
 from sdn.kernel.node import Indexes
 from sdn.kernel.processes import Process, spawn
-from sdn.kernel.rtnetlink import Netlink
+from sdn.kernel.rtnetlink import Netlink, link_index
 from sdn.plan.state import NodeState, Plan, Port, Route, Veth
 
 Progress = Callable[[str], None]
@@ -45,6 +45,14 @@ class Existing(Indexes):
     def here(cls) -> Existing:
         """As they are now."""
         return cls({name: index for index, name in socket.if_nameindex()})
+
+
+class Named(Indexes):
+    """The indexes of a few links of the namespace that the calling thread is in, looked up one by one."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = link_index(name)
+        return self[name]
 
 
 class Driver:

@@ -24,13 +24,14 @@ from sdn.kernel import node as messages
 from sdn.kernel.apply_rules import rule_changes, send
 from sdn.kernel.carry import Around, Carrier
 from sdn.kernel.conntrack import Changes, Conntrack, Owned, any_known
-from sdn.kernel.driver import Driver, Existing
+from sdn.kernel.driver import Driver, Existing, Named
 from sdn.kernel.dumps import Neighbour
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, plain, tunnels_first
 from sdn.kernel.namespaces import NamespaceWorker, inside, open_namespace, opened
 from sdn.kernel.rtnetlink import Netlink, link_index
+from sdn.plan.narrow import Narrow
 from sdn.plan.state import NodeState, Plan
 
 Say = Callable[[str], None]
@@ -54,22 +55,39 @@ class Migrated(Struct, frozen=True):
     stages: tuple[tuple[str, float], ...]
 
 
-def migrate(parts: Parts, actual: Plan, desired: Plan, driver: Driver, say: Say = lambda _: None) -> Migrated:
+def migrate(
+    parts: Parts,
+    actual: Plan,
+    desired: Plan,
+    driver: Driver,
+    say: Say = lambda _: None,
+    narrow: Narrow | None = None,
+) -> Migrated:
     """Make the kernel, which holds `actual`, hold `desired`, to which `parts` leads; `say` hears each stage begin.
+
+    `narrow` are nodes without what is alike in both, where somebody knows that.
 
     RolledBackError if the kernel refused and everything is as before; any other error leaves it in between, closed.
     """
     with NamespaceWorker("migrate") as worker, ExitStack() as sockets:
-        return worker.run(None, _Migration(parts, actual, desired, driver, say, sockets).run)
+        return worker.run(None, _Migration(parts, (actual, desired, narrow or {}), driver, say, sockets).run)
 
 
 class _Migration:
     """One transaction; what was done is undone in reverse."""
 
-    def __init__(self, parts: Parts, actual: Plan, desired: Plan, driver: Driver, say: Say, sockets: ExitStack) -> None:
-        self._parts, self._actual, self._desired = parts, actual, desired
+    def __init__(
+        self,
+        parts: Parts,
+        states: tuple[Plan, Plan, Narrow],
+        driver: Driver,
+        say: Say,
+        sockets: ExitStack,
+    ) -> None:
+        self._parts = parts
+        self._actual, self._desired, self._narrow = states
         self._driver, self._say, self._sockets = driver, say, sockets
-        self._fenced = fenced(desired[parts.target], parts.ports)
+        self._fenced = fenced(self._desired[parts.target], parts.ports)
         self._before = (driver.messages, driver.commands)
         self._nft: dict[str, Nft] = {}
         self._netlink: dict[str, Netlink] = {}
@@ -132,10 +150,9 @@ class _Migration:
     def _program(self) -> None:
         """All that the target and others need beforehand; the rules of the source have to stay until it is empty."""
         self._driver.aim(self._desired)
-        for name in self._actual:
-            after = self._fenced if name == self._parts.target else self._desired[name]
-            if name != self._parts.source and self._actual[name] != after:
-                self._judge(name, self._actual[name], after)
+        for name in self._actual.keys() - {self._parts.source, self._parts.target}:
+            self._judge(name, *self._narrow.get(name, (self._actual[name], self._desired[name])))
+        self._judge(self._parts.target, self._actual[self._parts.target], self._fenced)
         for name in self._parts.staged:
             with inside(name):
                 self._driver.indexes[name] = Existing.here()
@@ -202,9 +219,8 @@ class _Migration:
         for name, cut in self._parts.cuts.items():
             with inside(name):
                 self._netlink[name] = self._sockets.enter_context(Netlink())
-                index = Existing.here()
                 if name != self._parts.target:
-                    found[name] = list(self._change(name, cut, index))
+                    found[name] = list(self._change(name, cut, Named()))
         for port in self._parts.ports:
             with inside(port.namespace):
                 self._netlink[port.namespace] = self._sockets.enter_context(Netlink())

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.kernel.apply_links import Device, devices, difference
+from sdn.plan.narrow import Narrow
 from sdn.plan.state import Bridge, Fdb, Firewall, LoadBalancer, Neighbour, NodeState, Plan, Port, Route, Vxlan
 
 Identities = frozenset[tuple[object, ...]]
@@ -52,7 +53,7 @@ def plain(port: Port) -> list[str]:
 
 def moving(actual: Plan, desired: Plan) -> tuple[str, str, tuple[Port, ...]] | None:
     """From where to where, and which ports, if that is all that happens to any workload or cable; else None."""
-    changed = [n for n in actual if n in desired and actual[n] != desired[n]]
+    changed = [n for n in actual if n in desired and actual[n] is not desired[n]]
     if actual.keys() != desired.keys() or any(actual[n].uplinks != desired[n].uplinks for n in changed):
         return None
     old, new = (
@@ -68,16 +69,20 @@ def moving(actual: Plan, desired: Plan) -> tuple[str, str, tuple[Port, ...]] | N
     return source, target, tuple(new[one][1] for one in moved)
 
 
-def parts(actual: Plan, desired: Plan) -> Parts | None:
-    """The migration that leads from one plan to the other, None where it takes more than one, or something else."""
+def parts(actual: Plan, desired: Plan, narrow: Narrow | None = None) -> Parts | None:
+    """The migration that leads from one plan to the other, None where it takes more than one, or something else.
+
+    `narrow` are nodes without what is alike in both, where somebody knows that.
+    """
     found = moving(actual, desired)
     if found is None:
         return None
     source, target, ports = found
     mine = _Mine(ports)
-    touched = [name for name in actual if actual[name] != desired[name]]
-    whole = difference({name: actual[name] for name in touched}, {name: desired[name] for name in touched})
-    cuts = {name: _cut(actual[name], desired[name], mine) for name in touched}
+    touched = {name: (actual[name], desired[name]) for name in actual if actual[name] is not desired[name]}
+    touched |= narrow or {}
+    whole = difference({n: pair[0] for n, pair in touched.items()}, {n: pair[1] for n, pair in touched.items()})
+    cuts = {name: _cut(*pair, mine) for name, pair in touched.items()}
     order = sorted(cuts, key=lambda name: (name != target, name != source, name))
     return Parts(
         source,

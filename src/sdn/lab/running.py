@@ -22,6 +22,7 @@ from sdn.plan.allocate import allocate
 from sdn.plan.desired import Prepared, plan_placed
 from sdn.plan.live import LivePlan
 from sdn.plan.live_changes import LiveChanges, between
+from sdn.plan.narrow import narrow_by
 from sdn.plan.state import Plan
 
 Say = Callable[[str], None]
@@ -106,13 +107,14 @@ class Running:
     def _enforce(self, whole: Plan, changes: LiveChanges, cut: bool, say: Say) -> Done:
         """Whoever only goes to another Host goes alive; every other change is made stage by stage."""
         actual, desired = changes.before, changes.after
-        found = parts(actual, desired)
+        narrow = narrow_by(changes)
+        found = parts(actual, desired, narrow)
         if found is None:
             if cut or _rewires(actual, desired):
-                actual, desired = whole, self.prepared.plan
-            done = apply(actual, desired, self.driver, cut_established=cut, whole=whole)
+                actual, desired, narrow = whole, self.prepared.plan, {}
+            done = apply(actual, desired, self.driver, cut_established=cut, whole=whole, narrow=narrow)
             return Done({}, done.nodes, done.messages, done.commands, enforced=done.seconds, cut=done.cut)
-        moved = migrate(found, actual, desired, self.driver, say)
+        moved = migrate(found, actual, desired, self.driver, say, narrow)
         # What moved took its connections along, also those that the same change forbids.
         plan = self.prepared.plan
         ended = apply(plan, plan, self.driver, cut_established=True) if cut else Applied()

@@ -1,0 +1,99 @@
+"""Two states of a node without what is alike in both: whoever makes one of the other need not look at the rest.
+
+Devices stay, for what lies on them is told by them; so do a few things that say what the others still need.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from sdn.model import Protocol, family_of
+from sdn.plan.live_changes import LiveChanges, Turn
+from sdn.plan.parts import Element, Part
+from sdn.plan.state import AddressSet, Firewall, LoadBalancer, NodeState, Virtual
+
+Narrow = Mapping[str, tuple[NodeState, NodeState]]
+"""Node → before and after, with what differs alone."""
+
+_FIELDS = {Part.RULE: "rules", Part.FDB: "fdb", Part.NEIGHBOUR: "neighbours", Part.ROUTE: "routes"}
+_RULES = {Part.CHAIN: "chains", Part.PROFILE: "profiles", Part.EGRESS: "egress", Part.INGRESS: "ingress"}
+_NARROWED = {*_FIELDS, *_RULES, Part.SET, Part.ELEMENT, Part.VIRTUAL, Part.HAIRPIN}
+_DEVICES = {Part.PORT, Part.LINK, Part.INTERFACE}
+
+Size = tuple[int, Protocol, int]
+
+
+def narrow_by(changes: LiveChanges) -> Narrow:
+    """Of the nodes that are there before and after."""
+    turns = changes.turns()
+    both = changes.before.keys() & changes.after.keys()
+    return {name: narrowed(changes.before[name], changes.after[name], turns[name]) for name in sorted(both)}
+
+
+def narrowed(before: NodeState, after: NodeState, turns: Iterable[Turn]) -> tuple[NodeState, NodeState]:
+    """Both with what `turns` say that differs; whole where they speak of the node itself."""
+    turns = list(turns)
+    if not {part for part, _, _ in turns} <= _NARROWED | _DEVICES or not (before.firewall and after.firewall):
+        return before, after
+    old: dict[Part, list[Any]] = defaultdict(list)
+    new: dict[Part, list[Any]] = defaultdict(list)
+    for part, was, now in turns:
+        if was is not None:
+            old[part].append(was)
+        if now is not None:
+            new[part].append(now)
+    _keep_sets(old, new)
+    _keep_balancers(before, after, old, new)
+    return _only(before, old), _only(after, new)
+
+
+def _keep_sets(old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:
+    """A set that stays while its elements change is in both."""
+    told = {(one.name, one.family) for one in (*old[Part.SET], *new[Part.SET])}
+    stay = {(one.set, one.family) for one in (*old[Part.ELEMENT], *new[Part.ELEMENT])} - told
+    for name, family in sorted(stay):
+        for things in (old, new):
+            things[Part.SET].append(AddressSet(name, family, ()))
+
+
+def _keep_balancers(
+    before: NodeState, after: NodeState, old: dict[Part, list[Any]], new: dict[Part, list[Any]]
+) -> None:
+    """Of Services with as many backends as one that changes, another one: they share what chooses among these."""
+    changed = {*map(_size, old[Part.VIRTUAL]), *map(_size, new[Part.VIRTUAL])}
+    known = {_key(one) for one in (*old[Part.VIRTUAL], *new[Part.VIRTUAL])}
+    for one in after.loadbalancer.virtuals if after.loadbalancer and changed else ():
+        if not changed:
+            return
+        if _size(one) in changed and _key(one) not in known:
+            changed.discard(_size(one))
+            old[Part.VIRTUAL].append(one)
+            new[Part.VIRTUAL].append(one)
+
+
+def _size(one: Virtual) -> Size:
+    return family_of(one.address), one.protocol, len(one.backends)
+
+
+def _key(one: Virtual) -> tuple[int, str, Protocol, int]:
+    return one.mark, one.address, one.protocol, one.port
+
+
+def _only(state: NodeState, things: Mapping[Part, list[Any]]) -> NodeState:
+    members: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
+    element: Element
+    for element in things.get(Part.ELEMENT, ()):
+        members[element.set, element.family].append((element.zone, element.address))
+    sets = tuple(replace(one, elements=tuple(members[one.name, one.family])) for one in things.get(Part.SET, ()))
+    rules = {name: tuple(things.get(part, ())) for part, name in _RULES.items()}
+    hairpin = tuple((one.zone, one.address, one.gateway, one.judged) for one in things.get(Part.HAIRPIN, ()))
+    return replace(
+        state,
+        **{name: tuple(things.get(part, ())) for part, name in _FIELDS.items()},
+        firewall=Firewall(sets=sets, **rules),
+        loadbalancer=LoadBalancer(tuple(things.get(Part.VIRTUAL, ())), hairpin),
+    )

@@ -25,7 +25,10 @@ QUARANTINE = tier(
 )
 LAN = Application("a", (segment("lan", "10.1.1.0/24", "fd00:1::/64"),))
 FREE = replace(workload("a/free", 1, "a/lan", ":80"), host="")
-LAB = model("living", [LAN], [FREE, workload("a/x", 1, "a/lan", ":80"), workload("a/y", 2, "a/lan", ":80")], QUARANTINE)
+DAEMON = replace(workload("a/daemon", 3, "a/lan", ":80"), owner=("DaemonSet", "daemon"))
+LAB = model(
+    "living", [LAN], [FREE, DAEMON, workload("a/x", 1, "a/lan", ":80"), workload("a/y", 2, "a/lan", ":80")], QUARANTINE
+)
 
 
 def decided(lab: client.Lab) -> set[str]:
@@ -74,7 +77,8 @@ def test_what_is_refused_changes_nothing(lab: client.Lab) -> None:
 def test_a_host_that_is_drained_is_empty_and_takes_nothing_more(lab: client.Lab) -> None:
     lab.operate(Migrate("a/free", "host-3"))
     done = lab.operate(Drain("host-3"))
-    assert [one.move.workload for one in done.moved] == ["a/free"]
+    assert [(one.move.workload, bool(one.move.target)) for one in done.moved] == [("a/free", True), ("a/daemon", False)]
+    assert "a/daemon stops" in done.notes[0] and "a/daemon" not in lab.placed().endpoints
     assert "host-3" not in {one.host for one in lab.placed().endpoints.values()}
     assert "maintenance" in lab.operate(Migrate("a/free", "host-3")).refused[0]
     assert lab.status().drift == ()

@@ -18,10 +18,9 @@ from sdn.kernel.driver import Driver
 from sdn.kernel.migrate import migrate
 from sdn.kernel.migrate_parts import parts
 from sdn.model import Model, Placement
-from sdn.plan.allocate import allocate
-from sdn.plan.desired import Prepared, plan_placed
+from sdn.plan.desired import Prepared
 from sdn.plan.live import LivePlan
-from sdn.plan.live_changes import LiveChanges, between
+from sdn.plan.live_changes import LiveChanges
 from sdn.plan.narrow import narrow_by
 from sdn.plan.state import Plan
 
@@ -91,16 +90,10 @@ class Running:
         return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
 
     def _planned(self, model: Model, placement: Placement) -> LiveChanges:
-        """From now on the plan is the new one. A lab in which somebody runs nowhere is planned anew."""
-        before = self.prepared
+        """From now on the plan is the new one."""
         if self._live is None:
-            self._live = LivePlan(before)
-        if _all_run(before.placed.model, before.placed.placement) and _all_run(model, placement):
-            changes = self._live.become(model, placement)
-        else:
-            after = plan_placed(allocate(model, placement, before.placed))
-            changes = between(before.plan, after.plan)
-            self._live = LivePlan(after)
+            self._live = LivePlan(self.prepared)
+        changes = self._live.become(model, placement)
         self._prepared = None
         return changes
 
@@ -128,10 +121,6 @@ class Running:
             stages=moved.stages,
             cut=ended.cut,
         )
-
-
-def _all_run(model: Model, placement: Placement) -> bool:
-    return all(workload.key in placement.hosts for workload in model.workloads)
 
 
 def _rewires(actual: Plan, desired: Plan) -> bool:

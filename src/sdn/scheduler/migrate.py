@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sdn.model import HostState, Kind, Model, Placement
 from sdn.scheduler.proposal import Proposal, refusal
+from sdn.scheduler.repair import anew
 from sdn.scheduler.search import by_size, obstacles, regroup, relocate
 from sdn.scheduler.states import with_hosts
 from sdn.scheduler.steps import NOWHERE, Steps
@@ -69,7 +70,8 @@ def drain(model: Model, placement: Placement, host: str) -> Proposal:
     What is fixed to the Host by a DaemonSet stops, for it is there because the Host is; the note says so. Whatever else
     is fixed to it, or fits nowhere else, is a reason to refuse.
     """
-    steps = Steps(with_hosts(model, {host}, HostState.MAINTENANCE), placement)
+    model = with_hosts(model, {host}, HostState.MAINTENANCE)
+    steps = Steps(model, placement)
     target = steps.cluster.target(host)
     if target is None or target.node:
         return refusal(placement, [f"there is no Host {host}; `sdn status` lists them"])
@@ -79,7 +81,9 @@ def drain(model: Model, placement: Placement, host: str) -> Proposal:
     stuck = [key for key in leaving if not relocate(steps, key, why)]
     stuck = [key for key in stuck if not relocate(steps, key, why)]  # who left since may have been in the way
     if stuck and not regroup(steps, stuck, why):
-        return refusal(placement, [obstacles(steps, key) for key in stuck])
+        everybody = {key for key, where in placement.hosts.items() if where == host}
+        another = None if daemons else anew(model, placement, everybody)
+        return another or refusal(placement, [obstacles(steps, key) for key in stuck])
     for key in sorted(daemons):
         steps.stop(key, why)
     return steps.proposal(notes=[f"{key} stops: its DaemonSet runs it on {host} only" for key in sorted(daemons)])

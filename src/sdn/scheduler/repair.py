@@ -6,8 +6,11 @@ then no longer in breach stays.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from msgspec.structs import replace
+
+from sdn.errors import UnschedulableError
 from sdn.model import Model, Placement
 from sdn.scheduler.filters import Reason
 from sdn.scheduler.order import moves
@@ -25,7 +28,11 @@ def repair(model: Model, placement: Placement) -> Proposal:
     """Move what breaks a rule where it runs; refused with what has no other place."""
     steps = Steps(model, placement)
     stuck = mend(steps)
-    return steps.proposal(refused=[obstacles(steps, key) for key in stuck])
+    if not stuck:
+        return steps.proposal()
+    refused = steps.proposal(refused=[obstacles(steps, key) for key in stuck])
+    before = Steps(model, placement)
+    return anew(model, placement, {key for key in placement.hosts if breach(before, key)}) or refused
 
 
 def reconcile(model: Model, previous: Placement) -> Proposal:
@@ -34,6 +41,17 @@ def reconcile(model: Model, previous: Placement) -> Proposal:
     Raises UnschedulableError with a line for every workload that nothing can take.
     """
     return moves(model, previous, place(model, previous))
+
+
+def anew(model: Model, placement: Placement, leaving: Collection[str]) -> Proposal | None:
+    """The way to where `place` would have those who leave, as if they came new; None if that finds nothing either."""
+    running = replace(model, workloads=tuple(w for w in model.workloads if w.key in placement.hosts))
+    staying = Placement({key: host for key, host in placement.hosts.items() if key not in leaving}, placement.nodes)
+    try:
+        proposal = moves(model, placement, place(running, staying))
+    except UnschedulableError:
+        return None
+    return None if proposal.refused else proposal
 
 
 def breach(steps: Steps, key: str) -> Reason | None:

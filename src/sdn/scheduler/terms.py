@@ -24,7 +24,7 @@ Key = TypeVar("Key", str, int)
 class Term:
     """One term; per domain, whom it means (`counts`), who must be apart (`owners`) and near them (`followers`)."""
 
-    __slots__ = ("counts", "followers", "namespaces", "owners", "selector", "topology")
+    __slots__ = ("counts", "followers", "members", "namespaces", "owners", "selector", "topology")
 
     def __init__(self, topology: str, selector: LabelSelector | None, namespaces: frozenset[str] | None) -> None:
         self.topology = topology
@@ -33,6 +33,7 @@ class Term:
         self.counts: dict[str, int] = {}
         self.owners: dict[str, int] = {}
         self.followers: dict[str, int] = {}
+        self.members: dict[str, int] = {}  # followers whom it means as well
 
     def means(self, shape: Shape) -> bool:
         """Whether such a workload is one of those that the term is about."""
@@ -49,7 +50,7 @@ class Term:
         """
         if not self.means(shape):
             return False
-        return all(staying and self.counts[domain] > self.followers.get(domain, 0) for domain in self.counts)
+        return all(staying and self.counts[domain] > self.members.get(domain, 0) for domain in self.counts)
 
     def __str__(self) -> str:
         return f"{selector_text(self.selector)} within one {self.topology}"
@@ -201,12 +202,14 @@ class Affinities:
             domain = places.get(term.topology)
             if domain is not None:
                 shift(term.followers, domain, by)
+                if term in shape.matched:
+                    shift(term.members, domain, by)
 
     @staticmethod
     def split(shape: Shape) -> bool:
         """Whether those who must be near such a workload, and are such themselves, are in more domains than one."""
         return any(
-            sum(count <= term.followers.get(domain, 0) for domain, count in term.counts.items()) > 1
+            sum(count <= term.members.get(domain, 0) for domain, count in term.counts.items()) > 1
             for term in shape.near
             if term in shape.matched
         )

@@ -52,6 +52,7 @@ from sdn.plan.state import (
     Port,
     ProfileChain,
     Route,
+    Sink,
     Veth,
     Virtual,
     Vxlan,
@@ -105,8 +106,10 @@ balancers = st.builds(
         lambda found: tuple(sorted((*key, *more) for key, more in found.items()))
     ),
 )
-links = st.builds(Bridge, NAMES, NAMES, NAMES, SMALL, st.just(())) | st.builds(
-    Vxlan, NAMES, NAMES, NAMES, SMALL, SMALL, NAMES
+links = (
+    st.builds(Bridge, NAMES, NAMES, NAMES, SMALL, st.just(()))
+    | st.builds(Vxlan, NAMES, NAMES, NAMES, SMALL, SMALL, NAMES)
+    | st.builds(Sink, NAMES, NAMES, NAMES, SMALL)
 )
 ports = st.builds(Port, NAMES, NAMES, NAMES, NAMES, SMALL, SMALL, SMALL, st.just(()), st.just(()))
 veths = st.builds(Veth, st.integers(0, 12).map(lambda i: f"up{i}"), NAMES, NAMES, NAMES, NAMES, SMALL)

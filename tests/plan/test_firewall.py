@@ -173,7 +173,7 @@ class TestTurnedRound:
         peers = (A, IPBlock("10.9.0.0/24"), IPBlock("10.8.0.0/24"), tcp(80))
         written = msgspec.structs.replace(act("deny", EGRESS, *peers), peers_excluded=True)
         first, second = rules_of(firewall(2, tier("application/p", written)))
-        tail = """tcp dport { 80 } counter log group 7 prefix "egress application p[0]" drop"""
+        tail = """tcp dport 80 counter log group 7 prefix "egress application p[0]" drop"""
         assert rule_text(first).startswith(
             f"ct zone . ip daddr != @{first.not_set} ip daddr != {{ 10.8.0.0/24, 10.9.0.0/24 }} {tail}"
         )

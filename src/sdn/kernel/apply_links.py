@@ -13,10 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.plan.parts import TABLE, Part
-from sdn.plan.state import Bridge, Fdb, Neighbour, NodeState, Plan, Port, Route, Veth, Vxlan
+from sdn.plan.state import Fdb, Link, Neighbour, NodeState, Plan, Port, Route, Veth, Vxlan
 
-Device = Veth | Bridge | Vxlan | Port
-D = TypeVar("D", Veth, Bridge | Vxlan, Port)
+Device = Veth | Link | Port
+D = TypeVar("D", Veth, Link, Port)
 E = TypeVar("E", Neighbour, Fdb)
 
 Names = frozenset[str]
@@ -77,8 +77,8 @@ def _dead(actual: Plan, desired: Plan) -> dict[str, Names]:
 def _changed(state: NodeState, desired: NodeState | None) -> set[str]:
     wanted = {device.name: _as_made(device) for device in devices(desired)} if desired is not None else {}
     dead = {device.name for device in devices(state) if wanted.get(device.name) != _as_made(device)}
-    members: tuple[Bridge | Vxlan | Port, ...] = (*state.links, *state.ports)
-    return dead | {one.name for one in members if not isinstance(one, Bridge) and one.bridge in dead}
+    members: tuple[Link | Port, ...] = (*state.links, *state.ports)
+    return dead | {one.name for one in members if isinstance(one, Vxlan | Port) and one.bridge in dead}
 
 
 def _as_made(device: Device) -> Device:

@@ -17,12 +17,14 @@ from typing import TypeVar
 from sdn.errors import KernelError, PrivilegeError
 from sdn.kernel import node as messages
 from sdn.kernel import qdisc, ruleset, skeleton, sysctl
+from sdn.kernel.elements import Encoder
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
 from sdn.kernel.node import Indexes
 from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink, link_index
+from sdn.kernel.tracked import NETFILTER
 from sdn.plan.state import NodeState, Plan, Port, Route, Veth
 
 Progress = Callable[[str], None]
@@ -70,6 +72,7 @@ class Driver:
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress
         self._plan: Plan = {}
+        self._encoder = Encoder()
         self._far: dict[tuple[str, str], Veth] = {}
 
     def build(self, plan: Plan) -> None:
@@ -82,6 +85,7 @@ class Driver:
     def aim(self, plan: Plan) -> None:
         """What the lab shall be; nothing happens yet."""
         self._plan = plan
+        self._encoder = Encoder()
         self._far = {(node.name, uplink.name): uplink for node in plan.values() for uplink in node.uplinks}
 
     def connect(self, come: Plan) -> None:
@@ -130,13 +134,20 @@ class Driver:
         is_host = state.role == "host"
         self.send(messages.base(state))
         if is_host:
-            with Nft() as nft:
-                commands = list(ruleset.populate(state))
-                nft.run(skeleton.tables())
-                nft.run_chunks(commands)
-                self.commands += len(commands)
+            self._fill(state)
         # After the rules, for they load the module that some of the switches are of.
         sysctl.write(sysctl.HOST if is_host else sysctl.SWITCH)
+
+    def _fill(self, state: NodeState) -> None:
+        """A Host's rules, and then what their sets and maps hold."""
+        commands = [skeleton.tables(), *ruleset.definitions(state)]
+        with Nft() as nft:
+            nft.run_chunks(commands)
+        contents = list(self._encoder.contents(state))
+        with Netlink(NETFILTER) as netlink:
+            netlink.transact(contents)
+        self.commands += len(commands)
+        self.messages += len(contents)
 
     def _cables(self, nodes: Sequence[NodeState]) -> None:
         for state in nodes:

@@ -23,6 +23,9 @@ DUMP = 0x300
 NEW = REQUEST | CREATE | EXCL
 PUT = REQUEST | CREATE | REPLACE
 
+NFTABLES = 10
+"""The number of nftables among netfilter's subsystems."""
+
 ABSENT = (errno.ENOENT, errno.ENODEV, errno.ESRCH, errno.EADDRNOTAVAIL)
 """What a removal meets when the object is gone already."""
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from sdn.kernel.apply_links import Device, devices, difference
 from sdn.plan.narrow import Narrow
-from sdn.plan.state import Bridge, Fdb, Firewall, LoadBalancer, Neighbour, NodeState, Plan, Port, Route, Vxlan
+from sdn.plan.state import Bridge, Fdb, Firewall, Link, LoadBalancer, Neighbour, NodeState, Plan, Port, Route
 
 Identities = frozenset[tuple[object, ...]]
 
@@ -188,5 +188,5 @@ def _filled(plan: Plan) -> Plan:
 
 def tunnels_first(state: NodeState) -> list[Device]:
     """The links of a node in the order in which they are removed."""
-    links: list[Bridge | Vxlan] = sorted(state.links, key=lambda link: isinstance(link, Bridge))
+    links: list[Link] = sorted(state.links, key=lambda link: isinstance(link, Bridge))
     return [*links, *(one for one in devices(state) if one not in state.links)]

@@ -23,6 +23,7 @@ from sdn.plan.state import (
     NodeState,
     Port,
     Route,
+    Sink,
     Veth,
     Vxlan,
 )
@@ -91,6 +92,8 @@ def overlay_links(state: NodeState, index: Indexes) -> Iterator[Message]:
         yield from bridge_link(bridge, index)
     for tunnel in (link for link in state.links if isinstance(link, Vxlan)):
         yield from tunnel_link(tunnel, index)
+    for sink in (link for link in state.links if isinstance(link, Sink)):
+        yield from sink_link(sink, index)
 
 
 def bridge_link(bridge: Bridge, index: Indexes) -> Iterator[Message]:
@@ -99,6 +102,15 @@ def bridge_link(bridge: Bridge, index: Indexes) -> Iterator[Message]:
     yield links.bridge(links.Device(bridge.name, own, bridge.mac, bridge.mtu))
     yield links.set_link(own, alias=alias(bridge.alias), link_local=False)
     yield from (routing.address(own, address) for address in bridge.addresses)
+    yield links.set_up(own)
+
+
+def sink_link(sink: Sink, index: Indexes) -> Iterator[Message]:
+    """A device that is up and leads nowhere."""
+    own = index[sink.name]
+    far = links.Device(sink.far, index[sink.far], mtu=sink.mtu)
+    yield links.veth(links.Device(sink.name, own, GATEWAY_MAC, sink.mtu), far)
+    yield links.set_link(own, alias=alias(sink.alias), link_local=False)
     yield links.set_up(own)
 
 

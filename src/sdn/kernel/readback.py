@@ -16,7 +16,7 @@ from sdn.kernel.namespaces import NamespaceWorker, create, delete, inside, names
 from sdn.kernel.node import LOCAL_PRIORITY, MARK_PRIORITY
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
-from sdn.plan.state import GATEWAY_MAC, Bridge, NodeState, Plan, Port, Veth, Vxlan
+from sdn.plan.state import GATEWAY_MAC, Bridge, Link, NodeState, Plan, Port, Sink, Veth, Vxlan
 
 SCRATCH = "sdn.scratch"
 """The namespace in which the wanted ruleset is loaded for comparison."""
@@ -111,8 +111,11 @@ def planned(state: NodeState) -> Facts:
     facts |= {("link", b.name, "bridge", "up", "") for b in state.links if isinstance(b, Bridge)}
     facts |= {("link", v.name, "vxlan", "up", v.bridge) for v in state.links if isinstance(v, Vxlan)}
     facts |= {("link", port.name, "veth", "up", port.bridge) for port in state.ports}
-    devices: list[Veth | Bridge | Vxlan | Port] = [*state.uplinks, *state.links, *state.ports]
+    sinks = [link for link in state.links if isinstance(link, Sink)]
+    facts |= {("link", name, "veth", up, "") for sink in sinks for name, up in ((sink.name, "up"), (sink.far, "down"))}
+    devices: list[Veth | Link | Port] = [*state.uplinks, *state.links, *state.ports]
     facts |= {("mtu of", device.name, str(device.mtu)) for device in devices}
+    facts |= {("mtu of", sink.far, str(sink.mtu)) for sink in sinks}
     facts |= {("address", _whole(address), "lo") for address in state.loopback}
     facts |= {("address", address, link.name) for link in state.links for address in link.addresses}
     for route in state.routes:

@@ -17,7 +17,7 @@ from typing import Self
 
 from sdn.errors import KernelError
 from sdn.kernel import dumps, links, routing
-from sdn.kernel.messages import ABSENT, ACK, DUMP, REQUEST, Message, attributes, text, u32
+from sdn.kernel.messages import ABSENT, ACK, DUMP, NFTABLES, REQUEST, Message, attributes, text, u32
 from sdn.kernel.refusal import refusal
 
 _HEADER = Struct("=IHHII")
@@ -28,6 +28,9 @@ _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
 _ERROR_TEXT = 1
 _OPERATIONAL = b"\x06"  # IF_OPER_UP
 _SKIP_STATISTICS = u32(links.EXT_MASK, 1 << 3)
+
+_BATCH_BEGIN, _BATCH_END = 0x10, 0x11
+_BATCH = bytes([0, 0, 0, NFTABLES])
 
 CHUNK = 120_000
 """Bytes of one send; the default socket buffer, which an ordinary user cannot raise, holds a little more."""
@@ -87,6 +90,19 @@ class Netlink:
                 self._sequence = sequence
                 yield chunk, b"".join(parts)
                 parts, chunk, size = [], {}, 0
+
+    def transact(self, messages: Sequence[Message]) -> None:
+        """Do everything in `messages` on a socket of netfilter, in as few transactions as the socket buffer allows.
+
+        The kernel does all of a transaction or nothing of it; those before one that fails stay.
+        """
+        for chunk, data in self._chunks(messages):
+            # What is wrong with the transaction itself is answered by the number of its beginning.
+            begin = _HEADER.pack(20, _BATCH_BEGIN, REQUEST, min(chunk), 0)
+            end = _HEADER.pack(20, _BATCH_END, REQUEST, self._sequence, 0)
+            self._socket.send(b"".join((begin, _BATCH, data, end, _BATCH)))
+            failures, done = self._replies()
+            self._judge(chunk, failures, done)
 
     def _replies(self) -> tuple[dict[int, Failure], bool]:
         """Failures by sequence number, and whether the last message was answered.

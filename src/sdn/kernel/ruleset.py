@@ -6,7 +6,7 @@ NFLOG prefix. A change of the lab is a change of elements of sets and maps, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from sdn.plan.state import (
     Chain,
     Firewall,
     FirewallRule,
+    LoadBalancer,
     NodeState,
     Port,
     ProfileChain,
@@ -36,18 +37,24 @@ def populate(state: NodeState) -> Iterator[str]:
 
     The dispatch maps come last: until then every packet of a workload is dropped.
     """
+    yield from definitions(state)
+    for addresses in state.firewall.sets if state.firewall is not None else ():
+        yield from group_members(addresses).commands("add")
+    for one in members(state):
+        yield from one.commands("add")
+
+
+def definitions(state: NodeState) -> Iterator[str]:
+    """All sets, which are empty, and all chains with their rules; nothing leads to them yet."""
     firewall = state.firewall
     if firewall is not None:
-        for addresses in firewall.sets:
-            yield from define_set(addresses)
+        yield from (declare_set(addresses) for addresses in firewall.sets)
         for chain in firewall.chains:
             yield from define_chain(chain)
         for profile in firewall.profiles:
             yield from define_profile(profile)
     for family, protocol, count in balancers(state):
         yield from define_balancer(family, protocol, count)
-    for one in members(state):
-        yield from one.commands("add")
 
 
 class Elements(NamedTuple):
@@ -66,7 +73,15 @@ class Elements(NamedTuple):
 
 def members(state: NodeState) -> Iterator[Elements]:
     """What the sets and maps of the skeleton hold, with the dispatch maps last."""
-    yield from _services(state)
+    if state.loadbalancer is not None:
+        yield from services(state.loadbalancer.virtuals)
+    yield from own_members(state)
+
+
+def own_members(state: NodeState) -> Iterator[Elements]:
+    """Of these, what no other Host has: all but Services."""
+    if state.loadbalancer is not None:
+        yield from _hairpins(state.loadbalancer)
     yield from _interfaces(state)
     for port in state.ports:
         yield from admit(port)
@@ -84,9 +99,14 @@ def dispatch(state: NodeState) -> Iterator[Elements]:
 
 def define_set(addresses: AddressSet) -> Iterator[str]:
     """A group's set with its elements."""
-    side = "ip" if addresses.family == 4 else "ip6"
-    yield f"add set inet {TABLE} {addresses.name} {{ typeof ct zone . {side} saddr; }}"
+    yield declare_set(addresses)
     yield from group_members(addresses).commands("add")
+
+
+def declare_set(addresses: AddressSet) -> str:
+    """A group's set, empty."""
+    side = "ip" if addresses.family == 4 else "ip6"
+    return f"add set inet {TABLE} {addresses.name} {{ typeof ct zone . {side} saddr; }}"
 
 
 def group_members(addresses: AddressSet) -> Elements:
@@ -160,8 +180,9 @@ def _service(rule: FirewallRule) -> Iterator[str]:
     elif not rule.ports:
         yield f"meta l4proto {rule.protocol}"
     else:
-        ranges = ", ".join(f"{low}" if low == high else f"{low}-{high}" for low, high in rule.ports)
-        yield f"{rule.protocol} dport {{ {ranges} }}"
+        ranges = [f"{low}" if low == high else f"{low}-{high}" for low, high in rule.ports]
+        # A set of its own for one port would cost the kernel more than the rule.
+        yield f"{rule.protocol} dport " + (ranges[0] if len(ranges) == 1 else f"{{ {', '.join(ranges)} }}")
 
 
 def _decide(action: Action, origin: str) -> str:
@@ -214,11 +235,10 @@ def admit(port: Port) -> Iterator[Elements]:
         yield Elements("zones", [f'"{port.name}" : {port.zone}'])
 
 
-def _services(state: NodeState) -> Iterator[Elements]:
-    if state.loadbalancer is None:
-        return
+def services(all_virtuals: Sequence[Virtual]) -> Iterator[Elements]:
+    """Services and their backends; most Hosts have the same."""
     for family in (4, 6):
-        mine = [v for v in state.loadbalancer.virtuals if family_of(v.address) == family]
+        mine = [v for v in all_virtuals if family_of(v.address) == family]
         yield Elements(f"nobody{family}", [_client_key(v) for v in mine if not v.backends])
         virtuals = [v for v in mine if v.backends]
         for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
@@ -235,7 +255,11 @@ def _services(state: NodeState) -> Iterator[Elements]:
             f"services{family}",
             [f"{_client_key(v)} : goto {balancer_name(family, v.protocol, len(v.backends))}" for v in virtuals],
         )
-        hairpin = [one for one in state.loadbalancer.hairpin if family_of(one[1]) == family]
+
+
+def _hairpins(loadbalancer: LoadBalancer) -> Iterator[Elements]:
+    for family in (4, 6):
+        hairpin = [one for one in loadbalancer.hairpin if family_of(one[1]) == family]
         yield Elements(f"hairpin{family}", [f"{zone} . {own} . {own} : {gateway}" for zone, own, gateway, _ in hairpin])
         yield Elements(
             f"unjudged{family}", [f"{zone} . {own} . {own}" for zone, own, _, judged in hairpin if not judged]

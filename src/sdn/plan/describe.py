@@ -19,6 +19,7 @@ from sdn.plan.state import (
     Port,
     ProfileChain,
     Route,
+    Sink,
     Veth,
     Virtual,
     Vxlan,
@@ -28,7 +29,7 @@ from sdn.plan.state import (
 def title(thing: Thing) -> str:  # noqa: PLR0911 - one line per kind of thing, and mypy sees that none is missing
     """What identifies a thing on its node."""
     match thing:
-        case Veth() | Bridge() | Vxlan() | Interface() | Chain() | ProfileChain() | Port():
+        case Veth() | Bridge() | Vxlan() | Sink() | Interface() | Chain() | ProfileChain() | Port():
             return thing.name
         case AddressSet():
             return f"{thing.name} (IPv{thing.family})"
@@ -61,6 +62,8 @@ def detail(thing: Thing) -> str:  # noqa: PLR0911, PLR0912 - as above
             return thing.role
         case Veth():
             return f"{thing.alias}, mtu {thing.mtu}"
+        case Sink():
+            return thing.alias
         case Bridge():
             return f"{thing.alias}, {' '.join(thing.addresses)}"
         case Vxlan():

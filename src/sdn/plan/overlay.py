@@ -23,11 +23,13 @@ from sdn.plan.state import (
     Bridge,
     Fdb,
     Interface,
+    Link,
     MarkRule,
     Neighbour,
     Nexthop,
     Port,
     Route,
+    Sink,
     Vxlan,
 )
 from sdn.plan.topology import link_local
@@ -53,7 +55,7 @@ a Segment of 33 members that all talk to each other would fill.
 class HostOverlay:
     """What the overlay adds to one Host, unsorted."""
 
-    links: dict[str, Bridge | Vxlan] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
     interfaces: set[Interface] = field(default_factory=set)
     ports: list[Port] = field(default_factory=list)
     routes: set[Route] = field(default_factory=set)
@@ -116,7 +118,7 @@ class OverlayPlanner:
         plan = HostOverlay()
         here = self.local.get(name, [])
         if here:
-            plan.links[NOWHERE] = Bridge(NOWHERE, GATEWAY_MAC, "destinations without a network", self.mtu, ())
+            plan.links[NOWHERE] = Sink(NOWHERE, f"{NOWHERE}.far", "destinations without a network", self.mtu)
         for application in sorted({endpoint.application for endpoint in here}):
             for owner, segment in self.visible(application):
                 self.attach(plan, name, owner, segment)

@@ -29,6 +29,7 @@ from sdn.plan.state import (
     Port,
     ProfileChain,
     Route,
+    Sink,
     Veth,
     Virtual,
     Vxlan,
@@ -109,6 +110,7 @@ Thing = (
     | Interface
     | Bridge
     | Vxlan
+    | Sink
     | MarkRule
     | Port
     | Fdb

@@ -72,7 +72,20 @@ class Vxlan(Struct, frozen=True, gc=False, tag="vxlan"):
     addresses: tuple[str, ...] = ()
 
 
-Link = Veth | Bridge | Vxlan
+class Sink(Struct, frozen=True, gc=False, tag="sink"):
+    """A device behind which there is nothing, as NOWHERE: a cable of which one end is up and the other, `far`, never.
+
+    Not a bridge: for each that goes, the kernel waits for all processors to have noticed, under its lock on links.
+    """
+
+    name: str
+    far: str
+    alias: str
+    mtu: int
+    addresses: tuple[str, ...] = ()
+
+
+Link = Bridge | Vxlan | Sink
 
 
 class Nexthop(Struct, frozen=True, gc=False, order=True):
@@ -253,7 +266,7 @@ class NodeState(Struct, frozen=True, gc=False):
     role: str  # host, leaf, spine, border
     loopback: tuple[str, ...]
     uplinks: tuple[Veth, ...] = ()
-    links: tuple[Bridge | Vxlan, ...] = ()
+    links: tuple[Link, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     ports: tuple[Port, ...] = ()
     routes: tuple[Route, ...] = ()

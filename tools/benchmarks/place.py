@@ -1,7 +1,8 @@
 """How fast the scheduler places large clusters and mends large data centres, each case in a process of its own.
 
 The floor of a case is a loop that only asks each Host how full a Pod would make it and keeps the least full, for some
-Pods and in the same process, times the number of Pods: what scoring every Host costs who does nothing clever.
+Pods and in the same process, times the number of Pods: what scoring every Host costs who does nothing clever. It is
+in the process's own time, as one row of each stage is, for a busy machine stretches that less.
 What is placed or planned is checked afterwards, outside of the timing, by the tests' own checker.
 """
 
@@ -88,7 +89,7 @@ def _rows(case: str, found: Measured) -> Iterator[Row]:
     for timed in found.timed:
         stage = timed.stage
         yield compared(f"{case}: {stage.name}", stage.seconds, "s", "floor", timed.floor)
-        yield plain(f"{case}: {stage.name}, own time", stage.cpu, "s")
+        yield compared(f"{case}: {stage.name}, own time", stage.cpu, "s", "floor", timed.floor)
         if timed.count:
             yield compared(
                 f"{case}: {stage.name}, rate", timed.count / stage.seconds, "1/s", "floor", timed.count / timed.floor
@@ -105,9 +106,9 @@ def _in_a_process(case: str, sizes: tuple[int, ...]) -> Measured:
 
 
 def floor(model: Model) -> float:
-    """Seconds to score every Host for one Pod; see the module."""
+    """Seconds of the process's own time to score every Host for one Pod; see the module."""
     hosts = [[host.cpu, host.memory, host.pods, host.cpu, host.memory] for host in model.underlay.hosts]
-    start = time.perf_counter()
+    start = time.process_time()
     sample = [w for w in model.workloads if not w.is_node][:SAMPLE]
     for pod in sample:
         best, least = None, 2.0
@@ -121,7 +122,7 @@ def floor(model: Model) -> float:
             best[0] -= pod.cpu
             best[1] -= pod.memory
             best[2] -= 1
-    return (time.perf_counter() - start) / len(sample)
+    return (time.process_time() - start) / len(sample)
 
 
 def from_empty(model: Model) -> Measured:
@@ -178,9 +179,9 @@ def file(hosts: int, vms: int) -> Measured:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "datacentre.json"
         place_file.write(path, model, running)
-        start = time.perf_counter()
+        start = time.process_time()
         json.loads(path.read_bytes())
-        least = time.perf_counter() - start
+        least = time.process_time() - start
         made, watch = machine.peak_memory(os.getpid()), Watch()
         loaded = watch.time("load", lambda: load([path]).model)
         what = f"{_what(model)}, {path.stat().st_size / 1e6:.1f} MB"

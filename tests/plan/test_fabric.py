@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address, ip_network
+from itertools import pairwise
 
 import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from sdn.errors import SdnError
-from sdn.model import Host, Link, Role, Switch, Underlay
+from sdn.model import Host, HostState, Link, Role, Switch, Underlay
 from sdn.plan.fabric import Fabric, fabric
 from sdn.plan.state import UPLINK_ROUTES, Route
-from sdn.plan.topology import link_local
+from sdn.plan.topology import cut_off, link_local
 
 
 def underlay(*cables: str, hosts: int = 0, family: int = 4) -> Underlay:
@@ -246,3 +248,60 @@ def test_large_fabrics_stay_small_and_quick(leaves: int, hosts: int, space: str)
     assert all(len(built.routes[host.name]) == 1 for host in lab.hosts)
     assert max(len(routes) for routes in built.routes.values()) <= 2 * leaves + 3 + hosts // leaves + 1
     assert len(built.path("h0", f"h{hosts - 1}")) == (5 if leaves > 1 else 3)
+
+
+FAILING = [*leaf_spine(hosts=5, leaves=3, spines=2, uplinks=2), "h9-l0", "h8-l1", "h8-h7", "h7-l2"]
+
+
+@given(data=st.data(), family=st.sampled_from([4, 6]))
+def test_what_has_failed_is_led_around(data: st.DataObject, family: int) -> None:
+    whole = underlay(*FAILING, family=family)
+    broken = failing(whole, data.draw(st.sets(st.sampled_from(sorted(names_of(whole))), max_size=5)))
+    broken = replace(broken, isolated=cut_off(broken))
+    gone = {host.name for host in broken.hosts if host.state is HostState.FAILED} | {*broken.isolated}
+    hosts = tuple(replace(h, state=HostState.FAILED if h.name in gone else h.state) for h in broken.hosts)
+    broken = replace(broken, hosts=hosts)
+    before, built = fabric(whole), fabric(broken)
+    assert built.loopback == before.loopback
+    assert [v.name for veths in built.uplinks.values() for v in veths] == [
+        v.name for veths in before.uplinks.values() for v in veths
+    ]
+    there = sorted({host.name for host in hosts} - gone)
+    graph = nx.Graph((link.a, link.b) for link in broken.links if works(broken, link))
+    for source in there:
+        for destination in there:
+            for way in walks(built, source, destination, 20):
+                assert all(graph.has_edge(*pair) for pair in pairwise(way))
+    for node, neighbours in built.neighbours.items():
+        devices = {v.name: v.peer_node for v in built.uplinks[node]}
+        assert {devices[n.dev] for n in neighbours} == ({*graph[node]} if node in graph else set())
+
+
+def names_of(whole: Underlay) -> set[str]:
+    return {f"{link.a}:{link.b}" for link in whole.links} | {n.name for n in (*whole.hosts, *whole.switches)}
+
+
+def failing(whole: Underlay, names: Collection[str]) -> Underlay:
+    return replace(
+        whole,
+        hosts=tuple(replace(h, state=HostState.FAILED if h.name in names else h.state) for h in whole.hosts),
+        switches=tuple(replace(s, failed=s.name in names) for s in whole.switches),
+        links=tuple(replace(link, failed=f"{link.a}:{link.b}" in names) for link in whole.links),
+    )
+
+
+def works(broken: Underlay, link: Link) -> bool:
+    dead = {s.name for s in broken.switches if s.failed}
+    dead |= {h.name for h in broken.hosts if h.state is HostState.FAILED and h.name not in broken.isolated}
+    return not link.failed and not dead & {link.a, link.b}
+
+
+def test_a_leaf_without_power_cuts_off_its_hosts_and_a_spine_nobody() -> None:
+    whole = underlay(*leaf_spine(hosts=5, leaves=2, spines=2))
+    assert cut_off(whole) == ()
+    assert cut_off(failing(whole, {"s0"})) == ()
+    assert cut_off(failing(whole, {"l1"})) == ("h1", "h3")
+    assert cut_off(failing(whole, {"h2"})) == ()
+    assert cut_off(failing(whole, {"h4:l0"})) == ("h4",)
+    with pytest.raises(SdnError, match="falls apart"):
+        fabric(failing(whole, {"l1"}))

@@ -59,6 +59,39 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[s
     return [host.name for host in underlay.hosts if host.name.startswith(incomplete)]
 
 
+def breakable(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Things of the kind that the line names."""
+    from sdn.lab import client
+
+    try:
+        placed = client.connect(ctx.params.get("lab")).placed()
+    except (SdnError, OSError):
+        return []
+    underlay, what = placed.model.underlay, ctx.params.get("what")
+    if what in ("vm", "pod"):
+        return _fitting([one.key for one in placed.model.workloads if one.kind == what], incomplete)
+    names = {
+        "host": [host.name for host in underlay.hosts],
+        "switch": [switch.name for switch in underlay.switches],
+        "link": [f"{link.a}:{link.b}" for link in underlay.links],
+    }
+    return [name for name in names.get(str(what), []) if name.startswith(incomplete)]
+
+
+def broken(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """What could be healed."""
+    from sdn.lab import client
+
+    try:
+        model = client.connect(ctx.params.get("lab")).placed().model
+    except (SdnError, OSError):
+        return []
+    hosts = [host.name for host in model.underlay.hosts if host.state != "up"]
+    switches = [switch.name for switch in model.underlay.switches if switch.failed]
+    links = [f"{link.a}:{link.b}" for link in model.underlay.links if link.failed]
+    return [name for name in (*hosts, *switches, *links) if name.startswith(incomplete)]
+
+
 def files_or_workloads(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For verbs whose files come first: workloads of those that the line names, else the shell's own files."""
     names = destinations(ctx, param, incomplete) if _files(ctx) else []

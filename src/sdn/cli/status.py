@@ -29,6 +29,8 @@ def command(lab: str | None, form: str) -> None:
     Reads back from the kernel what was built, and lists every difference from the plan: what somebody changed by hand,
     or what died. LAB may be left out where only one is up.
 
+    What has failed by `sdn fail` is part of the plan, and named as such.
+
     Exit status: 0 if the kernel is as planned, 1 if it differs, 2 if the lab does not answer.
 
     \b
@@ -52,6 +54,19 @@ def command(lab: str | None, form: str) -> None:
     leave(NO if info.drift else YES)
 
 
+def broken(placed: Placed) -> Iterator[str]:
+    """What has failed or is in maintenance, and who waits for a place because of it."""
+    underlay = placed.model.underlay
+    for host in underlay.hosts:
+        state = "isolated: nobody reaches it" if host.name in underlay.isolated else str(host.state)
+        if host.state != "up":
+            yield f"{host.name} is {state}; `sdn heal` ends it"
+    yield from (f"{switch.name} is failed; `sdn heal` ends it" for switch in underlay.switches if switch.failed)
+    yield from (f"link {link.a}:{link.b} is failed; `sdn heal` ends it" for link in underlay.links if link.failed)
+    runs = placed.placement.hosts
+    yield from (f"{one.key} waits for a place" for one in placed.model.workloads if one.key not in runs)
+
+
 def render(info: Info, placed: Placed, now: float) -> Iterator[str]:
     """Head, workloads with their places and addresses, warnings, and the differences last."""
     from sdn.report.columns import columns
@@ -69,6 +84,7 @@ def render(info: Info, placed: Placed, now: float) -> Iterator[str]:
     if len(rows) > MOST + 1:
         yield f"  and {len(rows) - MOST - 1:,} more: --format json has them"
     yield ""
+    yield from (f"  {line}" for line in broken(placed))
     yield from (f"warning: {warning}" for warning in info.warnings)
     yield from (f"  {difference}" for difference in info.drift)
     if info.drift:

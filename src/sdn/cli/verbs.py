@@ -40,6 +40,8 @@ VERBS = {
     "migrate": "Move a workload to another host while it runs.",
     "drain": "Empty a host for maintenance, and let nothing new onto it.",
     "rebalance": "Move what pays for itself, so that hosts are loaded alike.",
+    "fail": "Break something in a running lab, and see the lab recover from it.",
+    "heal": "Mend what failed, or end the maintenance of a host.",
     "label": "Set or remove labels of a running workload; policies follow at once.",
     "doctor": "Say what this kernel and this user can do.",
     "completion": "Print the completion script of a shell.",

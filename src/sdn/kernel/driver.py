@@ -96,7 +96,13 @@ class Driver:
         nodes = list(come.values())
         self._cables(nodes)
         self._links(nodes)
+        for state in nodes:
+            settle(state.name, [veth.name for veth in state.uplinks if self._carries(veth)])
         self._workloads(nodes)
+
+    def _carries(self, veth: Veth) -> bool:
+        """Whether both ends of a cable are up; an end alone never has a carrier."""
+        return veth.up and self._far[veth.peer_node, veth.peer_name].up
 
     def send(self, wanted: Iterable[Message]) -> None:
         """Send messages in the namespace of the calling thread, if there are any."""

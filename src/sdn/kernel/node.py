@@ -81,9 +81,10 @@ def cable(veth: Veth, far: Veth, index: int, far_index: int, far_netns: int) -> 
 
 
 def uplink(veth: Veth, index: int) -> Iterator[Message]:
-    """This end of a cable that exists: named and up."""
+    """This end of a cable that exists: named, and up unless it has failed."""
     yield links.set_link(index, alias=alias(veth.alias), link_local=False)
-    yield links.set_up(index)
+    if veth.up:
+        yield links.set_up(index)
 
 
 def overlay_links(state: NodeState, index: Indexes) -> Iterator[Message]:

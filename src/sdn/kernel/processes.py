@@ -156,15 +156,15 @@ def end(pid: int, deadline: float = 5.0) -> bool:
         os.close(watch)
 
 
-def end_inside(namespace: Path) -> None:
-    """Kill every process whose network namespace this is, and wait until each is gone."""
-    wanted = namespace.stat()
+def end_inside(*namespaces: Path) -> None:
+    """Kill every process whose network namespace is one of these, and wait until each is gone."""
+    wanted = {(found.st_dev, found.st_ino) for found in (namespace.stat() for namespace in namespaces)}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):  # it has ended meanwhile, or is a kernel's or another user's
             found = (entry / "ns/net").stat()
-            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            if (found.st_dev, found.st_ino) in wanted:
                 end(int(entry.name))
 
 

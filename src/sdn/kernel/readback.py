@@ -107,7 +107,7 @@ def actual(netlink: Netlink) -> Facts:
 def planned(state: NodeState) -> Facts:
     """What should be in a node's namespace, in the same words."""
     facts: Facts = {("link", "lo", "", "up", "")}
-    facts |= {("link", uplink.name, "veth", "up", "") for uplink in state.uplinks}
+    facts |= {("link", uplink.name, "veth", "up" if uplink.up else "down", "") for uplink in state.uplinks}
     facts |= {("link", b.name, "bridge", "up", "") for b in state.links if isinstance(b, Bridge)}
     facts |= {("link", v.name, "vxlan", "up", v.bridge) for v in state.links if isinstance(v, Vxlan)}
     facts |= {("link", port.name, "veth", "up", port.bridge) for port in state.ports}

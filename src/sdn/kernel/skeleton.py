@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from sdn.kernel.owned import TABLE
 from sdn.model import GATEWAY, HOST, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN, Direction
-from sdn.plan.state import LOCAL, LOG_GROUP, NOWHERE, STATELESS, VXLAN_PORT, Veth
+from sdn.plan.state import HEARTBEAT_PORT, LOCAL, LOG_GROUP, NOWHERE, STATELESS, VXLAN_PORT, Veth
 
 CHATTER = "nobody routes multicast"
 """Linux announces its multicast groups from an address that is not the workload's; that is no spoofing."""
@@ -119,9 +119,9 @@ table inet {TABLE} {{
   set own4 {{ typeof meta mark . ip daddr; }}
   set own6 {{ typeof meta mark . ip6 daddr; }}
   chain c_underlay {{
-    udp dport {VXLAN_PORT} notrack accept
+    udp dport {{ {HEARTBEAT_PORT}, {VXLAN_PORT} }} notrack accept
     meta l4proto {{ icmp, icmpv6 }} accept
-    counter drop comment "only tunnels and ICMP enter from the underlay"
+    counter drop comment "only tunnels, heartbeats and ICMP enter from the underlay"
   }}
   chain c_routed {{
     iifname . ether saddr . ip saddr @owners4 return
@@ -140,7 +140,7 @@ table inet {TABLE} {{
   }}
   chain c_raw_out {{
     type filter hook output priority raw; policy accept;
-    udp dport {VXLAN_PORT} notrack accept
+    udp dport {{ {HEARTBEAT_PORT}, {VXLAN_PORT} }} notrack accept
     ct zone set meta mark map @host_zones
   }}
   chain c_services {{

@@ -22,6 +22,8 @@ from sdn.kernel import sandbox
 from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
+from sdn.lab.failures import fail
+from sdn.lab.healing import heal
 from sdn.lab.messages import (
     Applied,
     Apply,
@@ -46,7 +48,7 @@ from sdn.lab.messages import (
 from sdn.lab.operations import operate
 from sdn.lab.running import Running
 from sdn.model import Kind, Placed, SegmentKind
-from sdn.model.lifecycle import Operation
+from sdn.model.lifecycle import Fail, Heal, Operation
 from sdn.plan.desired import Prepared, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
@@ -142,7 +144,14 @@ class Holder:
     def _operate(self, operation: Operation, watch: bool, say: Say) -> Operated:
         running = self._ready()
         with self._described(running):
-            return Operated(operate(running, operation, watch, say))
+            match operation:
+                case Fail():
+                    outcome = fail(running, operation, watch, say)
+                case Heal():
+                    outcome = heal(running, operation, watch, say)
+                case _:
+                    outcome = operate(running, operation, watch, say)
+            return Operated(outcome)
 
     @contextmanager
     def _described(self, running: Running) -> Iterator[None]:

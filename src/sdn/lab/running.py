@@ -17,7 +17,7 @@ from sdn.kernel.apply import Applied, apply
 from sdn.kernel.driver import Driver
 from sdn.kernel.migrate import migrate
 from sdn.kernel.migrate_parts import parts
-from sdn.model import Model, Placement
+from sdn.model import Endpoint, Model, Placed, Placement
 from sdn.plan.desired import Prepared
 from sdn.plan.live import LivePlan
 from sdn.plan.live_changes import LiveChanges
@@ -57,6 +57,7 @@ class Running:
         self.torn = ""
         self._prepared: Prepared | None = prepared
         self._live: LivePlan | None = None  # made when the first change comes: most labs see none
+        self._away: dict[str, Endpoint] = {}  # who is asked for and runs nowhere, as it was when it last ran
 
     @property
     def prepared(self) -> Prepared:
@@ -87,13 +88,25 @@ class Running:
                 why = str(error).partition("\n")[0]
                 self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
+        self._remember(before.placed)
         return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
+
+    def _remember(self, before: Placed) -> None:
+        """The addresses of those that are asked for and run nowhere now: who starts again has them still."""
+        placed = self.prepared.placed
+        asked = {workload.key for workload in placed.model.workloads}
+        known = {**self._away, **before.endpoints}
+        self._away = {key: one for key, one in known.items() if key in asked and key not in placed.endpoints}
 
     def _planned(self, model: Model, placement: Placement) -> LiveChanges:
         """From now on the plan is the new one."""
         if self._live is None:
             self._live = LivePlan(self.prepared)
-        changes = self._live.become(model, placement)
+        known = None
+        if not self._away.keys().isdisjoint(placement.hosts):
+            placed = self.prepared.placed
+            known = replace(placed, endpoints={**self._away, **placed.endpoints})
+        changes = self._live.become(model, placement, known)
         self._prepared = None
         return changes
 

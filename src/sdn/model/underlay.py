@@ -59,14 +59,18 @@ class Host(Struct, frozen=True):
 
 
 class Switch(Struct, frozen=True):
-    """A router of the underlay; it forwards, and knows nothing of overlay or policy."""
+    """A router of the underlay; it forwards, and knows nothing of overlay or policy. A `failed` one has no power."""
 
     name: str
     role: Role = Role.LEAF
+    failed: bool = False
 
 
 class Link(Struct, frozen=True):
-    """A cable between two nodes; `a` < `b` by name. Two cables between the same nodes differ in `index`."""
+    """A cable between two nodes; `a` < `b` by name. Two cables between the same nodes differ in `index`.
+
+    A `failed` one is down at both ends.
+    """
 
     a: str
     b: str
@@ -75,12 +79,17 @@ class Link(Struct, frozen=True):
     bandwidth: int = 0  # Mbit/s; 0 is as fast as the kernel goes
     loss: int = 0  # percent of packets, each way
     delay: int = 0  # milliseconds, each way
+    failed: bool = False
 
 
 class Underlay(Struct, frozen=True):
-    """All nodes and cables, each sorted by name. `family` is the IP version (4 or 6) that carries the tunnels."""
+    """All nodes and cables, each sorted by name. `family` is the IP version (4 or 6) that carries the tunnels.
+
+    `isolated` are Hosts that have power and count as failed because nobody reaches them: their own cables are up.
+    """
 
     hosts: tuple[Host, ...]
     switches: tuple[Switch, ...] = ()
     links: tuple[Link, ...] = ()
     family: int = 4
+    isolated: tuple[str, ...] = ()

@@ -61,7 +61,7 @@ def detail(thing: Thing) -> str:  # noqa: PLR0911, PLR0912 - as above
         case Role():
             return thing.role
         case Veth():
-            return f"{thing.alias}, mtu {thing.mtu}"
+            return f"{thing.alias}, mtu {thing.mtu}" + ("" if thing.up else ", down")
         case Sink():
             return thing.alias
         case Bridge():

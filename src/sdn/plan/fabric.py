@@ -3,7 +3,8 @@
 Links have no addresses of their own, and next hops are permanent neighbours, so there is no ARP to lose. In IPv4 the
 next hop is the neighbour's loopback, `onlink`. In IPv6 it is the link-local address of its MAC: Linux refuses an onlink
 next hop that another route already leads to over another device, which would make the order of routes matter.
-Routes are few: one per rack on a Switch, one default for all on most Hosts.
+Routes are few: one per rack on a Switch, one default for all on most Hosts. What has failed is led around; a Host of
+a rack that has lost a cable on the way has a route of its own then, longer than its rack's.
 """
 
 from __future__ import annotations
@@ -87,7 +88,13 @@ def fabric(underlay: Underlay) -> Fabric:
         uplinks=topology.uplinks,
         routes=_Router(topology, numbers, far).routes(),
         neighbours={
-            node: tuple(sorted(Neighbour(v.name, far[node, v.name], macs[v.peer_node, v.peer_name]) for v in veths))
+            node: tuple(
+                sorted(
+                    Neighbour(v.name, far[node, v.name], macs[v.peer_node, v.peer_name])
+                    for v in veths
+                    if v.name in topology.live[node].get(v.peer_node, ())
+                )
+            )
             for node, veths in topology.uplinks.items()
         },
     )
@@ -95,12 +102,26 @@ def fabric(underlay: Underlay) -> Fabric:
 
 @dataclass(frozen=True)
 class _Destination:
-    """What one route leads to, and how far each node is from it. `rack` is empty for a single node."""
+    """What one route leads to, and how far each node is from it. `rack` is empty for a single node.
+
+    A rack's own Switches are those of its working ones, at distance 1.
+    """
 
     prefix: str
     name: str  # for sentences
     rack: Rack
     distance: dict[str, int]
+
+
+def _working(topology: Topology) -> dict[Rack, tuple[Rack, tuple[str, ...]]]:
+    """Of each rack the Switches that have power, and the Hosts that have their cables to all of these."""
+    found = {}
+    for rack, hosts in topology.racks.items():
+        up = tuple(switch for switch in rack if switch not in topology.down)
+        members = tuple(host for host in hosts if up and tuple(topology.live[host]) == up)
+        if members:
+            found[rack] = (up, members)
+    return found
 
 
 class _Router:
@@ -110,8 +131,11 @@ class _Router:
         self._far = far
         self._topology = topology
         self._numbers = numbers
-        core = set(topology.singles)
-        self._core = {node: [p for p in topology.peers[node] if p in core] for node in topology.singles}
+        self._racks = _working(topology)
+        racked = {host for members in self._racks.values() for host in members[1]}
+        self._singles = sorted(topology.uplinks.keys() - racked)
+        core = set(self._singles)
+        self._core = {node: [p for p in topology.live[node] if p in core] for node in self._singles}
         self._hops: dict[tuple[str, tuple[str, ...]], tuple[Nexthop, ...]] = {}
         self._routes: dict[str, list[Route]] = {node: [] for node in topology.uplinks}
 
@@ -121,16 +145,18 @@ class _Router:
         self._check_connected(destinations)
         for destination in destinations:
             self._lead_to(destination)
-        for rack, hosts in self._topology.racks.items():
-            self._lead_down(rack, hosts)
-            self._lead_up(rack, hosts, destinations)
+        for up, hosts in self._racks.values():
+            self._lead_down(up, hosts)
+            self._lead_up(up, hosts, destinations)
         return {node: tuple(sorted(routes)) for node, routes in self._routes.items()}
 
     def _destinations(self) -> Iterator[_Destination]:
-        for rack, hosts in self._topology.racks.items():
+        for rack, (up, hosts) in self._racks.items():
             prefix = str(self._numbers.blocks[rack])
-            yield _Destination(prefix, hosts[0], rack, self._distances(dict.fromkeys(rack, 1)))
-        for node in self._topology.singles:
+            yield _Destination(prefix, hosts[0], up, self._distances(dict.fromkeys(up, 1)))
+        for node in self._singles:
+            if node in self._topology.down:
+                continue
             yield _Destination(self._numbers.prefix(node), node, (), self._distances({node: 0}))
 
     def _distances(self, start: dict[str, int]) -> dict[str, int]:
@@ -150,14 +176,15 @@ class _Router:
         return distance
 
     def _check_connected(self, destinations: list[_Destination]) -> None:
-        """Every Host must reach every other."""
-        switches = self._topology.switches
-        alone = [node for node in self._topology.singles if node not in switches]
+        """Every Host must reach every other, but for those that are known to have failed."""
+        exempt = self._topology.switches | self._topology.absent
+        alone = [node for node in self._singles if node not in exempt]
+        racks = [(up, hosts[0]) for up, hosts in self._racks.values() if not self._topology.absent.issuperset(hosts)]
         for destination in destinations:
-            if not destination.rack and destination.name in switches:
+            if destination.name in exempt:
                 continue
             lost = [node for node in alone if node not in destination.distance]
-            lost += [h[0] for rack, h in self._topology.racks.items() if not self._closest(rack, destination)]
+            lost += [host for up, host in racks if not self._closest(up, destination)]
             if lost:
                 raise SdnError(
                     f"the underlay falls apart: {min(lost)} cannot reach {destination.name}; "
@@ -205,7 +232,7 @@ class _Router:
         """A route over every device that leads to one of `peers`."""
         hops = self._hops.get((node, peers))
         if hops is None:
-            devices = self._topology.peers[node]
+            devices = self._topology.live[node]
             onlink = self._numbers.space.family == 4
             hops = tuple(sorted(Nexthop(dev, self._far[node, dev], onlink) for p in peers for dev in devices[p]))
             self._hops[node, peers] = hops

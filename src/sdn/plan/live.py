@@ -88,8 +88,13 @@ class LivePlan:
         workload = replace(self._workloads[key], labels=labels)
         return self._make(Event(key, workload, self._hosts.get(key, ""), self._nodes.get(key, "")))
 
-    def become(self, model: Model, placement: Placement) -> LiveChanges:
-        """The lab is another one: by events, where it differs in few workloads and nothing else, or planned anew."""
+    def become(self, model: Model, placement: Placement, known: Placed | None = None) -> LiveChanges:
+        """The lab is another one: by events, where it differs in few workloads and nothing else, or planned anew.
+
+        With `known`, which has addresses of others beside those that are there, it is planned anew from these.
+        """
+        if known is not None:
+            return self._replan(model, placement, known)
         now = Placement(self._hosts, self._nodes)
         events = events_between(self._base.model, self._workloads, now, model, placement)
         if events is None or len(events) > max(FEW, len(self._workloads) // 4):
@@ -250,9 +255,9 @@ class LivePlan:
         listed = tuple(workloads[key] for key in sorted(workloads))
         return replace(self._base.model, workloads=listed), Placement(hosts, nodes)
 
-    def _replan(self, model: Model, placement: Placement) -> LiveChanges:
+    def _replan(self, model: Model, placement: Placement, known: Placed | None = None) -> LiveChanges:
         """Everything, with the lab as it is as the previous one."""
-        placed = allocate(model, placement, self.placed)
+        placed = allocate(model, placement, known or self.placed)
         before = self.plan
         prepared = plan_placed(placed)
         self.replanned += 1

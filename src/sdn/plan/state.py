@@ -15,6 +15,9 @@ GATEWAY_MAC = "02:5d:00:00:00:01"
 """Every gateway on every Host has this address, so a workload that moves finds its gateway where it was."""
 
 VXLAN_PORT = 4789
+HEARTBEAT_PORT = 4788
+"""UDP; Hosts hear one another by it while somebody asks which of them are there."""
+
 LOCAL = 1 << 31
 """Bit of the packet mark that says: it came from a workload of this Host, not out of a tunnel."""
 
@@ -36,7 +39,10 @@ LOG_GROUP = 7
 
 
 class Veth(Struct, frozen=True, gc=False, tag="veth"):
-    """One end of a cable of the underlay. The pair is made once, by the end whose node sorts first."""
+    """One end of a cable of the underlay. The pair is made once, by the end whose node sorts first.
+
+    It is not `up` where the cable or this node has failed; an end whose far node has failed is, but has no carrier.
+    """
 
     name: str
     mac: str
@@ -47,6 +53,7 @@ class Veth(Struct, frozen=True, gc=False, tag="veth"):
     bandwidth: int = 0  # Mbit/s, 0 is unlimited
     loss: int = 0  # percent
     delay: int = 0  # milliseconds
+    up: bool = True
 
 
 class Bridge(Struct, frozen=True, gc=False, tag="bridge"):

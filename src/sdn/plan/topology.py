@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sdn.errors import SdnError
-from sdn.model import Link, Underlay
+from sdn.model import HostState, Link, Underlay
 from sdn.plan.addresses import BITS, Subnet, text_of
 from sdn.plan.ids import mac_of, uplink_name
 from sdn.plan.state import Veth
@@ -24,7 +24,11 @@ SPACES = {4: (("192.168.0.0/16", 8), ("172.16.0.0/12", 8), ("172.16.0.0/12", 0))
 
 @dataclass(frozen=True)
 class Topology:
-    """Nodes and cables. `peers`: node → neighbour → its own devices towards it, everything sorted."""
+    """Nodes and cables. `peers`: node → neighbour → its own devices towards it, everything sorted.
+
+    A failure changes no name and no number: racks and cables are as when all was well, `live` has the neighbours to
+    whom a cable still leads.
+    """
 
     switches: frozenset[str]
     hosts: tuple[str, ...]
@@ -32,14 +36,24 @@ class Topology:
     peers: dict[str, dict[str, tuple[str, ...]]]
     racks: dict[Rack, tuple[str, ...]]
     singles: tuple[str, ...]  # Switches, and Hosts that hang on something else than Switches
+    live: dict[str, dict[str, tuple[str, ...]]]
+    down: frozenset[str]  # Hosts and Switches without power
+    absent: frozenset[str]  # Hosts that need not be reached
 
     @classmethod
     def of(cls, underlay: Underlay) -> Topology:
         """Raises SdnError for a link to a node that is not there."""
         switches = frozenset(switch.name for switch in underlay.switches)
         hosts = tuple(sorted(host.name for host in underlay.hosts))
-        uplinks = _uplinks((*hosts, *switches), underlay.links)
+        absent = frozenset(host.name for host in underlay.hosts if host.state is HostState.FAILED)
+        down = (absent - {*underlay.isolated}) | {switch.name for switch in underlay.switches if switch.failed}
+        uplinks = _uplinks((*hosts, *switches), underlay.links, down)
         peers = {node: _devices(veths) for node, veths in uplinks.items()}
+        off = {(node, veth.name) for node, veths in uplinks.items() for veth in veths if not veth.up}
+        live = {
+            node: _devices([v for v in veths if v.up and (v.peer_node, v.peer_name) not in off])
+            for node, veths in uplinks.items()
+        }
         racks: defaultdict[Rack, list[str]] = defaultdict(list)
         for host in hosts:
             if peers[host] and all(peer in switches for peer in peers[host]):
@@ -52,6 +66,9 @@ class Topology:
             peers=peers,
             racks={rack: tuple(racks[rack]) for rack in sorted(racks)},
             singles=tuple(sorted({*hosts, *switches} - racked)),
+            live=live if off else peers,
+            down=frozenset(down),
+            absent=absent,
         )
 
 
@@ -107,7 +124,46 @@ def _numbered(space: Subnet, members: Mapping[Rack, tuple[str, ...]], bits: Mapp
     return Loopbacks(space, nodes, blocks)
 
 
-def _uplinks(nodes: Collection[str], links: Collection[Link]) -> dict[str, tuple[Veth, ...]]:
+def cut_off(underlay: Underlay) -> tuple[str, ...]:
+    """The Hosts with power that the largest part of the others cannot reach; of equal parts the first by name stays.
+
+    Hosts that count as isolated are looked at like all others: they may be reachable again.
+    """
+    topology = Topology.of(underlay)
+    alive = [host for host in topology.hosts if host not in topology.down]
+    known: dict[tuple[str, ...], frozenset[str]] = {}
+    reach = {}
+    for host in alive:
+        near = tuple(topology.live[host])
+        if not near or not topology.switches.issuperset(near):
+            reach[host] = _reached(topology, host)
+            continue
+        if near not in known:
+            known[near] = _reached(topology, host)
+        reach[host] = known[near]
+    kept: set[str] = set()
+    best = max(reach.values(), key=len, default=frozenset[str]())
+    for host in sorted(alive, key=lambda name: -len(reach[name])):
+        if reach[host] is best or kept <= reach[host]:
+            kept.add(host)
+    return tuple(host for host in alive if host not in kept)
+
+
+def _reached(topology: Topology, host: str) -> frozenset[str]:
+    """The Hosts to which a packet of this one finds a way; only Switches pass it on."""
+    seen, todo = {host}, [host]
+    while todo:
+        node = todo.pop()
+        if node == host or node in topology.switches:
+            fresh = topology.live[node].keys() - seen
+            seen |= fresh
+            todo += fresh
+    return frozenset(seen - topology.switches)
+
+
+def _uplinks(
+    nodes: Collection[str], links: Collection[Link], down: Collection[str] = ()
+) -> dict[str, tuple[Veth, ...]]:
     """Both ends of every cable, by node; a node's are numbered in order of (peer, index)."""
     ends: dict[str, list[tuple[str, int, Link]]] = {node: [] for node in sorted(nodes)}
     for link in links:
@@ -130,6 +186,7 @@ def _uplinks(nodes: Collection[str], links: Collection[Link]) -> dict[str, tuple
                 bandwidth=link.bandwidth,
                 loss=link.loss,
                 delay=link.delay,
+                up=not link.failed and node not in down,
             )
             for peer, index, link in own
         )

@@ -10,7 +10,7 @@ from sdn.scheduler.place import Outcome, place, schedule
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.readiness import HostFailure, Readiness, readiness
 from sdn.scheduler.rebalance import rebalance
-from sdn.scheduler.recover import recover
+from sdn.scheduler.recover import recover, restart
 from sdn.scheduler.repair import reconcile, repair
 from sdn.scheduler.rollout import rollout_batches
 from sdn.scheduler.states import with_hosts, without_reserve
@@ -35,6 +35,7 @@ __all__ = [
     "reconcile",
     "recover",
     "repair",
+    "restart",
     "rollout_batches",
     "schedule",
     "with_hosts",

@@ -6,7 +6,7 @@ failures is used now. What finds no place is a note with its reason, never a ref
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 
 from sdn.model import HostState, Model, Placement, Workload
@@ -14,7 +14,7 @@ from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.restart import restart_order
 from sdn.scheduler.search import obstacles, relocate
 from sdn.scheduler.states import with_hosts, without_reserve
-from sdn.scheduler.steps import Steps
+from sdn.scheduler.steps import Place, Steps
 from sdn.scheduler.target import Target
 
 PREEMPTED_ON = 256
@@ -30,6 +30,19 @@ def recover(model: Model, placement: Placement, failed: Collection[str]) -> Prop
             steps.stop(key, f"{placement.hosts[key]} failed")
     known = {key: node for key, node in lost.items() if key in steps.cluster.workloads}
     missing = restore(steps, known, "starts again after a failure")
+    return steps.proposal(notes=[obstacles(steps, key) for key in missing])
+
+
+def restart(model: Model, placement: Placement, places: Mapping[str, Place], why: str) -> Proposal:
+    """Start workloads that do not run: where they ran (key → place), else wherever there is room, as `recover` does."""
+    steps = Steps(without_reserve(model), placement)
+    left: dict[str, str] = {}
+    for key in restart_order(steps.cluster.workloads, [key for key in places if key in steps.cluster.workloads]):
+        host, node = places[key]
+        target = steps.cluster.target(node or host)
+        if target is None or not target.host or not steps.go(key, target, why):
+            left[key] = node
+    missing = restore(steps, left, why)
     return steps.proposal(notes=[obstacles(steps, key) for key in missing])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec.structs import astuple, replace
 
@@ -168,7 +169,7 @@ def _links(form: UnderlayForm, nodes: set[str], complaints: Complaints) -> list[
         if one.a == one.b:
             complaints.at(path, f'connects "{one.a}" with itself; name two different ends')
         a, b = sorted((one.a, one.b))
-        properties = {field: _own(getattr(one, field), getattr(form, field)) for field in _PROPERTIES}
+        properties: dict[str, Any] = {field: _own(getattr(one, field), getattr(form, field)) for field in _PROPERTIES}
         cables.append(Link(a, b, **properties))
     cables.sort(key=astuple)
     seen: Counter[tuple[str, str]] = Counter()

@@ -1,0 +1,125 @@
+"""Heartbeats over the underlay: who still speaks, heard by Hosts and not by whoever holds the lab.
+
+Every Host sends small datagrams from its loopback to those of a few observers; each observer keeps a detector of its
+own, and what the one says that hears most Hosts is believed: an observer that is cut off itself hears hardly anybody.
+The sockets are opened when somebody asks and closed afterwards, so that a lab in which nothing fails pays nothing.
+
+One thread drives all of it, so its clock counts its own rounds: while this process does not get to run, no Host is
+late.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Collection, Mapping
+from types import TracebackType
+
+from sdn.kernel.namespaces import NamespaceWorker, enter
+from sdn.plan.state import HEARTBEAT_PORT
+from sdn.probe.sockets import family_of, raise_descriptor_limit
+from sdn.scheduler.heartbeat import Health, Heartbeats, Patience
+
+PATIENCE = Patience(interval=0.02, suspect=3, fail=10)
+"""Seconds, and heartbeats. A power failure is noticed after a fifth of a second."""
+
+OBSERVERS = 3
+_SPARE = 256  # descriptors for everything else in this process
+
+
+class Pulse:
+    """Heartbeats of Hosts (name → loopback address) while the block lasts; `racks` says whose observers to prefer.
+
+    Hosts that never spoke count as failed as soon as the patience with them is over.
+    """
+
+    def __init__(self, loopbacks: Mapping[str, str], racks: Mapping[str, str]) -> None:
+        self._loopbacks = loopbacks
+        self._sockets: dict[str, socket.socket] = {}
+        self._hosts = sorted(loopbacks)
+        self.observers = _spread(sorted(loopbacks), racks)
+        self._detectors = {name: Heartbeats(loopbacks, 0.0, PATIENCE) for name in self.observers}
+        self._owners = {address: name for name, address in loopbacks.items()}
+        self._rounds = 0
+
+    def __enter__(self) -> Pulse:
+        if len(self._loopbacks) + _SPARE <= raise_descriptor_limit():
+            with NamespaceWorker("pulse") as worker:
+                worker.run(None, self._open)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for one in self._sockets.values():
+            one.close()
+
+    def end(self, host: str) -> None:
+        """Its agent ends, as all that runs on a Host without power."""
+        if host in self._sockets:
+            self._sockets.pop(host).close()
+        self._detectors.pop(host, None)
+        self.observers = tuple(name for name in self.observers if name != host)
+
+    def failed(self) -> frozenset[str]:
+        """Whom the best observer has given up."""
+        silent = [
+            frozenset(host for host in self._hosts if detector.health(host) is Health.FAILED)
+            for detector in self._detectors.values()
+        ]
+        return min(silent, key=len, default=frozenset())
+
+    def wait(self, silent: Collection[str], patience: float = 5.0) -> frozenset[str]:
+        """Beat until exactly these are given up, or `patience` seconds have passed; who is given up then."""
+        deadline = time.monotonic() + patience
+        while self.failed() != frozenset(silent) and time.monotonic() < deadline:
+            self.beat()
+        return self.failed()
+
+    def steady(self) -> frozenset[str]:
+        """Beat for as long as a Host may be silent; who is given up then."""
+        for _ in range(PATIENCE.fail + 1):
+            self.beat()
+        return self.failed()
+
+    def beat(self) -> None:
+        """One round: everybody sends, time passes, the observers listen."""
+        self._rounds += 1
+        now = self._rounds * PATIENCE.interval
+        for one in self._sockets.values():
+            for observer in self.observers:
+                with contextlib.suppress(OSError):  # no route, no power: nobody will hear it
+                    one.sendto(b"beat", (self._loopbacks[observer], HEARTBEAT_PORT))
+        time.sleep(PATIENCE.interval)
+        for name, detector in self._detectors.items():
+            for host in self._heard(name):
+                detector.heard(host, now)
+            detector.check(now)
+
+    def _heard(self, observer: str) -> set[str]:
+        """From whom something has come since the last look, itself included."""
+        found = set()
+        one = self._sockets.get(observer)
+        while one is not None:
+            try:
+                _, sender = one.recvfrom(16)
+            except OSError:
+                break
+            if owner := self._owners.get(sender[0]):
+                found.add(owner)
+        return found
+
+    def _open(self) -> None:
+        for name, address in self._loopbacks.items():
+            enter(name)
+            one = socket.socket(family_of(6 if ":" in address else 4), socket.SOCK_DGRAM)
+            one.setblocking(False)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            one.bind((address, HEARTBEAT_PORT))
+            self._sockets[name] = one
+
+
+def _spread(hosts: list[str], racks: Mapping[str, str]) -> tuple[str, ...]:
+    """Observers in different racks as far as there are such."""
+    first = {racks.get(host, ""): host for host in reversed(hosts)}
+    chosen = sorted(first.values())[:OBSERVERS]
+    return tuple(sorted(tuple(dict.fromkeys((*chosen, *hosts)))[:OBSERVERS]))

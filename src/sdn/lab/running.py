@@ -88,7 +88,8 @@ class Running:
                 why = str(error).partition("\n")[0]
                 self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
-        self._remember(before.placed)
+        if self._away or len(placement.hosts) < len(model.workloads):
+            self._remember(before.placed)
         return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
 
     def _remember(self, before: Placed) -> None:

@@ -1,6 +1,6 @@
 """What lies between two labs, as events of single workloads; a lab that differs in more than that has to be planned.
 
-What only the scheduler reads (sizes, constraints, states of Hosts) and what only people assert is no difference.
+What only the scheduler reads (sizes, constraints, maintenance) and what only people assert is no difference.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sdn.model import Constraints, Model, Placement, Workload
+from sdn.model import Constraints, HostState, Model, Placement, Workload
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -52,7 +52,7 @@ def events_between(
 def _plain(model: Model) -> tuple[object, ...]:
     """All that a plan is made of but the workloads."""
     underlay = model.underlay
-    hosts = [(host.name, host.pods) for host in underlay.hosts]
+    hosts = [(host.name, host.pods, host.state is HostState.FAILED) for host in underlay.hosts]
     rest = replace(
         model,
         underlay=replace(underlay, hosts=()),

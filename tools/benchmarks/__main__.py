@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import boot, enforce, events, migrate, place, policy
+from benchmarks import birth, boot, enforce, events, migrate, place, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -110,6 +110,17 @@ def enforce_command(pods: int, hosts: int, number: int, form: str) -> None:
 def migrate_command(migrations: int, workloads: int, seed: int, form: str) -> None:
     """Live migrations with open connections and traffic both ways: what broke or leaked, how long each was away."""
     _print(migrate.run(migrate.Options(migrations, workloads, seed), _note), form)
+
+
+@main.command("birth")
+@click.option("--workloads", type=click.IntRange(1), default=1000, show_default=True, help="That are born.")
+@click.option("--wave", type=click.IntRange(1), default=20, show_default=True, help="How many at a time.")
+@click.option("--hosts", type=click.IntRange(2), default=10, show_default=True, help="Of the lab.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of who fires at whom, and when the lab stops.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def birth_command(workloads: int, wave: int, hosts: int, seed: int, form: str) -> None:
+    """Workloads that start while all others flood them and the lab is stopped at random points: what came of it."""
+    _print(birth.run(birth.Options(workloads, wave, hosts, seed), _note), form)
 
 
 @main.command("all")

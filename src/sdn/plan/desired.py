@@ -89,6 +89,7 @@ class UnderlayPlan:
     def host(self, name: str, overlay: HostOverlay, firewall: Firewall, balancer: LoadBalancer) -> NodeState:
         """The state of a Host, with everything else that is planned for it."""
         paths = self.paths
+        overlay.neighbours.update(paths.neighbours[name])
         return NodeState(
             name=name,
             role="host",
@@ -97,10 +98,10 @@ class UnderlayPlan:
             links=tuple(overlay.links[key] for key in sorted(overlay.links)),
             interfaces=tuple(sorted(overlay.interfaces)),
             ports=tuple(sorted(overlay.ports, key=lambda port: port.name)),
-            routes=tuple(sorted((*paths.routes[name], *overlay.routes))),
+            routes=(*paths.routes[name], *overlay.all_routes()),
             rules=tuple(sorted(overlay.rules)),
-            neighbours=tuple(sorted((*paths.neighbours[name], *overlay.neighbours))),
-            fdb=tuple(sorted(overlay.fdb)),
+            neighbours=overlay.all_neighbours(),
+            fdb=overlay.all_fdb(),
             firewall=firewall,
             loadbalancer=balancer,
         )

@@ -126,6 +126,7 @@ class LiveOverlay(OverlayPlanner):
             self._count(after, 1)
             self._insert(after)
         changed = self._addresses.change(before, after, slices)
+        self.forget(key)
         for host in {e.host for e in (before, after) if e is not None}:
             self._place(key, host)
         if self.segments[key].kind is SegmentKind.ROUTED:
@@ -295,8 +296,10 @@ class _Step:
         segment = overlay.segments[self._key]
         plan = HostOverlay()
         overlay.attach(plan, host, application, segment)
-        for table in overlay.tables_on(host, self._application):
-            plan.routes.update(overlay.routes(host, table, application, segment))
+        tables = overlay.tables_on(host, self._application)
+        for table in tables:
+            overlay.lead_into(plan, host, table, segment, self._key)
+        plan.shared = overlay.shared_of(self._key, tables)
         yield from _things(plan)
 
     def _links(self, host: str, changing: list[Endpoint]) -> Things:
@@ -351,10 +354,10 @@ def _things(plan: HostOverlay) -> Things:
     yield from ((Part.LINK, link) for link in plan.links.values())
     yield from ((Part.INTERFACE, entry) for entry in plan.interfaces)
     yield from ((Part.PORT, port) for port in plan.ports)
-    yield from ((Part.ROUTE, route) for route in plan.routes)
+    yield from ((Part.ROUTE, route) for route in plan.all_routes())
     yield from ((Part.RULE, rule) for rule in plan.rules)
-    yield from ((Part.NEIGHBOUR, entry) for entry in plan.neighbours)
-    yield from ((Part.FDB, entry) for entry in plan.fdb)
+    yield from ((Part.NEIGHBOUR, entry) for entry in plan.all_neighbours())
+    yield from ((Part.FDB, entry) for entry in plan.all_fdb())
 
 
 def _workload(endpoint: Endpoint) -> str:

@@ -9,14 +9,16 @@ and with the number of Hosts; never with all endpoints of a routed Segment.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface, ip_network
 
 from sdn.model import Application, Endpoint, Placed, Segment, SegmentKind, Workload, connected, family_of
 from sdn.plan.addresses import Subnet, parse_all, value_of
+from sdn.plan.addressing import SegmentKey
 from sdn.plan.ids import bridge_name, mac_of, namespace_of, port_name, vxlan_name
+from sdn.plan.shared import NOTHING, Shared, joined, spliced
 from sdn.plan.state import (
     GATEWAY_MAC,
     NOWHERE,
@@ -53,7 +55,7 @@ a Segment of 33 members that all talk to each other would fill.
 
 @dataclass
 class HostOverlay:
-    """What the overlay adds to one Host, unsorted."""
+    """What the overlay adds to one Host, unsorted; nothing of `without` is there, though others share it."""
 
     links: dict[str, Link] = field(default_factory=dict)
     interfaces: set[Interface] = field(default_factory=set)
@@ -62,6 +64,19 @@ class HostOverlay:
     rules: set[MarkRule] = field(default_factory=set)
     neighbours: set[Neighbour] = field(default_factory=set)
     fdb: set[Fdb] = field(default_factory=set)
+    shared: Shared = NOTHING
+    without: set[Route | Neighbour | Fdb] = field(default_factory=set)
+
+    def all_routes(self) -> tuple[Route, ...]:
+        """Sorted, as are the others."""
+        return spliced(self.shared.routes, (one for one in self.without if isinstance(one, Route)), self.routes)
+
+    def all_neighbours(self) -> tuple[Neighbour, ...]:
+        gone = (one for one in self.without if isinstance(one, Neighbour))
+        return spliced(self.shared.neighbours, gone, self.neighbours)
+
+    def all_fdb(self) -> tuple[Fdb, ...]:
+        return spliced(self.shared.fdb, (one for one in self.without if isinstance(one, Fdb)), self.fdb)
 
 
 class OverlayPlanner:
@@ -76,34 +91,37 @@ class OverlayPlanner:
         self.connected = connected(placed.model.applications)
         self.segments = {(a.name, s.name): s for a in placed.model.applications for s in a.segments}
         self.slices = placed.slices
-        self.members: dict[tuple[str, str], Collection[Endpoint]] = {}
+        self.members: dict[SegmentKey, Collection[Endpoint]] = {}
         self.local: dict[str, list[Endpoint]] = defaultdict(list)
-        members: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+        members: dict[SegmentKey, list[Endpoint]] = defaultdict(list)
         for endpoint in placed.endpoints.values():
             members[endpoint.application, endpoint.segment].append(endpoint)
             self.local[endpoint.host].append(endpoint)
         self.members.update(members)
+        self._shared: dict[tuple[str, ...], Shared] = {}
+        self._entries: dict[SegmentKey, tuple[tuple[Neighbour, ...], tuple[Fdb, ...]]] = {}
+        self._routes: dict[SegmentKey, dict[int, tuple[Route, ...]]] = {}
 
     @cached_property
     def workloads(self) -> dict[str, Workload]:
         return {workload.key: workload for workload in self.placed.model.workloads}
 
     @cached_property
-    def hosts_of(self) -> dict[tuple[str, str], tuple[str, ...]]:
+    def hosts_of(self) -> dict[SegmentKey, tuple[str, ...]]:
         """The Hosts that hold members of a Segment."""
         return {key: tuple(sorted({e.host for e in members})) for key, members in self.members.items()}
 
     @cached_property
-    def moved(self) -> dict[tuple[str, str], list[Endpoint]]:
+    def moved(self) -> dict[SegmentKey, list[Endpoint]]:
         """Endpoints of routed Segments whose address is outside their Host's slice: each needs its own route."""
-        found: dict[tuple[str, str], list[Endpoint]] = defaultdict(list)
+        found: dict[SegmentKey, list[Endpoint]] = defaultdict(list)
         slices = {key: parse_all(prefixes) for key, prefixes in self.slices.items()}
         for key, members in self.members.items():
             if self._segment(key).kind is SegmentKind.ROUTED:
                 found[key] = [e for e in members if not is_inside(e, slices.get((*key, e.host), ()))]
         return found
 
-    def _segment(self, key: tuple[str, str]) -> Segment:
+    def _segment(self, key: SegmentKey) -> Segment:
         return self.segments[key]
 
     def visible(self, application: str) -> Iterator[tuple[Application, Segment]]:
@@ -119,16 +137,71 @@ class OverlayPlanner:
         here = self.local.get(name, [])
         if here:
             plan.links[NOWHERE] = Sink(NOWHERE, f"{NOWHERE}.far", "destinations without a network", self.mtu)
-        for application in sorted({endpoint.application for endpoint in here}):
+        applications = tuple(sorted({endpoint.application for endpoint in here}))
+        for application in applications:
             for owner, segment in self.visible(application):
                 self.attach(plan, name, owner, segment)
-                plan.routes.update(self.routes(name, self.table(application), owner, segment))
+                self.lead_into(plan, name, self.table(application), segment, (owner.name, segment.name))
             self._isolate(plan, application)
         for endpoint in here:
             plan.ports.append(self.port(endpoint))
             if not self.is_bridged(endpoint):
                 plan.neighbours.update(self.port_neighbours(endpoint))
+        plan.shared = self._shared_by(applications)
         return plan
+
+    def _shared_by(self, applications: tuple[str, ...]) -> Shared:
+        """What is seen of all members on Hosts that have endpoints of just these Applications."""
+        if applications not in self._shared:
+            tables = {
+                name: [(owner.name, segment.name) for owner, segment in self.visible(name)] for name in applications
+            }
+            keys = dict.fromkeys(key for found in tables.values() for key in found)
+            self._shared[applications] = Shared(
+                joined(self._routes_to(key, self.table(name)) for name, found in tables.items() for key in found),
+                joined(self._entries_of(key)[0] for key in keys),
+                joined(self._entries_of(key)[1] for key in keys),
+            )
+        return self._shared[applications]
+
+    def shared_of(self, key: SegmentKey, tables: Iterable[int]) -> Shared:
+        """What is seen of the members of one Segment, in these routing tables."""
+        return Shared(joined(self._routes_to(key, table) for table in tables), *self._entries_of(key))
+
+    def forget(self, key: SegmentKey) -> None:
+        """What was seen of a Segment may be otherwise now."""
+        self._shared.clear()
+        self._entries.pop(key, None)
+        self._routes.pop(key, None)
+
+    def _entries_of(self, key: SegmentKey) -> tuple[tuple[Neighbour, ...], tuple[Fdb, ...]]:
+        """Neighbours and FDB entries of all members, each as seen from a Host that is not its own."""
+        if key not in self._entries:
+            vni = self.placed.vnis[key]
+            tunnel = vxlan_name(vni)
+            if self._segment(key).kind is SegmentKind.L2:
+                bridge, members = bridge_name(vni), self.members[key]
+                neighbours = [Neighbour(bridge, address, one.mac) for one in members for address in one.addresses]
+                fdb = [Fdb(tunnel, one.mac, self.vteps[one.host]) for one in members]
+            else:
+                hosts = self.hosts_of[key]
+                neighbours = [entry for other in hosts for entry in self.tunnel_neighbours(key, other, tunnel)]
+                fdb = [self._far_end(tunnel, other) for other in hosts]
+            self._entries[key] = tuple(sorted(neighbours)), tuple(sorted(fdb))
+        return self._entries[key]
+
+    def _routes_to(self, key: SegmentKey, table: int) -> tuple[Route, ...]:
+        """Routes of one table to all members, each as seen from a Host that is not its own."""
+        tables = self._routes.setdefault(key, {})
+        if table not in tables:
+            vni = self.placed.vnis[key]
+            if self._segment(key).kind is SegmentKind.L2:
+                routes = [route for one in self.members[key] for route in self.bridge_routes(table, vni, one)]
+            else:
+                routes = [route for other in self.hosts_of[key] for route in self.slice_routes(table, key, other)]
+                routes += [route for one in self.moved[key] for route in self.moved_routes(table, vni, one)]
+            tables[table] = tuple(sorted(routes))
+        return tables[table]
 
     def port_neighbours(self, endpoint: Endpoint) -> Iterator[Neighbour]:
         """Of the port of a routed Segment's member."""
@@ -164,9 +237,12 @@ class OverlayPlanner:
         gateways = tuple(str(g) for g in _gateways(segment))
         if l2:
             plan.links[bridge] = Bridge(bridge, GATEWAY_MAC, label, self.mtu, gateways)
-            self._bridge_entries(plan, host, key, bridge, tunnel)
+            for member in self._here(host, key):
+                plan.without.add(Fdb(tunnel, member.mac, self.vteps[host]))
+                plan.fdb.add(self.bridged(member, host, tunnel))
         else:
-            self._tunnel_entries(plan, host, key, tunnel)
+            plan.without.add(self._far_end(tunnel, host))
+            plan.without.update(self.tunnel_neighbours(key, host, tunnel))
         # A tunnel end even where all members are local: Hosts of the same Application without a member route into it.
         plan.links[tunnel] = Vxlan(
             tunnel,
@@ -179,10 +255,9 @@ class OverlayPlanner:
             () if l2 else tuple(_single(g) for g in gateways),
         )
 
-    def _bridge_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], bridge: str, tunnel: str) -> None:
-        for member in self.members[key]:
-            plan.neighbours.update(Neighbour(bridge, address, member.mac) for address in member.addresses)
-            plan.fdb.add(self.bridged(member, host, tunnel))
+    def _here(self, host: str, key: SegmentKey) -> Iterator[Endpoint]:
+        """The members of a Segment on a Host."""
+        return (one for one in self.local.get(host, ()) if (one.application, one.segment) == key)
 
     def bridged(self, member: Endpoint, host: str, tunnel: str) -> Fdb:
         """Where a Host finds the MAC of a member."""
@@ -190,13 +265,10 @@ class OverlayPlanner:
             return Fdb(port_name(member.workload), member.mac)
         return Fdb(tunnel, member.mac, self.vteps[member.host])
 
-    def _tunnel_entries(self, plan: HostOverlay, host: str, key: tuple[str, str], tunnel: str) -> None:
-        for other in self.hosts_of[key]:
-            if other != host:
-                plan.fdb.add(Fdb(tunnel, tunnel_mac(other), self.vteps[other]))
-                plan.neighbours.update(self.tunnel_neighbours(key, other, tunnel))
+    def _far_end(self, tunnel: str, other: str) -> Fdb:
+        return Fdb(tunnel, tunnel_mac(other), self.vteps[other])
 
-    def tunnel_neighbours(self, key: tuple[str, str], other: str, tunnel: str) -> Iterator[Neighbour]:
+    def tunnel_neighbours(self, key: SegmentKey, other: str, tunnel: str) -> Iterator[Neighbour]:
         """The tunnel end of another Host, in each family of a routed Segment."""
         for family in {family_of(subnet) for subnet in self._segment(key).subnets}:
             yield Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other))
@@ -205,27 +277,19 @@ class OverlayPlanner:
         """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour."""
         return _tunnel_end(host, self.vteps[host], family)
 
-    def routes(self, host: str, table: int, owner: Application, segment: Segment) -> Iterator[Route]:
-        """What one Host's table says of a Segment."""
-        key = (owner.name, segment.name)
+    def lead_into(self, plan: HostOverlay, host: str, table: int, segment: Segment, key: SegmentKey) -> None:
+        """What a Host's table says of a Segment otherwise than those of all other Hosts."""
         vni = self.placed.vnis[key]
         l2 = segment.kind is SegmentKind.L2
         for gateway in _gateways(segment):
             local = _single(str(gateway))
-            yield Route(table, local, (Nexthop(bridge_name(vni) if l2 else vxlan_name(vni)),), kind="local")
+            plan.routes.add(Route(table, local, (Nexthop(bridge_name(vni) if l2 else vxlan_name(vni)),), kind="local"))
         if l2:
-            for member in self.members[key]:
-                yield from self.bridge_routes(table, vni, member)
             return
-        for other in self.hosts_of[key]:
-            if other != host:
-                yield from self.slice_routes(table, key, other)
-        for member in self.moved[key]:
-            if member.host != host:
-                yield from self.moved_routes(table, vni, member)
-        for member in self.local.get(host, ()):
-            if (member.application, member.segment) == key:
-                yield from self.port_routes(table, member)
+        plan.without.update(self.slice_routes(table, key, host))
+        for member in self._here(host, key):
+            plan.without.update(self.moved_routes(table, vni, member))
+            plan.routes.update(self.port_routes(table, member))
 
     def bridge_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
         """A route for each member, not for the subnet: an address that nobody has is "no route" at once, not an ARP
@@ -233,7 +297,7 @@ class OverlayPlanner:
         for address in member.addresses:
             yield Route(table, _single(address), (Nexthop(bridge_name(vni)),))
 
-    def slice_routes(self, table: int, key: tuple[str, str], other: str) -> Iterator[Route]:
+    def slice_routes(self, table: int, key: SegmentKey, other: str) -> Iterator[Route]:
         """To what another Host owns of a routed Segment."""
         for prefix in self.slices.get((*key, other), ()):
             yield Route(table, prefix, (self._hop(self.placed.vnis[key], other, prefix),))

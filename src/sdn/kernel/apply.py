@@ -18,7 +18,7 @@ from msgspec import Struct
 from sdn.kernel import links, processes, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
-from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send
+from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send, send_elements
 from sdn.kernel.conntrack import Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver
 from sdn.kernel.libnft import Nft
@@ -146,7 +146,8 @@ class _Work:
         """The rules of the Hosts that stay."""
         for number, (name, changes) in enumerate(self._rules.items(), 1):
             with inside(name):
-                send(self.sockets.enter_context(Nft()), changes, self._desired[name], self._limit)
+                if self._limit < LIMIT or not send_elements(changes, self.sockets):
+                    send(self.sockets.enter_context(Nft()), changes, self._desired[name], self._limit)
             self._driver.commands += len(changes)
             self._close_some(number)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.errors import KernelError
-from sdn.kernel import ruleset
+from sdn.kernel import element_changes, ruleset
 from sdn.kernel.libnft import TOO_LONG, Nft
 from sdn.kernel.owned import TABLE
 from sdn.kernel.ruleset import Elements
@@ -76,6 +77,11 @@ def send(nft: Nft, changes: RuleChanges, after: NodeState, limit: int = LIMIT) -
         nft.run_chunks(changes.switch)
         nft.run_chunks([line for one in ruleset.dispatch(after) for line in one.commands("add")])
     nft.run_chunks(changes.old)
+
+
+def send_elements(changes: RuleChanges, sockets: ExitStack) -> bool:
+    """Make them in the namespace of the calling thread if they are elements of shared maps and nothing else."""
+    return element_changes.send([*changes.new, *changes.switch, *changes.dispatch, *changes.old], sockets)
 
 
 def _fits(nft: Nft, commands: list[str], limit: int) -> bool:

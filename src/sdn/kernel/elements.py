@@ -21,7 +21,7 @@ from sdn.plan.state import NodeState
 MESSAGE = 24_000
 """Bytes of one message: an attribute holds 65,535, and several messages shall fill a send evenly."""
 
-_NEW_ELEMENTS = NFTABLES << 8 | 12
+_NEW_ELEMENTS, _DELETE_ELEMENTS = NFTABLES << 8 | 12, NFTABLES << 8 | 14
 _FAMILIES = {"inet": 1, "arp": 3, "bridge": 7}
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _ELEMENT = 1, 2, 3, 1
 _KEY, _DATA = 1, 2
@@ -158,9 +158,16 @@ def additions(several: Iterable[Elements]) -> Iterator[Message]:
             yield from _cut(one, _elements(one))
 
 
-def _elements(one: Elements) -> Iterator[bytes]:
+def removals(several: Iterable[Elements]) -> Iterator[Message]:
+    """Messages that take all of them away, which are named by their keys alone."""
+    for one in several:
+        for message in _cut(one, _elements(one, with_data=False)):
+            yield Message(_DELETE_ELEMENTS, REQUEST, message.body, f"remove elements of {one.family} {one.name}")
+
+
+def _elements(one: Elements, *, with_data: bool = True) -> Iterator[bytes]:
     fields = _KEYS.get(one.name, _GROUP)
-    data_of = _DATA_OF.get(one.name)
+    data_of = _DATA_OF.get(one.name) if with_data else None
     for value in one.values:
         words, _, data = value.partition(" : ")
         key = b"".join([field(word) for field, word in zip(fields, words.split(" . "), strict=True)])

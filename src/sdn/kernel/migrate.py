@@ -21,7 +21,7 @@ from msgspec import Struct
 from sdn.errors import KernelError, RolledBackError
 from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
-from sdn.kernel.apply_rules import rule_changes, send
+from sdn.kernel.apply_rules import rule_changes, send, send_elements
 from sdn.kernel.carry import Around, Carrier
 from sdn.kernel.conntrack import Changes, Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver, Existing, Named
@@ -165,9 +165,10 @@ class _Migration:
         if not len(changes):
             return
         with inside(name):
-            if name not in self._nft:
-                self._nft[name] = self._sockets.enter_context(Nft())
-            send(self._nft[name], changes, after)
+            if not send_elements(changes, self._sockets):
+                if name not in self._nft:
+                    self._nft[name] = self._sockets.enter_context(Nft())
+                send(self._nft[name], changes, after)
         self._driver.commands += len(changes)
         if undo:
             self._undo.append(lambda: self._judge(name, after, before, undo=False))

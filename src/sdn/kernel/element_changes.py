@@ -1,0 +1,49 @@
+"""Changes that are elements of shared sets and maps and nothing else, as one transaction of our own messages.
+
+That is what one event changes on most Hosts. libnftables reads the whole table before it adds one element.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from sdn.errors import KernelError
+from sdn.kernel.elements import additions, removals
+from sdn.kernel.messages import Message
+from sdn.kernel.owned import TABLE
+from sdn.kernel.rtnetlink import CHUNK, Netlink
+from sdn.kernel.ruleset import Elements
+from sdn.kernel.tracked import NETFILTER
+
+_COMMAND = re.compile(rf"(add|delete) element (\w+) {TABLE} (\w+) \{{ (.*) \}}")
+_ENCODE = {"add": additions, "delete": removals}
+
+
+def encoded(commands: Sequence[str]) -> list[Message] | None:
+    """The messages that do what the commands say; None where one of them is more, or they are too many for one send."""
+    found: list[Message] = []
+    for command in commands:
+        match = _COMMAND.fullmatch(command)
+        if match is None:
+            return None
+        verb, family, name, listed = match.groups()
+        found += _ENCODE[verb]([Elements(name, listed.split(", "), family)])
+    return found if sum(16 + len(one.body) for one in found) < CHUNK else None
+
+
+def send(commands: Sequence[str], sockets: ExitStack) -> bool:
+    """All commands as one transaction in the namespace of the calling thread.
+
+    False, and nothing has happened, where they are more than elements, or the kernel refuses: libnftables says why. The
+    socket stays open as long as `sockets`: closing it waits until the kernel has freed what went, which takes longer.
+    """
+    wanted = encoded(commands)
+    if not wanted:
+        return False
+    try:
+        sockets.enter_context(Netlink(NETFILTER)).transact(wanted)
+    except KernelError:
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""Changes of elements alone: taken away and put back they are as they were, and what is refused changes nothing."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+
+import pytest
+from inside import in_lab
+from test_kernel_migrate import BEFORE
+
+from sdn.kernel import element_changes, ruleset
+from sdn.kernel.driver import Driver
+from sdn.kernel.namespaces import NamespaceWorker
+from sdn.kernel.readback import drift
+from sdn.plan.state import NodeState
+
+
+def sent(commands: list[str]) -> bool:
+    """Whether they could be made, with a socket for them alone."""
+    with ExitStack() as sockets:
+        return element_changes.send(commands, sockets)
+
+
+def shared(state: NodeState) -> list[ruleset.Elements]:
+    """All elements of a Host's shared maps and groups that can be encoded, maps before what they lead to is gone."""
+    assert state.firewall is not None
+    every = [*ruleset.members(state), *map(ruleset.group_members, state.firewall.sets)]
+    return [one for one in every if one.values and element_changes.encoded(list(one.commands("add"))) is not None]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "add chain inet sdn b4_tcp_2",
+        "delete set inet sdn g_a4",
+    ],
+)
+def test_everything_else_is_left_to_nft(command: str) -> None:
+    assert element_changes.encoded(["add element inet sdn egress4 { 1 . 10.0.0.1 : jump p_x }", command]) is None
+
+
+@pytest.mark.kernel
+@in_lab
+def test_what_is_taken_away_and_put_back_is_as_it_was() -> None:
+    Driver().build(BEFORE.plan)
+    hosts = [state for state in BEFORE.plan.values() if state.role == "host"]
+    names: set[str] = set()
+    with NamespaceWorker() as worker:
+        for verb in ("delete", "add"):
+            for state in hosts:
+                names |= {one.name for one in shared(state)}
+                commands = [line for one in shared(state) for line in one.commands(verb)]
+                assert worker.run(state.name, partial(sent, commands)), state.name
+            assert bool(drift(BEFORE.plan)) == (verb == "delete"), drift(BEFORE.plan)[:5]
+    assert {"egress4", "egress6", "ingress4", "services4", "services6", "backends4_tcp", "backends6_tcp"} <= names
+
+
+@pytest.mark.kernel
+@in_lab
+def test_what_the_kernel_refuses_changes_nothing() -> None:
+    Driver().build(BEFORE.plan)
+    commands = [
+        "add element inet sdn nobody4 { 0x80000001 . 10.96.0.77 . tcp . 80 }",
+        "add element inet sdn egress4 { 1 . 10.99.0.1 : jump p_nobody }",
+    ]
+    with NamespaceWorker() as worker:
+        assert not worker.run("host-1", partial(sent, commands))
+        assert drift(BEFORE.plan) == []
+        assert worker.run("host-1", partial(sent, commands[:1]))
+        assert len(drift(BEFORE.plan)) > 0

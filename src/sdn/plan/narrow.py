@@ -35,9 +35,11 @@ def narrow_by(changes: LiveChanges) -> Narrow:
 
 
 def narrowed(before: NodeState, after: NodeState, turns: Iterable[Turn]) -> tuple[NodeState, NodeState]:
-    """Both with what `turns` say that differs; whole where they speak of the node itself."""
+    """Both with what `turns` say that differs; whole where that is the node itself, or a device that may be made anew:
+    then what lies on it is, too."""
     turns = list(turns)
-    if not {part for part, _, _ in turns} <= _NARROWED | _DEVICES or not (before.firewall and after.firewall):
+    anew = any(part in _DEVICES and old is not None and new is not None for part, old, new in turns)
+    if anew or not {part for part, _, _ in turns} <= _NARROWED | _DEVICES or not (before.firewall and after.firewall):
         return before, after
     old: dict[Part, list[Any]] = defaultdict(list)
     new: dict[Part, list[Any]] = defaultdict(list)

@@ -117,7 +117,7 @@ def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
     """Keys of workloads, and names of Hosts."""
     files = _files(ctx)
     if files:
-        from sdn.spec.load import load
+        from sdn.spec.cache import load
 
         model = load(files).model
         keys = [workload.key for workload in model.workloads]

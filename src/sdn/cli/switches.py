@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sdn.model import Model
-    from sdn.spec.load import Loaded
+    from sdn.spec.loaded import Loaded
 
 Returned = TypeVar("Returned")
 
@@ -44,7 +44,7 @@ class Switches(NamedTuple):
         """Files as they are read for a lab."""
         from dataclasses import replace
 
-        from sdn.spec.load import load
+        from sdn.spec.cache import load
 
         loaded = load(paths)
         return replace(loaded, model=self.of(loaded.model))

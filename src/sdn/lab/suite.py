@@ -23,7 +23,8 @@ from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
 from sdn.probe.compare import compare, never_met
 from sdn.probe.questions import Listener, expectation_questions, listening, questions
-from sdn.spec.load import Loaded, load
+from sdn.spec.cache import load
+from sdn.spec.loaded import Loaded
 
 Progress = Callable[[str], None]
 

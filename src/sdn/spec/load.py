@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,19 +30,13 @@ from sdn.spec import kubernetes, labfile, nsx
 from sdn.spec.check import check
 from sdn.spec.files import files
 from sdn.spec.kubernetes.read import METADATA_NAME
+from sdn.spec.loaded import Inputs, Loaded, digest
 from sdn.spec.parts import LabParts, Places
 from sdn.spec.running import placement
-from sdn.spec.source import Document, read_file
+from sdn.spec.source import Document, read_bytes, read_text
 from sdn.spec.underlay import default_underlay
 
-
-@dataclass
-class Loaded:
-    """What was read. `where` says for everything named where it was written; `parts.place_key` makes its keys."""
-
-    model: Model
-    warnings: tuple[str, ...] = ()
-    where: Mapping[str, str] = field(default_factory=dict)
+__all__ = ["Loaded", "is_lab", "load", "name_of"]
 
 
 def load(paths: Sequence[Path]) -> Loaded:
@@ -65,15 +59,17 @@ def _nothing_to_collect() -> Iterator[None]:
 
 def _load(paths: Sequence[Path]) -> Loaded:
     problems: list[Problem] = []
-    seen: set[Path] = set()
-    documents = _read(paths, seen, problems)
+    inputs, seen = Inputs(), set[Path]()
+    documents = _read(paths, seen, inputs, problems)
     lab_documents = [document for document in documents if is_lab(document)]
     for other in lab_documents[1:]:
         first = lab_documents[0]
         message = f"is a second lab beside {first.file}:{first.where(())[0]}; load one at a time"
         problems.append(other.problem(("lab",), message, key=True))
     if lab_documents:
-        documents += _read(_further(lab_documents[0]), seen, problems)
+        further = _further(lab_documents[0])
+        inputs.further = tuple(map(str, further))
+        documents += _read(further, seen, inputs, problems)
     others = [document for document in documents if not is_lab(document)]
     exports = [document for document in others if nsx.is_nsx(document)]
     manifests = [document for document in others if not nsx.is_nsx(document)]
@@ -99,7 +95,7 @@ def _load(paths: Sequence[Path]) -> Loaded:
     if problems:
         raise SpecError(problems)
     where = Places(*[partial(dict, part.where) for part in parts])
-    return Loaded(model, tuple(dict.fromkeys(line for part in parts for line in part.warnings)), where)
+    return Loaded(model, tuple(dict.fromkeys(line for part in parts for line in part.warnings)), where, inputs)
 
 
 def is_lab(document: Document) -> bool:
@@ -146,13 +142,17 @@ def name_of(paths: Sequence[Path]) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "lab"
 
 
-def _read(paths: Iterable[Path], seen: set[Path], problems: list[Problem]) -> list[Document]:
+def _read(paths: Iterable[Path], seen: set[Path], inputs: Inputs, problems: list[Problem]) -> list[Document]:
     """The documents of all files that were not read before."""
     documents: list[Document] = []
     for file in files(paths, problems):
-        if file.resolve() not in seen:
-            seen.add(file.resolve())
-            documents += read_file(file, problems)
+        if file.resolve() in seen:
+            continue
+        seen.add(file.resolve())
+        raw = read_bytes(file, problems)
+        if raw is not None:
+            inputs.files[str(file)] = digest(raw)
+            documents += read_text(str(file), raw, problems)
     return documents
 
 

@@ -91,17 +91,21 @@ class Document:
 
 def read_file(path: Path, problems: list[Problem]) -> list[Document]:
     """All documents of a file; what is wrong with it is appended to `problems`."""
+    raw = read_bytes(path, problems)
+    return [] if raw is None else read_text(str(path), raw, problems)
+
+
+def read_bytes(path: Path, problems: list[Problem]) -> bytes | None:
+    """What is in a file, and of one that is too large a little more than may be in it."""
     file = str(path)
     try:
         with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+            return stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         problems.append(Problem(file, 0, 0, "no such file; check the path"))
-        return []
     except OSError as error:
         problems.append(Problem(file, 0, 0, f"cannot be read ({error.strerror}); name a file that this user may read"))
-        return []
-    return read_text(file, raw, problems)
+    return None
 
 
 def read_text(file: str, raw: bytes, problems: list[Problem]) -> list[Document]:

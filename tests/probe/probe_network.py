@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from sdn.kernel.driver import settle
 from sdn.kernel.namespaces import create, enter
+from sdn.kernel.settle import settle
 from sdn.model import (
     Application,
     Ask,

@@ -25,7 +25,7 @@ from sdn.kernel.syscalls import CLONE_NEWNET, MS_BIND, mount, setns, unshare
 
 TIMEOUT = 1800.0
 _LO, _ETH0 = 1, 2
-_FIRST_PORT = 100
+_FIRST_PORT = 10_000
 _FIRST_CABLE = 10
 
 

@@ -15,8 +15,8 @@ import yaml
 
 APPS = 20
 REPLICAS = 5
-PODS_PER_HOST = 100
-FEWEST_HOSTS = 2
+PODS_PER_HOST = 50
+FEWEST_HOSTS = 4
 """With one Host there would be no tunnel to build."""
 LEAVES, SPINES = 2, 2
 SEGMENT_MEMBERS = 50

@@ -252,11 +252,9 @@ class _Work:
         self._driver.forget(ended)
         for name in sorted(ended):
             processes.end_inside(RUN / name)
-        started = [
-            port for name, port in self._new.items() if port.command and (name in ended or name not in self._old)
-        ]
-        if started:
-            self._driver.start(started)
+        for name, port in self._new.items():
+            if port.command and (name in ended or name not in self._old):
+                self._driver.start(port)
 
     def _remove_nodes(self, names: Iterable[str]) -> None:
         """Their links by hand, because the kernel would take its time, and the far ends would stay as long."""

@@ -1,16 +1,15 @@
 """Build a Plan in the kernel, or what a lab that is there lacks of one: namespaces, then rules, then links.
 
-One worker thread walks through the nodes; the order is fail closed. A second one makes the workloads' namespaces while
-the first fills the firewalls, for neither waits for the other: no link exists yet. When this process dies at any point,
-the kernel removes all of it, because nothing outside of the lab's namespaces was touched.
+A team of two threads shares the nodes, stage by stage; the order is fail closed. Workloads' namespaces are made while
+the first firewalls are filled, for neither waits for the other: no link exists yet. When this process dies at any
+point, the kernel removes all of it, because nothing outside of the lab's namespaces was touched.
 """
 
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,10 +19,12 @@ from sdn.kernel import qdisc, ruleset, skeleton, sysctl
 from sdn.kernel.elements import Encoder
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
-from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
+from sdn.kernel.namespaces import create, enter, inside, opened
 from sdn.kernel.node import Indexes
 from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink, link_index
+from sdn.kernel.settle import settle
+from sdn.kernel.team import Team
 from sdn.kernel.tracked import NETFILTER
 from sdn.plan.state import NodeState, Plan, Port, Route, Veth
 
@@ -32,9 +33,6 @@ Item = TypeVar("Item")
 
 OUTPUT = Path("/run/output")
 """What the commands of workloads print, one file each, in the lab's own /run."""
-
-_POLL = 0.0005
-_IPV6_ROUTES = Path("/proc/thread-self/net/ipv6_route")
 
 _STEPS = 8
 """How many progress messages a long stage is cut into."""
@@ -69,6 +67,7 @@ class Driver:
         self.notes: list[str] = []
         self.messages = 0
         self.commands = 0
+        self._lock = threading.Lock()
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress
         self._plan: Plan = {}
@@ -79,8 +78,11 @@ class Driver:
         """Everything, from nothing. KernelError at the first thing that the kernel refuses."""
         self.aim(plan)
         self.indexes = {name: Indexes() for name in plan}
-        with NamespaceWorker("build") as worker:
-            worker.run(None, lambda: self._build(plan))
+        for name, state in plan.items():
+            for uplink in state.uplinks:  # Now, because two threads make the cables of one Switch.
+                _ = self.indexes[name][uplink.name]
+        with Team("build") as team:
+            self._build(plan, team)
 
     def aim(self, plan: Plan) -> None:
         """What the lab shall be; nothing happens yet."""
@@ -93,12 +95,13 @@ class Driver:
 
         Call it in a worker thread, after `aim`, with the indexes of the links that are there in `indexes`.
         """
-        nodes = list(come.values())
-        self._cables(nodes)
-        self._links(nodes)
-        for state in nodes:
-            settle(state.name, [veth.name for veth in state.uplinks if self._carries(veth)])
-        self._workloads(nodes)
+        nodes = come.values()
+        for step in (self._cables, self._links, self._settle_cables, self._ports, self._settle):
+            for state in nodes:
+                step(state)
+
+    def _settle_cables(self, state: NodeState) -> None:
+        settle(state.name, [veth.name for veth in state.uplinks if self._carries(veth)])
 
     def _carries(self, veth: Veth) -> bool:
         """Whether both ends of a cable are up; an end alone never has a carrier."""
@@ -110,29 +113,33 @@ class Driver:
         if batch:
             with Netlink() as netlink:
                 netlink.send(batch)
-            self.messages += len(batch)
+            self._count(messages=len(batch))
 
-    def _build(self, plan: Plan) -> None:
-        workloads = [port.namespace for state in plan.values() for port in state.ports]
-        with NamespaceWorker("workloads") as helper:
-            made = helper.submit(None, lambda: create(workloads))
-            self._stage("nodes", list(plan), lambda names: create(names, self.found))
-            self._stage("underlay cables", list(plan.values()), self._cables)
-            self._stage("underlay and overlay", list(plan.values()), self._links)
-            if workloads:
-                self._progress(f"namespaces of {len(workloads)} workloads")
-            made.result()
-        self._stage("workloads", [n for n in plan.values() if n.ports], self._workloads)
-        commands = [port for state in plan.values() for port in state.ports if port.command]
-        if commands:
-            self._stage("commands", commands, self.start)
+    def _count(self, messages: int = 0, commands: int = 0) -> None:
+        with self._lock:
+            self.messages += messages
+            self.commands += commands
 
-    def _stage(self, what: str, items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> None:
+    def _build(self, plan: Plan, team: Team) -> None:
+        nodes = list(plan.values())
+        peopled = [state for state in nodes if state.ports]
+        team.begin(lambda: create(port.namespace for state in peopled for port in state.ports))
+        self._stage(team, "nodes", list(plan), lambda name: create([name], self.found))
+        self._stage(team, "underlay cables", nodes, self._cables)
+        self._stage(team, "underlay and overlay", nodes, self._links)
+        self._stage(team, "workloads", peopled, self._ports)
+        self._stage(team, "links in use", peopled, self._settle)
+        commands = [port for state in peopled for port in state.ports if port.command]
+        self._stage(team, "commands", commands, self.start)
+
+    def _stage(self, team: Team, what: str, items: Sequence[Item], work: Callable[[Item], None]) -> None:
         size = max(1, -(-len(items) // _STEPS))
-        for start in range(0, len(items), size):
-            part = items[start : start + size]
-            self._progress(f"{what} {start + len(part)} of {len(items)}")
-            work(part)
+
+        def said(number: int) -> None:
+            if number % size == 1 or size == 1:
+                self._progress(f"{what} {number} of {len(items)}")
+
+        team.share(items, work, said)
 
     def found(self, name: str) -> None:
         """In the node's new namespace: its switches, tables and, on a Host, all rules; no link exists yet."""
@@ -152,32 +159,27 @@ class Driver:
         contents = list(self._encoder.contents(state))
         with Netlink(NETFILTER) as netlink:
             netlink.transact(contents)
-        self.commands += len(commands)
-        self.messages += len(contents)
+        self._count(len(contents), len(commands))
 
-    def _cables(self, nodes: Sequence[NodeState]) -> None:
-        for state in nodes:
-            mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]
-            with opened(veth.peer_node for veth in mine) as peers, inside(state.name):
-                self.send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
+    def _cables(self, state: NodeState) -> None:
+        mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]
+        with opened(veth.peer_node for veth in mine) as peers, inside(state.name):
+            self.send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
 
     def _cable(self, name: str, veth: Veth, netns: int) -> Message:
         far = self._far[veth.peer_node, veth.peer_name]
         return messages.cable(veth, far, self.indexes[name][veth.name], self.indexes[veth.peer_node][far.name], netns)
 
-    def _links(self, nodes: Sequence[NodeState]) -> None:
-        for state in nodes:
-            index = self.indexes[state.name]
-            overlay, ports = _names(state)
-            with inside(state.name):
-                self.send(
-                    message for uplink in state.uplinks for message in messages.uplink(uplink, index[uplink.name])
-                )
-                self._qualities(state, index)
-                self.send(messages.overlay_links(state, index))
-                self.send(messages.rules(state))
-                self.send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
-                self.send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
+    def _links(self, state: NodeState) -> None:
+        index = self.indexes[state.name]
+        overlay, ports = _names(state)
+        with inside(state.name):
+            self.send(message for uplink in state.uplinks for message in messages.uplink(uplink, index[uplink.name]))
+            self._qualities(state, index)
+            self.send(messages.overlay_links(state, index))
+            self.send(messages.rules(state))
+            self.send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
+            self.send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
 
     def _qualities(self, state: NodeState, index: Indexes) -> None:
         """Bandwidth, delay and loss of the cables, as far as this kernel can."""
@@ -201,16 +203,15 @@ class Driver:
             return False
         return True
 
-    def start(self, ports: Sequence[Port]) -> None:
-        """What the user runs in workloads; it ends with the lab."""
+    def start(self, port: Port) -> None:
+        """What the user runs in a workload; it ends with the lab."""
         OUTPUT.mkdir(exist_ok=True)
-        for port in ports:
-            with inside(port.namespace), (OUTPUT / f"{port.namespace}.log").open("wb") as log:
-                try:
-                    process = spawn(port.command, stdout=log.fileno(), stderr=log.fileno())
-                except KernelError as error:
-                    raise type(error)(f"{port.workload}: {error}") from None
-                self._running.append((port, process))
+        with inside(port.namespace), (OUTPUT / f"{port.namespace}.log").open("wb") as log:
+            try:
+                process = spawn(port.command, stdout=log.fileno(), stderr=log.fileno())
+            except KernelError as error:
+                raise type(error)(f"{port.workload}: {error}") from None
+            self._running.append((port, process))
 
     def forget(self, namespaces: Collection[str]) -> None:
         """The commands of these workloads are no longer the lab's."""
@@ -224,13 +225,10 @@ class Driver:
             if (status := process.wait(0))
         ]
 
-    def _workloads(self, nodes: Sequence[NodeState]) -> None:
-        for state in nodes:
-            self._ports(state)
-        for state in nodes:
-            settle(state.name, [port.name for port in state.ports], _plain(state.loopback))
-            for port in state.ports:
-                settle(port.namespace, ["eth0"], _plain(port.addresses))
+    def _settle(self, state: NodeState) -> None:
+        settle(state.name, [port.name for port in state.ports], _plain(state.loopback))
+        for port in state.ports:
+            settle(port.namespace, ["eth0"], _plain(port.addresses))
 
     def _ports(self, state: NodeState) -> None:
         index = self.indexes[state.name]
@@ -248,27 +246,6 @@ class Driver:
 def _last_words(port: Port) -> str:
     written = (OUTPUT / f"{port.namespace}.log").read_text(errors="replace").strip().splitlines()
     return f": {written[-1][:200]}" if written else " and said nothing"
-
-
-def settle(namespace: str, wanted: Collection[str], addresses: Iterable[str] = (), patience: float = 10.0) -> None:
-    """Wait until links that were brought up really run, and IPv6 knows its own addresses; call it in a worker thread.
-
-    The kernel notices a carrier a little after it is there (its linkwatch worker). Until then what is sent to the link
-    is dropped, and a bridge does not forward to it. Another worker makes the route to each own IPv6 address.
-    """
-    deadline = time.monotonic() + patience
-    own = {address: f"{ip_address(address).packed.hex()} 80 " for address in addresses if ":" in address}
-    with inside(namespace), Netlink() as netlink:
-        while missing := sorted(set(wanted) - netlink.running()) or _unrouted(own):
-            if time.monotonic() > deadline:
-                raise KernelError(f"{missing[0]} of {namespace} is not in use after {patience:g} s; try again")
-            time.sleep(_POLL)
-
-
-def _unrouted(own: dict[str, str]) -> list[str]:
-    """The addresses to which the calling thread's namespace has no route of 128 bits yet."""
-    routes = _IPV6_ROUTES.read_text() if own else ""
-    return [address for address, line in own.items() if line not in routes]
 
 
 def _plain(addresses: Iterable[str]) -> list[str]:

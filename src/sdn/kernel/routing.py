@@ -106,6 +106,12 @@ def route(
     return Message(NEWROUTE, PUT, body, f"add {kind} route {prefix} to table {table}")
 
 
+def lookup(address: str) -> tuple[int, bytes]:
+    """Type and body of the question where packets to an address would go, as `Netlink.one` asks it."""
+    data = packed(address)
+    return GETROUTE, _RTMSG(family(address), len(data) * 8, 0, 0, 0, 0, 0, 0, 0) + raw(RTA_DST, data)
+
+
 def delete_route(prefix: str, *, table: int = 254, metric: int = 0) -> Message:
     """Remove a route with all of its next hops, of whatever kind; already gone is success."""
     data, length = split_prefix(prefix)

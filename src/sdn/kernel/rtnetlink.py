@@ -26,6 +26,7 @@ _SOL_NETLINK, _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK = 270, 1, 10, 11
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
 _ERROR_TEXT = 1
+_ROUTE_KIND = 7  # a byte of the message
 _OPERATIONAL = b"\x06"  # IF_OPER_UP
 _SKIP_STATISTICS = u32(links.EXT_MASK, 1 << 3)
 
@@ -138,7 +139,7 @@ class Netlink:
         if not done and not failures:
             raise KernelError(f"cannot {chunk[max(chunk)].what}: the kernel did not answer; try again")
 
-    def one(self, kind: int, body: bytes, what: str) -> memoryview | None:
+    def one(self, kind: int, body: bytes, what: str, absent: Sequence[int] = ABSENT) -> memoryview | None:
         """What the kernel says of one object, None if there is no such thing."""
         self._sequence += 1
         self._socket.send(_HEADER.pack(16 + len(body), kind, REQUEST, self._sequence, 0) + body)
@@ -149,7 +150,7 @@ class Netlink:
                 if kind_ != _NLMSG_ERROR:
                     return payload
                 code, *words = _reason(flags, payload, what)
-                if code in ABSENT:
+                if code in absent:
                     return None
                 raise refusal(code, *words)
 
@@ -196,6 +197,11 @@ class Netlink:
         """Whether one link carries packets by now, as `running` says of all."""
         data = self.one(links.GETLINK, bytes(16) + text(links.IFNAME, name) + _SKIP_STATISTICS, f"look at link {name}")
         return data is not None and bytes(attributes(data[16:])[links.OPERSTATE]) == _OPERATIONAL
+
+    def is_own(self, address: str) -> bool:
+        """Whether packets to this IPv6 address end in this namespace by now."""
+        found = self.one(*routing.lookup(address), f"look up {address}", (*ABSENT, errno.ENETUNREACH))
+        return found is not None and found[_ROUTE_KIND] == routing.ROUTE_KINDS["local"]
 
     def exists(self, name: str) -> bool:
         """Whether there is a link of this name."""

@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import birth, boot, enforce, events, migrate, place, policy
+from benchmarks import birth, boot, enforce, events, failure, migrate, place, policy
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -121,6 +121,15 @@ def migrate_command(migrations: int, workloads: int, seed: int, form: str) -> No
 def birth_command(workloads: int, wave: int, hosts: int, seed: int, form: str) -> None:
     """Workloads that start while all others flood them and the lab is stopped at random points: what came of it."""
     _print(birth.run(birth.Options(workloads, wave, hosts, seed), _note), form)
+
+
+@main.command("failure")
+@click.option("--workloads", type=click.IntRange(5), default=50, show_default=True, help="On the Host that fails.")
+@click.option("--hosts", type=click.IntRange(2), default=8, show_default=True, help="Of the lab.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def failure_command(workloads: int, hosts: int, form: str) -> None:
+    """A Host that fails with all that runs on it: the time of each stage, and every question afterwards."""
+    _print(failure.run(failure.Options(workloads, hosts), _note), form)
 
 
 @main.command("all")

@@ -88,7 +88,7 @@ class _Events:
         model = placed.model
         workload = self._chance.choice(model.workloads)
         if kind == "label":
-            apps = sorted({one.labels["app"] for one in model.workloads})
+            apps = sorted({one.labels["app"] for one in model.workloads} - {workload.labels["app"]})
             return self._operate(Label(workload.key, {"app": self._chance.choice(apps)}))
         if kind == "move":
             here = placed.placement.hosts[workload.key]

@@ -76,7 +76,7 @@ class ClusterPolicies:
 
     policies: list[Policy] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, Site] = field(default_factory=dict)
 
 
 def cluster_policies(objects: Objects, taken: Collection[str]) -> ClusterPolicies:
@@ -87,7 +87,7 @@ def cluster_policies(objects: Objects, taken: Collection[str]) -> ClusterPolicie
     for item in items:
         name = f"{item.kind}/{item.name}" if times[item.name] > 1 or item.name in taken else item.name
         result.policies.append(_Reader(item, result.warnings).policy(name))
-        result.where[place_key("policy", name)] = item.site.line
+        result.where[place_key("policy", name)] = item.site
     result.warnings += _ties(items, result.policies)
     return result
 

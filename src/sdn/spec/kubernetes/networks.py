@@ -34,7 +34,7 @@ class Networks:
     applications: list[Application] = field(default_factory=list)
     homes: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, Site] = field(default_factory=dict)
 
 
 def networks(objects: Objects, labels: Mapping[str, Mapping[str, str]]) -> Networks:
@@ -47,7 +47,7 @@ def networks(objects: Objects, labels: Mapping[str, Mapping[str, str]]) -> Netwo
         if application is None:
             continue
         result.applications.append(application)
-        result.where[place_key("application", application.name)] = item.site.line
+        result.where[place_key("application", application.name)] = item.site
         for namespace in _namespaces(item, labels, result.warnings):
             claims[namespace].append(item)
             result.homes.setdefault(namespace, application.name)

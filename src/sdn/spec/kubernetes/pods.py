@@ -48,16 +48,16 @@ class Crew:
     workloads: list[Workload] = field(default_factory=list)
     daemons: list[Workload] = field(default_factory=list)
     sites: dict[str, Site] = field(default_factory=dict)  # of the daemons, by key
-    where: dict[str, str] = field(default_factory=dict)
+    where: dict[str, Site] = field(default_factory=dict)
     running: dict[str, str] = field(default_factory=dict)  # key → the node it runs on now
 
     def add(self, workload: Workload, site: Site) -> None:
         """`site` is that of the object that it comes from."""
         key = place_key("workload", workload.key)
         if key in self.where:
-            site.report(f"makes a Pod {workload.key}, but {self.where[key]} does already; rename one of them")
+            site.report(f"makes a Pod {workload.key}, but {self.where[key].line} does already; rename one of them")
             return
-        self.where[key] = site.line
+        self.where[key] = site
         self.workloads.append(workload)
 
 

@@ -22,7 +22,7 @@ from sdn.spec.kubernetes.policies import network_policy
 from sdn.spec.kubernetes.ranges import MANY_POD_RANGES, MANY_PODS, POD_RANGES, ranges
 from sdn.spec.kubernetes.scheduling import desk
 from sdn.spec.kubernetes.services import services, with_targets
-from sdn.spec.parts import LabParts, place_key
+from sdn.spec.parts import LabParts, Places, place_key
 from sdn.spec.priorities import PriorityClass
 from sdn.spec.source import Document
 from sdn.spec.underlay import default_underlay
@@ -64,10 +64,11 @@ def read(documents: Sequence[Document], problems: list[Problem], lab: LabParts |
     tiers = cluster_policies(objects, {policy.name for policy in lab.policies})
     parts.policies = tiers.policies
     parts.warnings += [*own.warnings, *tiers.warnings]
-    parts.where = {**pods.where, **own.where, **tiers.where}
+    where = {**pods.where, **own.where, **tiers.where}
     for item in objects.of("Service", "NetworkPolicy", "Namespace"):
         kind = "NetworkPolicy" if item.kind == "NetworkPolicy" else item.kind.lower()
-        parts.where[place_key(kind, "/".join(filter(None, (item.namespace, item.name))))] = item.site.line
+        where[place_key(kind, "/".join(filter(None, (item.namespace, item.name))))] = item.site
+    parts.where = Places(lambda: {key: site.line for key, site in where.items()})
     return parts
 
 

@@ -16,6 +16,7 @@ from sdn.plan.firewall import FirewallPlanner
 from sdn.plan.loadbalancer import LoadBalancerPlanner
 from sdn.plan.overlay import HostOverlay, OverlayPlanner
 from sdn.plan.state import Firewall, LoadBalancer, NodeState, Plan
+from sdn.policy.collector import without_gc
 from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.compiler import compile_policy
 from sdn.scheduler import place
@@ -55,15 +56,16 @@ def plan_placed(placed: Placed) -> Prepared:
 
 def desired_state(placed: Placed, compiled: CompiledPolicy) -> Plan:
     """The state of every node, in sorted order."""
-    ground = UnderlayPlan.of(placed.model)
-    overlay = OverlayPlanner(placed, ground.vteps, ground.mtu)
-    firewalls = FirewallPlanner(placed, compiled)
-    balancers = LoadBalancerPlanner(placed)
-    plan = ground.switches()
-    for host in placed.model.underlay.hosts:
-        name = host.name
-        plan[name] = ground.host(name, overlay.host(name), firewalls.host(name), balancers.host(name))
-    return dict(sorted(plan.items()))
+    with without_gc():
+        ground = UnderlayPlan.of(placed.model)
+        overlay = OverlayPlanner(placed, ground.vteps, ground.mtu)
+        firewalls = FirewallPlanner(placed, compiled)
+        balancers = LoadBalancerPlanner(placed)
+        plan = ground.switches()
+        for host in placed.model.underlay.hosts:
+            name = host.name
+            plan[name] = ground.host(name, overlay.host(name), firewalls.host(name), balancers.host(name))
+        return dict(sorted(plan.items()))
 
 
 @dataclass(frozen=True, slots=True)

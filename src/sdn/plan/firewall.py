@@ -42,6 +42,7 @@ class FirewallPlanner:
             self._endpoints[endpoint.host].append(endpoint)
         # By identity: profiles share TierRules objects, and hashing ten thousand rules is what this cache avoids.
         self._chains: dict[tuple[int, Zones], Chain | None] = {}
+        self._of_zones: dict[Zones, dict[int, Chain | None]] = defaultdict(dict)
         self.set_names: dict[str, set[tuple[str, int]]] = {}  # of a chain: (set, family)
         self._group_names: dict[int, tuple[str, ...]] = {}
 
@@ -69,13 +70,16 @@ class FirewallPlanner:
 
     def _chain(self, tier: TierRules, zones: Zones) -> Chain | None:
         """The tier as nft sees it, named by its content; None if no rule of it can match on this Host."""
-        if id(tier) not in self._group_names:
-            self._group_names[id(tier)] = groups_of(tier)
-        seen = zones & self._groups.zones(self._group_names[id(tier)])
-        key = (id(tier), seen)
-        if key not in self._chains:
-            self._chains[key] = chain_of(tier, self._groups.has, seen)
-        return self._chains[key]
+        known = self._of_zones[zones]
+        if id(tier) not in known:
+            if id(tier) not in self._group_names:
+                self._group_names[id(tier)] = groups_of(tier)
+            seen = zones & self._groups.zones(self._group_names[id(tier)])
+            key = (id(tier), seen)
+            if key not in self._chains:
+                self._chains[key] = chain_of(tier, self._groups.has, seen)
+            known[id(tier)] = self._chains[key]
+        return known[id(tier)]
 
     def _sets(self, chains: Iterable[Chain], zones: Zones) -> tuple[AddressSet, ...]:
         named: set[tuple[str, int]] = set()

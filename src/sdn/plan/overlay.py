@@ -121,6 +121,14 @@ class OverlayPlanner:
                 found[key] = [e for e in members if not is_inside(e, slices.get((*key, e.host), ()))]
         return found
 
+    @cached_property
+    def _moved_names(self) -> set[str]:
+        return {endpoint.workload for found in self.moved.values() for endpoint in found}
+
+    def is_moved(self, endpoint: Endpoint) -> bool:
+        """Whether other Hosts need a route for it alone."""
+        return endpoint.workload in self._moved_names
+
     def _segment(self, key: SegmentKey) -> Segment:
         return self.segments[key]
 
@@ -288,7 +296,8 @@ class OverlayPlanner:
             return
         plan.without.update(self.slice_routes(table, key, host))
         for member in self._here(host, key):
-            plan.without.update(self.moved_routes(table, vni, member))
+            if self.is_moved(member):
+                plan.without.update(self.moved_routes(table, vni, member))
             plan.routes.update(self.port_routes(table, member))
 
     def bridge_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
@@ -320,7 +329,6 @@ class OverlayPlanner:
         workload = self.workloads[endpoint.workload]
         key = (endpoint.application, endpoint.segment)
         segment, l2 = self._segment(key), self.is_bridged(endpoint)
-        lengths = {family_of(subnet): subnet.split("/")[1] for subnet in segment.subnets}
         return Port(
             workload=endpoint.workload,
             namespace=namespace_of(endpoint.workload),
@@ -329,8 +337,8 @@ class OverlayPlanner:
             mtu=self.mtu,
             mark=self.placed.marks[endpoint.application],
             zone=self.placed.zones[endpoint.application],
-            addresses=tuple(f"{a}/{lengths[6 if ':' in a else 4]}" if l2 else _single(a) for a in endpoint.addresses),
-            gateways=tuple(str(g.ip) for g in _gateways(segment) if endpoint.address(g.version)),
+            addresses=_in_subnets(segment, endpoint.addresses) if l2 else tuple(map(_single, endpoint.addresses)),
+            gateways=_gateways_for(segment, tuple(map(family_of, endpoint.addresses))),
             bridge=bridge_name(self.placed.vnis[key]) if l2 else "",
             peers=self.permanent(endpoint) if l2 else (),
             listens=tuple((str(port.protocol), port.number) for port in workload.ports),
@@ -368,6 +376,18 @@ def _gateways(segment: Segment) -> tuple[IPv4Interface | IPv6Interface, ...]:
     """The gateway of each subnet with its prefix length: the first address."""
     networks = [ip_network(subnet) for subnet in segment.subnets]
     return tuple(ip_interface(f"{network.network_address + 1}/{network.prefixlen}") for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _gateways_for(segment: Segment, families: tuple[int, ...]) -> tuple[str, ...]:
+    """The gateways of a workload that has addresses of these families, without lengths."""
+    return tuple(str(gateway.ip) for gateway in _gateways(segment) if gateway.version in families)
+
+
+def _in_subnets(segment: Segment, addresses: Iterable[str]) -> tuple[str, ...]:
+    """Addresses with the lengths of their subnets."""
+    lengths = {family_of(subnet): subnet.split("/")[1] for subnet in segment.subnets}
+    return tuple(f"{address}/{lengths[family_of(address)]}" for address in addresses)
 
 
 def _single(address: str) -> str:

@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from labs import ask_all, command, eventually, inside, story, up
 from sdn.errors import LabError
 from sdn.kernel import sandbox
 from sdn.lab import client
-from sdn.model import HostState, Model
-from sdn.model.lifecycle import Fail, Heal, Operation, Outcome, What
+from sdn.model import HostState, Model, Workload
+from sdn.model.lifecycle import Fail, Heal, Operation, Outcome, Rollout, Scale, What
+from sdn.plan.state import LoadBalancer
 from sdn.spec.load import load
 
 pytestmark = pytest.mark.kernel
@@ -240,3 +242,56 @@ def test_a_holder_that_is_killed_in_the_middle_leaves_nothing(tmp_path: Path) ->
         asking.join(20)
         assert "ended before it answered" in str(errors)
         assert eventually(lambda: running.name not in {one.name for one in sandbox.labs()})
+
+
+def test_replicas_come_and_go(lab: client.Lab) -> None:
+    before = lab.placed()
+    grown = step(lab, Scale("a/api", 4), watch=True)
+    assert [one.move.workload for one in grown.moved] == ["a/api-2", "a/api-3"]
+    assert all(one.gap > 0 for one in grown.moved) and grown.leaked == grown.lost == 0
+    (virtual, *_) = (lab.plan()[where(lab)["a/web-0"]].loadbalancer or LoadBalancer()).virtuals
+    assert [backend.workload for backend in virtual.backends] == [f"a/api-{n}" for n in range(4)]
+    shrunk = step(lab, Scale("a/api", 2), watch=True)
+    assert {one.move.workload for one in shrunk.moved} == {"a/api-2", "a/api-3"}
+    assert lab.placed().endpoints == before.endpoints
+    with pytest.raises(LabError, match="no workload or owner 'a/nobody'"):
+        lab.operate(Scale("a/nobody", 2))
+    refused = lab.operate(Scale("a/api", 2000)).refused
+    assert refused and "0 of 4 hosts fit" in refused[0]
+    assert lab.placed().endpoints == before.endpoints
+
+
+def described(lab: client.Lab, owner: str, **fields: object) -> tuple[Workload, ...]:
+    return tuple(replace(one, **fields) for one in lab.placed().model.workloads if one.owner[1] == owner)
+
+
+def test_a_canary_that_is_not_healthy_goes_back(lab: client.Lab) -> None:
+    before = lab.placed()
+    done = lab.operate(Rollout("a", 2, described(lab, "web", command=("sh", "-c", "exit 3"))))
+    assert_sound(lab)
+    assert done.failed[-1] == "went back: a/web-0; nothing further was replaced"
+    assert "a/web-0 is not reached" in done.failed[0]
+    assert lab.placed() == before
+
+
+LISTEN = """import socket
+server = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
+while True:
+    server.accept()
+"""
+SERVER = ("python3", "-c", LISTEN)
+
+
+def test_a_rollout_replaces_one_batch_after_another(lab: client.Lab) -> None:
+    before, known = where(lab), addresses(lab)
+    fresh = described(lab, "web", command=SERVER)
+    done = lab.operate(Rollout("a/web", 2, fresh), watch=True)
+    assert not done.failed and done.leaked == 0
+    assert [one.move.workload for one in done.moved] == ["a/web-0", "a/web-1"]
+    assert [one for one in lab.placed().model.workloads if one.owner[1] == "web"] == list(fresh)
+    assert (where(lab), addresses(lab)) == (before, known)
+    assert lab.status().drift == ()
+    again = lab.operate(Rollout("a/web", 2, fresh))
+    assert not again.moved
+    lab.operate(Rollout("a/api", 2))
+    assert_sound(lab)

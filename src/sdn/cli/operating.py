@@ -42,7 +42,7 @@ def operate(lab: str | None, make: Callable[[Placed], Operation], watch: bool, f
     else:
         for line in outcome.lines(running.name, done, dry):
             click.echo(line)
-    leave(NO if done.refused else YES)
+    leave(NO if done.refused or done.failed else YES)
 
 
 def owner_or_workload(placed: Placed, text: str) -> str:

@@ -42,6 +42,8 @@ VERBS = {
     "rebalance": "Move what pays for itself, so that hosts are loaded alike.",
     "fail": "Break something in a running lab, and see the lab recover from it.",
     "heal": "Mend what failed, or end the maintenance of a host.",
+    "scale": "Have more or fewer replicas of a running workload.",
+    "rollout": "Replace the workloads of an application batch by batch, the canary first.",
     "label": "Set or remove labels of a running workload; policies follow at once.",
     "doctor": "Say what this kernel and this user can do.",
     "completion": "Print the completion script of a shell.",

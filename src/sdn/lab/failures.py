@@ -6,16 +6,16 @@ told is what the heartbeats say, not what was broken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from sdn.errors import LabError
 from sdn.kernel import outage
 from sdn.lab.running import Running, Say
 from sdn.lab.work import Work, homes, watching, without
 from sdn.model import HostState, Kind, Model
-from sdn.model.lifecycle import Fail, Moved, Outcome, What
+from sdn.model.lifecycle import Fail, Move, Moved, Outcome, What
 from sdn.plan.topology import cut_off
-from sdn.scheduler import Proposal, recover, restart, with_hosts
+from sdn.scheduler import recover, restart, with_hosts
 from sdn.scheduler.underlay import ends_of, failed_hosts, links_between, with_isolated, with_link, with_switch
 
 
@@ -117,21 +117,22 @@ def _give_up(work: Work, model: Model, isolated: Collection[str], failed: frozen
     work.stage("fenced")
     proposal = recover(work.model, before, failed)
     work.stage("placed")
-    work.start(_started(proposal, lost), known)
+    work.notes += proposal.notes
+    work.start(_started(proposal.moves, lost), known)
     started = {one.move.workload for one in work.moved}
     work.moved += [Moved(move) for key, move in known.items() if key not in started]
 
 
-def _started(proposal: Proposal, lost: Collection[str]) -> Proposal:
+def _started(planned: Sequence[Move], lost: Collection[str]) -> list[Move]:
     """Without the stops of what was lost, which have happened."""
     waiting = set(lost)
     moves = []
-    for move in proposal.moves:
+    for move in planned:
         if move.workload in waiting and not move.target:
             waiting.remove(move.workload)
         else:
             moves.append(move)
-    return Proposal(tuple(moves), proposal.placement, (), proposal.notes)
+    return moves
 
 
 def _workload(work: Work, name: str) -> None:
@@ -147,7 +148,8 @@ def _workload(work: Work, name: str) -> None:
     places = {key: (move.source, move.source_node) for key, move in known.items()}
     proposal = restart(work.model, work.placement, places, "starts again after it failed")
     work.stage("placed")
-    work.start(proposal, known)
+    work.notes += proposal.notes
+    work.start(proposal.moves, known)
     started = {one.move.workload for one in work.moved}
     work.moved += [Moved(move) for key, move in known.items() if key not in started]
 

@@ -33,7 +33,8 @@ def heal(running: Running, operation: Heal, watch: bool = False, say: Say = lamb
     if waiting:
         proposal = restart(work.model, work.placement, dict.fromkeys(waiting, ("", "")), "there is room again")
         work.stage("placed")
-        work.start(proposal)
+        work.notes += proposal.notes
+        work.start(proposal.moves)
     return work.outcome()
 
 

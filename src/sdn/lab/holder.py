@@ -23,6 +23,7 @@ from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
 from sdn.lab.failures import fail
+from sdn.lab.growth import rollout, scale
 from sdn.lab.healing import heal
 from sdn.lab.messages import (
     Applied,
@@ -48,7 +49,7 @@ from sdn.lab.messages import (
 from sdn.lab.operations import operate
 from sdn.lab.running import Running
 from sdn.model import Kind, Placed, SegmentKind
-from sdn.model.lifecycle import Fail, Heal, Operation
+from sdn.model.lifecycle import Fail, Heal, Operation, Rollout, Scale
 from sdn.plan.desired import Prepared, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
@@ -149,6 +150,10 @@ class Holder:
                     outcome = fail(running, operation, watch, say)
                 case Heal():
                     outcome = heal(running, operation, watch, say)
+                case Scale():
+                    outcome = scale(running, operation, watch, say)
+                case Rollout():
+                    outcome = rollout(running, operation, watch, say)
                 case _:
                     outcome = operate(running, operation, watch, say)
             return Operated(outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec.structs import replace
@@ -16,9 +16,6 @@ from sdn.plan.ids import namespace_of
 from sdn.probe.health import Checked, check
 from sdn.probe.pulse import Pulse
 from sdn.probe.watch import Seen, Watch
-from sdn.scheduler import Proposal
-
-Verb = Callable[["Work"], None]
 
 
 class Work:
@@ -31,6 +28,7 @@ class Work:
         self.moved: list[Moved] = []
         self.notes: list[str] = []
         self.unhealthy: list[str] = []
+        self.failed: list[str] = []
         self._say = say
         self._done: list[Done] = []
         self._stages: dict[str, float] = {}
@@ -63,29 +61,24 @@ class Work:
         if (model, placement) != (placed.model, placed.placement):
             self._done.append(self.running.move(model, placement, self._say))
 
-    def start(self, proposal: Proposal, homes: dict[str, Move] | None = None, reach: bool = True) -> None:
+    def start(self, moves: Sequence[Move], homes: Mapping[str, Move] | None = None, *, serving: bool = False) -> None:
         """Make moves of which most are starts: those that wait for nobody begin together, and must be reached.
 
-        `homes` says of who starts again where it ran before.
+        `homes` says of who starts again where it ran before; `serving` asks that commands listen.
         """
         homes = homes or {}
-        self.notes += proposal.notes
-        for group in _groups(self.model, proposal.moves):
+        for group in _groups(self.model, moves):
             placement = self.placement
             for move in group:
                 placement = after(placement, move)
             self.become(self.model, placement)
             self.stage("programmed")
-            checked = self.check([move.workload for move in group if move.target]) if reach else {}
+            keys = [move.workload for move in group if move.target]
+            checked = check(self.running.prepared.placed, keys, namespace_of, serving=serving)
+            failed = [one for _, one in sorted(checked.items()) if one.failure]
+            self.unhealthy += [f"{one.workload} is not reached: {one.failure}" for one in failed]
             self.stage("reachable")
             self.moved += [self._moved(move, homes.get(move.workload), checked.get(move.workload)) for move in group]
-
-    def check(self, keys: Collection[str]) -> dict[str, Checked]:
-        """Whether somebody who may reaches them; who is not reached is told."""
-        checked = check(self.running.prepared.placed, keys, namespace_of)
-        failed = [one for _, one in sorted(checked.items()) if one.failure]
-        self.unhealthy += [f"{one.workload} is not reached: {one.failure}" for one in failed]
-        return checked
 
     def _moved(self, move: Move, home: Move | None, checked: Checked | None) -> Moved:
         """The gap of who starts again is all the time from the request until it was reached."""
@@ -116,6 +109,7 @@ class Work:
             duplicated=seen.duplicated,
             leaked=seen.leaked,
             notes=(*self.notes, *self.unhealthy),
+            failed=tuple(self.failed),
         )
 
 

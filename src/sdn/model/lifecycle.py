@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sdn.model.workload import Workload
+
 
 class What(StrEnum):
     """What can fail and be healed."""
@@ -67,11 +69,13 @@ class Rollout(Struct, frozen=True, tag="rollout"):
     """Replace the replicas of an Application's owners one batch after another; a canary batch of one comes first.
 
     At most `max_unavailable` are away at a time; each batch must be healthy before the next begins, else it stops and
-    the canary goes back.
+    it goes back. `workloads` are new descriptions of some of them, which then are all that is replaced; without any
+    each is replaced by its like. `application` may also be `namespace/name` of one owner.
     """
 
     application: str
     max_unavailable: int = 1
+    workloads: tuple[Workload, ...] = ()
 
 
 Operation = Migrate | Drain | Rebalance | Fail | Heal | Scale | Label | Rollout
@@ -112,7 +116,8 @@ class Outcome(Struct, frozen=True):
     `changes` is by kind (added, changed, removed), as in `sdn apply`. `enforced` is seconds from the request until the
     kernel had taken the last of it. The watching probe counts packets: `sent` are those that were permitted, of them
     `lost` did not come and `duplicated` came again; `leaked` are forbidden ones that came. `refused` holds reasons
-    where the answer is no; nothing has been changed then. `notes` say what the moves could not do.
+    where the answer is no; nothing has been changed then. `failed` holds what was begun and taken back. `notes` say
+    what the moves could not do.
     """
 
     operation: Operation
@@ -128,3 +133,4 @@ class Outcome(Struct, frozen=True):
     leaked: int = 0
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()

@@ -49,6 +49,7 @@ class OutcomeDocument(Struct, frozen=True):
     stages: dict[str, float]
     watched: WatchedDocument
     notes: tuple[str, ...]
+    failed: tuple[str, ...]
 
 
 def document(lab: str, outcome: Outcome) -> OutcomeDocument:
@@ -65,6 +66,7 @@ def document(lab: str, outcome: Outcome) -> OutcomeDocument:
         stages={stage.name: stage.seconds for stage in outcome.stages},
         watched=WatchedDocument(outcome.sent, outcome.lost, outcome.duplicated, outcome.leaked),
         notes=outcome.notes,
+        failed=outcome.failed,
     )
 
 
@@ -82,6 +84,7 @@ def lines(lab: str, outcome: Outcome, dry: bool = False) -> Iterator[str]:
     if outcome.moved:
         yield from columns([("WORKLOAD", "FROM", "TO", "GAP", "CONNECTIONS", "WHY"), *map(_row, outcome.moved)])
     yield from (f"note: {note}" for note in outcome.notes)
+    yield from (f"failed: {sentence}" for sentence in outcome.failed)
     if dry or not (outcome.moved or outcome.changes):
         moves = count(len(outcome.moved), "moves")
         yield f"{lab} would make {moves}" if dry and outcome.moved else f"{lab}: nothing to do"

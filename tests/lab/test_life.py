@@ -215,7 +215,7 @@ def test_a_client_that_is_killed_in_the_middle_changes_nothing_about_the_end(lab
     fresh = client.Lab(lab.name, lab.pid)
     assert eventually(lambda: fresh.status().drift == () and host not in where(client.Lab(lab.name, lab.pid)).values())
     assert_sound(fresh)
-    step(fresh, Heal(host))
+    step(lab, Heal(host))
 
 
 def test_a_holder_that_is_killed_in_the_middle_leaves_nothing(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from sdn.plan.desired import plan_placed
 from sdn.plan.trace import Tracer
 from sdn.policy.evaluate import Oracle
 from sdn.policy.oracle_members import Members
-from sdn.spec import nsx
 from sdn.spec.check import check
+from sdn.spec.nsx import is_nsx
+from sdn.spec.nsx import read as nsx
 from sdn.spec.parts import LabParts
 from sdn.spec.source import read_text
 from sdn.spec.underlay import default_underlay
@@ -31,7 +32,7 @@ def read(*answers: Any) -> tuple[LabParts, list[str]]:
         for number, answer in enumerate(answers)
         for document in read_text(f"{number}.json", json.dumps(answer, indent=1).encode(), problems)
     ]
-    assert all(nsx.is_nsx(document) for document in documents)
+    assert all(is_nsx(document) for document in documents)
     found = nsx.read(documents, problems)
     return found, [str(problem) for problem in sorted(set(problems))]
 

@@ -13,8 +13,9 @@ import pytest
 from exports import model
 
 from sdn.errors import Problem
-from sdn.spec import nsx
 from sdn.spec.check import check
+from sdn.spec.nsx import is_nsx
+from sdn.spec.nsx.read import read
 from sdn.spec.source import read_text
 
 STORE = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "store").glob("*.json"))]
@@ -58,9 +59,9 @@ def test_a_broken_export(seed: int) -> None:
         document
         for number, answer in enumerate(broken(seed))
         for document in read_text(f"{number}.json", json.dumps(answer).encode(), problems)
-        if nsx.is_nsx(document)
+        if is_nsx(document)
     ]
-    found = nsx.read(documents, problems)
+    found = read(documents, problems)
     assert all(problem.line and problem.column for problem in problems)
     if not problems:
         assert check(model(found), [found.where]) == []

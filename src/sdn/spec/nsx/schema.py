@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 class Loose(BaseModel):
     """An object of which we read some fields. Null is absent, as NSX means it."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True, defer_build=True)
 
     UNUSED: ClassVar[frozenset[str]] = frozenset()
     """Further fields that say nothing about who may talk to whom."""

@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import birth, boot, enforce, events, failure, migrate, place, policy
+from benchmarks import birth, boot, enforce, events, failure, migrate, place, policy, questions
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -132,13 +132,22 @@ def failure_command(workloads: int, hosts: int, form: str) -> None:
     _print(failure.run(failure.Options(workloads, hosts), _note), form)
 
 
+@main.command("questions")
+@click.option("--workloads", type=click.IntRange(2), default=200, show_default=True, help="That all ask each other.")
+@click.option("--flows", type=click.IntRange(1), default=20_000, show_default=True, help="That are traced.")
+@click.option("--repeat", type=click.IntRange(1), default=5, show_default=True, help="Times, for each command.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def questions_command(workloads: int, flows: int, repeat: int, form: str) -> None:
+    """How long one waits for an answer: start, trace, sdn test, and real packets between all pairs."""
+    _print(questions.run(questions.Options(workloads, flows, repeat), _note), form)
+
+
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    _print(
-        chain(*(bench.run(bench.Options(), _note) for bench in (boot, policy, place, events, enforce, migrate))), form
-    )
+    every = (boot, policy, place, events, enforce, migrate, questions)
+    _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
 
 
 if __name__ == "__main__":

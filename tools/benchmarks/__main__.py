@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import birth, boot, enforce, events, failure, migrate, place, policy, questions
+from benchmarks import birth, boot, enforce, events, failure, hosts, migrate, place, policy, questions
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -47,6 +47,17 @@ def main() -> None:
 def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, repeat_large: int, form: str) -> None:
     """From a file to a lab that is up, and down until the kernel has removed all of it."""
     _print(boot.run(boot.Options(pods, shapes, repeat, repeat_large), _note), form)
+
+
+@main.command("hosts")
+@click.option(
+    "--hosts", "many", type=click.IntRange(2), multiple=True, default=(1000,), show_default=True, help="Size."
+)
+@click.option("--pods-per-host", type=click.IntRange(1), default=5, show_default=True, help="On each.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def hosts_command(many: tuple[int, ...], pods_per_host: int, form: str) -> None:
+    """Many Hosts with few pods: from a file to the last answer, and down; not part of `all`."""
+    _print(hosts.run(hosts.Options(many, pods_per_host), _note), form)
 
 
 @main.command("policy")

@@ -1,4 +1,4 @@
-"""How long a lab takes from its file to "up", and from "down" until the kernel has removed everything.
+"""How long a lab takes from its file to "up" and the last answer, and from "down" until the kernel has removed it.
 
 Each number stands beside the floor (see `floor`) and beside Mininet where it is there, all measured in the same run:
 absolute times are the machine's, ratios are ours.
@@ -20,8 +20,9 @@ from benchmarks import floor, machine, peers
 from benchmarks.floor import Floor
 from benchmarks.gone import seconds_until_gone
 from benchmarks.labs import SHAPES, Size
+from benchmarks.positive import ask_everybody
 from benchmarks.rows import Row, best_and_median, compared, plain
-from sdn.errors import LabError
+from sdn.errors import LabError, SdnError
 from sdn.lab import client
 from sdn.policy import lint
 from sdn.report import words
@@ -29,6 +30,9 @@ from sdn.spec.load import load
 
 SMALL = 100
 """Up to so many pods a lab is quick enough to be measured several times."""
+
+BY_COMMAND = 1000
+"""Up to so many it is also built by the command line, which then differs by Python's start alone."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Times:
     """One lab and its floor, built and removed several times; seconds, and MiB of memory."""
 
     up: list[float] = field(default_factory=list)
+    probed: list[float] = field(default_factory=list)
     down: list[float] = field(default_factory=list)
     command_up: list[float] = field(default_factory=list)
     command_down: list[float] = field(default_factory=list)
@@ -53,6 +58,7 @@ class Times:
     kernel: list[float] = field(default_factory=list)
     stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: dict[str, int] = field(default_factory=dict)
+    questions: int = 0
     floors: list[Floor] = field(default_factory=list)
     floors_down: list[float] = field(default_factory=list)
 
@@ -73,11 +79,19 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
                 measured = Times()
                 for _ in range(times):
                     # Side by side with what is compared with it: the machine may be busier in a minute.
-                    _floor(size, measured)
-                    _lab(SHAPES[shape](place, size), f"bench-{os.getpid()}-{shape}-{pods}", measured)
-                yield from _rows(f"boot {shape} {pods}", pods, measured)
+                    measure(SHAPES[shape], place, size, measured)
+                yield from rows(f"boot {shape} {pods}", pods, measured)
                 if not isinstance(other, str):
                     yield from _beside_mininet(f"boot {shape} {pods}", pods, measured, other)
+
+
+def measure(write: Callable[[Path, Size], Path], folder: Path, size: Size, found: Times) -> None:
+    """One floor, and one lab from its file until it is gone; where that is quick, by the command line as well."""
+    _floor(size, found)
+    path, name = write(folder, size), f"bench-{os.getpid()}-{size.pods}"
+    _in_process(path, name, found)
+    if size.pods <= BY_COMMAND:
+        _by_command(path, name, found)
 
 
 def _floor(size: Size, found: Times) -> None:
@@ -90,11 +104,6 @@ def _floor(size: Size, found: Times) -> None:
     found.floors_down.append(seconds_until_gone(build_and_end))
 
 
-def _lab(path: Path, name: str, found: Times) -> None:
-    _in_process(path, name, found)
-    _by_command(path, name, found)
-
-
 def _in_process(path: Path, name: str, found: Times) -> None:
     """What `sdn up` and `sdn down` do, called in this process."""
     memory, start = machine.kernel_memory(), time.monotonic()
@@ -105,6 +114,12 @@ def _in_process(path: Path, name: str, found: Times) -> None:
     info = client.up([path], loaded.model, name, warnings=warnings)
     up_at = time.monotonic()
     lab = client.connect(name)
+    try:
+        found.questions = ask_everybody(lab)
+    except SdnError:
+        lab.down()
+        raise
+    found.probed.append(time.monotonic() - start)
     found.up.append(up_at - start)
     found.kernel.append(machine.kernel_memory() - memory)
     found.holder.append(machine.peak_memory(lab.pid))
@@ -166,18 +181,25 @@ def _warm_up(folder: Path) -> None:
     _sdn("down", name)
 
 
-def _rows(case: str, pods: int, found: Times) -> Iterator[Row]:
+def rows(case: str, pods: int, found: Times) -> Iterator[Row]:
+    """What `found` says, for a case of so many pods."""
     counts = ", ".join(words.count(number, what) for what, number in found.counts.items() if number)
     yield plain(f"{case}: what", counts)
     up_floor, down_floor = [one.seconds for one in found.floors], found.floors_down
     for title, series, peer in (
         ("up", found.up, up_floor),
         ("`sdn up`", found.command_up, up_floor),
+        ("up, every pod probed", found.probed, up_floor),
         ("down, all gone", found.down, down_floor),
     ):
+        if not series:
+            continue
         for (which, value), (_, peer_value) in zip(best_and_median(series), best_and_median(peer), strict=True):
             yield compared(f"{case}: {title}{which}", 1e3 * value / pods, "ms/pod", "floor", 1e3 * peer_value / pods)
-    yield plain(f"{case}: `sdn down`", 1e3 * min(found.command_down) / pods, "ms/pod")
+    if found.command_down:
+        yield plain(f"{case}: `sdn down`", 1e3 * min(found.command_down) / pods, "ms/pod")
+    yield compared(f"{case}: down of up", min(found.down), "s", "up", min(found.up))
+    yield plain(f"{case}: questions that were answered", found.questions)
     best, best_floor = min(found.up), min(up_floor)
     yield plain(f"{case}: up in all", best, "s")
     yield compared(f"{case}: rate", pods / best, "pods/s", "floor", pods / best_floor)

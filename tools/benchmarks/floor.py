@@ -1,7 +1,7 @@
 """The floor: the same number of namespaces and cables, and nothing that makes a network of them.
 
 Each pod gets `lo` up, one IPv4 address, its link up and a default route, by messages that were prepared before the
-clock started, a hundred or so pods per Host. No IPv6, no bridge, no tunnel, no rule: no emulator can be faster.
+clock started, on as many Hosts. No IPv6, no bridge, no tunnel, no rule: no emulator can be faster.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from benchmarks.labs import LEAVES, SPINES, Size
+from benchmarks.labs import SPINES, Size
 from benchmarks.machine import kernel_memory
 from sdn.errors import KernelError
 from sdn.kernel import links, routing, sandbox
@@ -39,7 +39,7 @@ class Floor(Struct, frozen=True):
 
 def measure(size: Size) -> Floor:
     """Build the floor in throw-away namespaces; KernelError if the kernel refuses."""
-    done = sandbox.run([sys.executable, "-m", __name__, str(size.pods)], timeout=TIMEOUT)
+    done = sandbox.run([sys.executable, "-m", __name__, str(size.pods), str(size.hosts)], timeout=TIMEOUT)
     if done.status:
         raise KernelError(f"the floor could not be built: {done.stderr.strip()}")
     return msgspec.json.decode(done.stdout, type=Floor)
@@ -81,13 +81,13 @@ def _send(messages: list[Message]) -> None:
 
 def _fabric(size: Size) -> None:
     """Hosts, Switches and their cables, both ends up."""
-    leaves = [f"leaf-{number}" for number in range(LEAVES)]
+    leaves = [f"leaf-{number}" for number in range(size.leaves)]
     spines = [f"spine-{number}" for number in range(SPINES)]
     hosts = [f"host-{number}" for number in range(size.hosts)]
     for name in (*spines, *leaves, *hosts):
         _create(name)
     cables = [(leaf, spine) for leaf in leaves for spine in spines]
-    cables += [(host, leaves[number % LEAVES]) for number, host in enumerate(hosts)]
+    cables += [(host, leaves[number % size.leaves]) for number, host in enumerate(hosts)]
     for number, (near, far) in enumerate(cables):
         there, here = open_namespace(far), open_namespace(near)
         index = _FIRST_CABLE + number
@@ -133,7 +133,7 @@ def _build(size: Size) -> Floor:
 def main() -> None:
     """Inside the throw-away namespaces: build, and say how long it took."""
     with NamespaceWorker("floor") as worker:
-        built = worker.run(None, lambda: _build(Size(int(sys.argv[1]))))
+        built = worker.run(None, lambda: _build(Size(int(sys.argv[1]), int(sys.argv[2]))))
     print(msgspec.json.encode(built).decode(), flush=True)
     os._exit(0)
 

@@ -17,32 +17,38 @@ APPS = 20
 REPLICAS = 5
 PODS_PER_HOST = 50
 FEWEST_HOSTS = 4
-"""With one Host there would be no tunnel to build."""
 LEAVES, SPINES = 2, 2
+HOSTS_PER_LEAF = 20
 SEGMENT_MEMBERS = 50
 PORT = 8080
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a lab is, in the numbers that its floor is built from."""
+    """How large a lab is, in the numbers that its floor is built from; by default with 50 pods on a Host."""
 
     pods: int
+    many_hosts: int = 0
 
     @property
     def hosts(self) -> int:
-        """A hundred pods on each; Kubernetes supports 110 on a node."""
-        return max(FEWEST_HOSTS, -(-self.pods // PODS_PER_HOST))
+        """4 for 100 pods, 20 for 1,000, 200 for 10,000."""
+        return self.many_hosts or max(FEWEST_HOSTS, -(-self.pods // PODS_PER_HOST))
+
+    @property
+    def leaves(self) -> int:
+        """20 Hosts to a rack, and more than one rack."""
+        return max(LEAVES, -(-self.hosts // HOSTS_PER_LEAF))
 
     @property
     def namespaces(self) -> int:
         """Network namespaces of the kernel: workloads, Hosts and Switches."""
-        return self.pods + self.hosts + LEAVES + SPINES
+        return self.pods + self.hosts + self.leaves + SPINES
 
     @property
     def cables(self) -> int:
         """veth pairs: workloads' and the fabric's, where each Host hangs on one leaf and each leaf on all spines."""
-        return self.pods + self.hosts + LEAVES * SPINES
+        return self.pods + self.hosts + self.leaves * SPINES
 
 
 def write_flat(folder: Path, size: Size) -> Path:
@@ -73,7 +79,8 @@ def _write_lab(folder: Path, lab: dict[str, Any]) -> Path:
 
 
 def _underlay(size: Size) -> dict[str, Any]:
-    return {"hosts": {"count": size.hosts, "pods": PODS_PER_HOST * 2}, "leaves": LEAVES, "spines": SPINES}
+    each = max(PODS_PER_HOST, -(-size.pods // size.hosts)) * 2
+    return {"hosts": {"count": size.hosts, "pods": each}, "leaves": size.leaves, "spines": SPINES}
 
 
 def _hundreds(pods: int) -> Iterator[tuple[str, int]]:

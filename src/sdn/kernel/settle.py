@@ -12,7 +12,7 @@ from sdn.kernel.rtnetlink import Netlink
 _POLL = 0.0005
 
 
-def settle(namespace: str, wanted: Collection[str], addresses: Iterable[str] = (), patience: float = 10.0) -> None:
+def settle(namespace: str, wanted: Collection[str], addresses: Iterable[str] = (), patience: float = 60.0) -> None:
     """Wait until links that were brought up really run, and IPv6 knows its own addresses; call it in a worker thread.
 
     The kernel notices a carrier a little after it is there (its linkwatch worker). Until then what is sent to the link

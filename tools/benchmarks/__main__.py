@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import birth, boot, enforce, events, failure, hosts, migrate, place, policy, questions
+from benchmarks import birth, boot, enforce, events, failure, hosts, migrate, place, plan, policy, questions
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -87,6 +87,18 @@ def place_command(hosts: int, plain: int, pods: int, nodes: int, inside: int, vm
     _print(place.run(place.Options(hosts, plain, pods, nodes, inside, vms), _note), form)
 
 
+@main.command("plan")
+@click.option("--hosts", type=click.IntRange(2), default=5_000, show_default=True, help="Of the large cluster.")
+@click.option("--apps", type=click.IntRange(10), default=10_000, show_default=True, help="Deployments and policies.")
+@click.option("--replicas", type=click.IntRange(1), default=15, show_default=True, help="Pods of each.")
+@click.option("--events", "number", type=click.IntRange(4), default=10_000, show_default=True, help="In that cluster.")
+@click.option("--sites", type=click.IntRange(1), default=1_000, show_default=True, help="Of five Hosts each.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def plan_command(hosts: int, apps: int, replicas: int, number: int, sites: int, form: str) -> None:
+    """From the files of a large lab to the state of every Host, and many small sites under one policy; no kernel."""
+    _print(plan.run(plan.Options(hosts, apps, replicas, number, sites), _note), form)
+
+
 @main.command("events")
 @click.option(
     "--pods",
@@ -157,7 +169,7 @@ def questions_command(workloads: int, flows: int, repeat: int, form: str) -> Non
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    every = (boot, policy, place, events, enforce, migrate, questions)
+    every = (boot, policy, place, plan, events, enforce, migrate, questions)
     _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
 
 

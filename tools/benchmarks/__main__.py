@@ -8,7 +8,7 @@ from itertools import chain
 
 import click
 
-from benchmarks import birth, boot, enforce, events, failure, hosts, migrate, place, plan, policy, questions
+from benchmarks import birth, boot, datapath, enforce, events, failure, hosts, migrate, place, plan, policy, questions
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -165,11 +165,40 @@ def questions_command(workloads: int, flows: int, repeat: int, form: str) -> Non
     _print(questions.run(questions.Options(workloads, flows, repeat), _note), form)
 
 
+@main.command("datapath")
+@click.option(
+    "--entries", type=click.IntRange(1), multiple=True, default=datapath.Options.entries, help="On one Host; repeat it."
+)
+@click.option(
+    "--linear", type=click.IntRange(0), multiple=True, default=datapath.Options.linear, help="Same in iptables."
+)
+@click.option("--blocks", type=click.IntRange(0), multiple=True, default=datapath.Options.blocks, help="Of addresses.")
+@click.option("--path", "paths", type=click.Choice(datapath.Options.paths), multiple=True, help="All if left out.")
+@click.option("--measure", "measures", type=click.Choice(datapath.Options.measures), multiple=True, help="All.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Over all labs.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def datapath_command(
+    entries: tuple[int, ...],
+    linear: tuple[int, ...],
+    blocks: tuple[int, ...],
+    paths: tuple[str, ...],
+    measures: tuple[str, ...],
+    rounds: int,
+    form: str,
+) -> None:
+    """Throughput, packets, new connections and round trips in labs with ever more policy, beside none and iptables."""
+    everything = datapath.Options()
+    chosen = (paths or everything.paths, measures or everything.measures)
+    _print(datapath.run(datapath.Options(entries, linear, blocks, rounds, *chosen), _note), form)
+
+
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
     every = (boot, policy, place, plan, events, enforce, migrate, questions)
+
+    every = (boot, policy, place, events, enforce, migrate, datapath)
     _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
 
 

@@ -1,0 +1,26 @@
+"""`tools/bench datapath`: packets cross every kind of path, and each figure stands beside the one without firewall."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from test_bench import bench
+
+
+@pytest.mark.kernel
+def test_datapath_as_json() -> None:
+    few = ("--entries", "10", "--entries", "300", "--linear", "0", "--blocks", "0", "--rounds", "1")
+    some = [word for path in ("near", "far-lan", "service far") for word in ("--path", path)]
+    done = bench("datapath", *few, *some, "--measure", "rtt", "--measure", "connection", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {(row["case"], row["peer"]): row for row in json.loads(done.stdout)}
+    assert rows["datapath 300 entries: entries on host-1", None]["value"] >= 300
+    for path in ("near", "far-lan"):
+        for measure in ("rtt", "connection"):
+            for case in ("10 entries", "300 entries"):
+                row = rows[f"datapath {path} {measure}: {case}", "no firewall"]
+                assert row["unit"] == "us" and row["ratio"] > 0
+                assert row["ratio"] == pytest.approx(row["value"] / row["peer_value"], rel=0.02)
+    assert rows["datapath service far rtt: 300 entries", "10 entries"]["value"] > 0

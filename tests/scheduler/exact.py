@@ -6,6 +6,7 @@ for anything else must not come here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -23,26 +24,44 @@ TIMEOUT = 20_000
 
 def most_placed(model: Model) -> int:
     """The largest number of workloads that can be placed together."""
-    solver, where = encoded(model)
+    solver, where = encoded(model, z3.Optimize())
     in_order(solver, model, where)
     count = z3.Sum([z3.If(z3.Or(list(places.values())), 1, 0) for places in where.values()])
     return optimum(solver, count, solver.maximize)
 
 
-def fewest_moves(model: Model, before: Placement) -> int:
-    """The smallest number of workloads that must leave their Host for all to be placed; -1 if they cannot be.
+def must_move(model: Model, before: Placement) -> int:
+    """How many are where they may not be, whoever else is there: no plan has fewer moves."""
+    hosts = {host.name: host for host in model.underlay.hosts}
+    return sum(not is_open(model, w, hosts[before.hosts[w.key]]) for w in model.workloads)
 
-    Only the end is looked at: an order of moves with detours may take more.
-    """
+
+def has_end(model: Model) -> bool:
+    """Whether all can run at once, however they get there."""
     up = [host for host in model.underlay.hosts if host.state is HostState.UP]
     if sum(w.memory for w in model.workloads) > sum(host.memory for host in up):
-        return -1  # a pigeonhole, which z3 would prove by trying
-    solver, where = encoded(model)
-    in_order(solver, model, where, before)
-    for places in where.values():
-        solver.add(z3.Or(list(places.values())))
-    moves = z3.Sum([z3.If(places.get(before.hosts[key], z3.BoolVal(False)), 0, 1) for key, places in where.items()])
-    return optimum(solver, moves, solver.minimize)
+        return False  # a pigeonhole, which z3 would prove by trying
+    solver, where = encoded(model, z3.Solver())
+    in_order(solver, model, where)
+    solver.add(*(z3.Or(list(places.values())) for places in where.values()))
+    return decided(solver)
+
+
+def decided(solver: z3.Solver) -> bool:
+    """Whether all that was asked for can be had."""
+    solver.set("timeout", TIMEOUT)
+    found = solver.check()
+    if found == z3.unknown:
+        raise TimeoutError(f"z3 gave up after {TIMEOUT} ms: {solver.reason_unknown()}")
+    return bool(found == z3.sat)
+
+
+def shortest_plan(model: Model, before: Placement, most: int, kept: bool = True) -> int:
+    """The fewest live moves after which all is right, at most so many; -1 if there are more, or there is no plan."""
+    best = -1
+    while most >= must_move(model, before) and has_plan(model, before, most, kept):
+        best, most = most, most - 1
+    return best
 
 
 def optimum(solver: z3.Optimize, value: Any, direction: Any) -> int:
@@ -55,13 +74,15 @@ def optimum(solver: z3.Optimize, value: Any, direction: Any) -> int:
     return int(solver.model().eval(value).as_long()) if found == z3.sat else -1
 
 
+At = tuple[str, str]
+"""A workload's key and a Host."""
+
 Where = dict[str, dict[str, Any]]
 """Workload key → Host → whether it is there."""
 
 
-def encoded(model: Model) -> tuple[z3.Optimize, Where]:
+def encoded(model: Model, solver: Any) -> tuple[Any, Where]:
     """Everything that must hold of those who are placed."""
-    solver = z3.Optimize()
     where = {
         w.key: {host.name: z3.Bool(f"{w.key}@{host.name}") for host in model.underlay.hosts if is_open(model, w, host)}
         for w in model.workloads
@@ -72,46 +93,72 @@ def encoded(model: Model) -> tuple[z3.Optimize, Where]:
 
 def add_rules(solver: Any, model: Model, where: Where) -> None:
     """Everything that must hold of one state of a lab."""
+    solver.add(*at_most_once(where))
+    solver.add(*(rule for rule, _ in rules(model, where)))
+
+
+def at_most_once(where: Where) -> Iterator[Any]:
+    """Nobody is in two places."""
+    return (z3.AtMost(*places.values(), 1) for places in where.values() if places)
+
+
+def rules(model: Model, where: Where) -> Iterator[tuple[Any, list[At]]]:
+    """Each rule that must hold between workloads, and of whom in which places it speaks."""
     hosts = {host.name: host for host in model.underlay.hosts}
-    for places in where.values():
-        solver.add(z3.AtMost(*places.values(), 1) if places else True)
     for host in hosts.values():
-        add_room(solver, model, where, host)
+        here = [(w.key, host.name) for w in model.workloads if host.name in where[w.key]]
+        yield from ((rule, here) for rule in room(model, where, host))
     for one, other in combinations(model.workloads, 2):
         for topology in apart_over(model, one, other):
-            add_apart(solver, hosts, where, (one, other), topology)
+            yield from apart_pairs(hosts, where, (one, other), topology)
         if together(model, one, other):
             for name, is_here in where[one.key].items():
-                elsewhere = [there for host, there in where[other.key].items() if host != name]
-                solver.add(z3.Implies(is_here, z3.Not(z3.Or(elsewhere))))
+                elsewhere = {host: there for host, there in where[other.key].items() if host != name}
+                meant = [(one.key, name), *((other.key, host) for host in elsewhere)]
+                yield z3.Implies(is_here, z3.Not(z3.Or(list(elsewhere.values())))), meant
 
 
-def has_plan(model: Model, before: Placement, steps: int) -> bool:
-    """Whether so many moves, one after another and each leading to a state that is right, lead from where all run to
-    where all may run. Who is where he may not be any more can stay until then.
+def has_plan(model: Model, before: Placement, steps: int, kept: bool = True) -> bool:
+    """Whether so many moves, one after another, lead from where all run to where all may run.
+
+    `kept`: all rules between workloads hold at first, so they must in between. Otherwise only those must, after each
+    move, that speak of who moved. Who is where he may not be any more can stay until the end.
     """
     solver = z3.Solver()
-    solver.set("timeout", TIMEOUT)
     states = [state_at(model, before, time) for time in range(steps + 1)]
     for where in states:
-        add_rules(solver, model, where)
-        for places in where.values():
-            solver.add(z3.Or(list(places.values())))
-    for key, host in before.hosts.items():
-        solver.add(states[0][key][host])
+        solver.add(*at_most_once(where))
+        solver.add(*(z3.Or(list(places.values())) for places in where.values()))
+    solver.add(*(states[0][key][host] for key, host in before.hosts.items()))
+    for where in states[1:] if kept else states[-1:]:
+        solver.add(*(rule for rule, _ in rules(model, where)))
     for earlier, later in pairwise(states):
-        stays = [z3.And(*(later[key][name] == is_there for name, is_there in earlier[key].items())) for key in earlier]
-        solver.add(z3.AtMost(*map(z3.Not, stays), 1))
+        comes = coming(earlier, later)
+        solver.add(z3.AtMost(*comes.values(), 1))
+        for rule, meant in () if kept else rules(model, later):
+            solver.add(z3.Implies(z3.Or([comes[at] for at in meant]), rule))
+    add_leaving(solver, model, before, states)
+    return decided(solver)
+
+
+def coming(earlier: Where, later: Where) -> dict[At, Any]:
+    """Who is where he was not before."""
+    return {
+        (key, name): z3.And(is_there, z3.Not(earlier[key][name]))
+        for key, places in later.items()
+        for name, is_there in places.items()
+    }
+
+
+def add_leaving(solver: Any, model: Model, before: Placement, states: list[Where]) -> None:
+    """Who is where he may not be any more has left in the end, and does not come back."""
+    hosts = {host.name: host for host in model.underlay.hosts}
     for workload in model.workloads:
         at = before.hosts[workload.key]
-        if not is_open(model, workload, next(host for host in model.underlay.hosts if host.name == at)):
+        if not is_open(model, workload, hosts[at]):
             solver.add(z3.Not(states[-1][workload.key][at]))
             for earlier, later in pairwise(states):
                 solver.add(z3.Implies(later[workload.key][at], earlier[workload.key][at]))
-    found = solver.check()
-    if found == z3.unknown:
-        raise TimeoutError(f"z3 gave up after {TIMEOUT} ms: {solver.reason_unknown()}")
-    return bool(found == z3.sat)
 
 
 def state_at(model: Model, before: Placement, time: int) -> Where:
@@ -126,23 +173,22 @@ def state_at(model: Model, before: Placement, time: int) -> Where:
     }
 
 
-def in_order(solver: Any, model: Model, where: Where, before: Placement | None = None) -> None:
-    """Replicas that are all alike, and run on one Host if they do, are placed in the order of their names.
+def in_order(solver: Any, model: Model, where: Where) -> None:
+    """Replicas that are all alike are placed in the order of their names.
 
-    Nothing is lost, for they could change places, and much is not tried. To stay counts as the first place.
+    Nothing is lost, for they could change places, and much is not tried.
     """
-    at = before.hosts if before else {}
     alike: dict[str, list[Workload]] = {}
     for workload in model.workloads:
-        alike.setdefault(repr((replace(workload, name=""), at.get(workload.key))), []).append(workload)
+        alike.setdefault(repr(replace(workload, name="")), []).append(workload)
     for group in alike.values():
         for one, other in pairwise(group):
-            solver.add(rank(where[one.key], at.get(one.key)) <= rank(where[other.key], at.get(other.key)))
+            solver.add(rank(where[one.key]) <= rank(where[other.key]))
 
 
-def rank(places: dict[str, Any], first: str | None) -> Any:
+def rank(places: dict[str, Any]) -> Any:
     """Which of the places it is, 0 the first; as many as there are where it is in none."""
-    names = sorted(places, key=lambda name: (name != first, name))
+    names = sorted(places)
     return z3.Sum([z3.If(places[name], number, 0) for number, name in enumerate(names)]) + z3.If(
         z3.Or(list(places.values())), 0, len(names)
     )
@@ -157,14 +203,13 @@ def is_open(model: Model, workload: Workload, host: Host) -> bool:
     return host.state is HostState.UP and admits(workload, place) and not repelled and held
 
 
-def add_room(solver: Any, model: Model, where: Where, host: Host) -> None:
+def room(model: Model, where: Where, host: Host) -> Iterator[Any]:
     """CPU, memory and number."""
     there = [(w, where[w.key][host.name]) for w in model.workloads if host.name in where[w.key]]
-    if not there:
-        return
-    solver.add(z3.PbLe([(is_there, w.cpu) for w, is_there in there], host.cpu))
-    solver.add(z3.PbLe([(is_there, w.memory) for w, is_there in there], host.memory))
-    solver.add(z3.PbLe([(is_there, 1) for _, is_there in there], host.pods))
+    if there:
+        yield z3.PbLe([(is_there, w.cpu) for w, is_there in there], host.cpu)
+        yield z3.PbLe([(is_there, w.memory) for w, is_there in there], host.memory)
+        yield z3.PbLe([(is_there, 1) for _, is_there in there], host.pods)
 
 
 def apart_over(model: Model, one: Workload, other: Workload) -> list[str]:
@@ -188,12 +233,13 @@ def ruled(model: Model, kind: Together, one: Workload, other: Workload) -> list[
     return [name for name, labels in chosen if labels_match(labels, one.labels) and labels_match(labels, other.labels)]
 
 
-def add_apart(
-    solver: Any, hosts: dict[str, Host], where: Where, pair: tuple[Workload, Workload], topology: str
-) -> None:
+def apart_pairs(
+    hosts: dict[str, Host], where: Where, pair: tuple[Workload, Workload], topology: str
+) -> Iterator[tuple[Any, list[At]]]:
     """No two Hosts of one domain, and no one Host, for both."""
-    for name, is_here in where[pair[0].key].items():
-        for name2, is_there in where[pair[1].key].items():
+    one, other = (workload.key for workload in pair)
+    for name, is_here in where[one].items():
+        for name2, is_there in where[other].items():
             mine, theirs = (host_place(hosts[host]).labels.get(topology) for host in (name, name2))
             if mine is not None and mine == theirs:
-                solver.add(z3.Not(z3.And(is_here, is_there)))
+                yield z3.Not(z3.And(is_here, is_there)), [(one, name), (other, name2)]

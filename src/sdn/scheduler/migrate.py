@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sdn.model import HostState, Kind, Model, Placement
 from sdn.scheduler.proposal import Proposal, refusal
 from sdn.scheduler.repair import anew
 from sdn.scheduler.search import by_size, obstacles, regroup, relocate
+from sdn.scheduler.shortest import shorten
 from sdn.scheduler.states import with_hosts
 from sdn.scheduler.steps import NOWHERE, Steps
 from sdn.scheduler.target import Target
@@ -78,12 +81,18 @@ def drain(model: Model, placement: Placement, host: str) -> Proposal:
     why = f"{host} goes into maintenance"
     daemons = {key for key, w in target.bound.items() if w.host and w.owner[0] == "DaemonSet"}
     leaving = by_size(steps.cluster, target.bound.keys() - daemons)
-    stuck = [key for key in leaving if not relocate(steps, key, why)]
-    stuck = [key for key in stuck if not relocate(steps, key, why)]  # who left since may have been in the way
-    if stuck and not regroup(steps, stuck, why):
+    stuck = _stuck(steps, leaving, why)
+    if not shorten(steps, leaving, why, complete=not stuck) and stuck:
         everybody = {key for key, where in placement.hosts.items() if where == host}
         another = None if daemons else anew(model, placement, everybody)
         return another or refusal(placement, [obstacles(steps, key) for key in stuck])
     for key in sorted(daemons):
         steps.stop(key, why)
     return steps.proposal(notes=[f"{key} stops: its DaemonSet runs it on {host} only" for key in sorted(daemons)])
+
+
+def _stuck(steps: Steps, leaving: Sequence[str], why: str) -> list[str]:
+    """Move them one by one, each where it is best; who cannot leave even with stops."""
+    stuck = [key for key in leaving if not relocate(steps, key, why)]
+    stuck = [key for key in stuck if not relocate(steps, key, why)]  # who left since may have been in the way
+    return [] if not stuck or regroup(steps, stuck, why) else stuck

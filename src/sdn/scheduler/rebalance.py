@@ -17,7 +17,7 @@ from sdn.model.lifecycle import Move
 from sdn.scheduler.balance import Balance, movable
 from sdn.scheduler.order import moves
 from sdn.scheduler.proposal import Proposal
-from sdn.scheduler.repair import mend
+from sdn.scheduler.repair import in_breach, mend
 from sdn.scheduler.score import SCALE
 from sdn.scheduler.search import obstacles
 from sdn.scheduler.steps import Steps
@@ -44,7 +44,7 @@ def rebalance(model: Model, placement: Placement, *, worth: float = WORTH) -> Pr
     made, stuck = -1, list[str]()
     while made != steps.mark():  # what one of the three has moved may make room for what another could not
         made = steps.mark()
-        stuck = mend(steps)
+        stuck = mend(steps, in_breach(steps))
         _obey(steps, concerned)
         _even(steps, concerned, Balance(model, steps.cluster), worth)
     return _shortest(model, steps.proposal([obstacles(steps, key) for key in stuck]), placement)

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from sdn.errors import UnschedulableError
 from sdn.model import Model, Placement
-from sdn.scheduler.filters import Reason
 from sdn.scheduler.order import moves
 from sdn.scheduler.place import place
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.search import obstacles, regroup, relocate
+from sdn.scheduler.shortest import shorten
 from sdn.scheduler.steps import Steps
 from sdn.scheduler.target import Target
 
@@ -27,12 +27,11 @@ JUDGED_TOGETHER = 16
 def repair(model: Model, placement: Placement) -> Proposal:
     """Move what breaks a rule where it runs; refused with what has no other place."""
     steps = Steps(model, placement)
-    stuck = mend(steps)
-    if not stuck:
+    broken = in_breach(steps)
+    stuck = mend(steps, broken)
+    if shorten(steps, broken, "cannot stay where it was", complete=not stuck) or not stuck:
         return steps.proposal()
-    refused = steps.proposal(refused=[obstacles(steps, key) for key in stuck])
-    before = Steps(model, placement)
-    return anew(model, placement, {key for key in placement.hosts if breach(before, key)}) or refused
+    return anew(model, placement, broken) or steps.proposal(refused=[obstacles(steps, key) for key in stuck])
 
 
 def reconcile(model: Model, previous: Placement) -> Proposal:
@@ -54,19 +53,14 @@ def anew(model: Model, placement: Placement, leaving: Collection[str]) -> Propos
     return None if proposal.refused else proposal
 
 
-def breach(steps: Steps, key: str) -> Reason | None:
-    """The rule that a workload breaks by staying where it is, a Host in maintenance included."""
-    target = steps.cluster.where(key)
-    if target is None:
-        return None
-    return steps.cluster.broken(key) or (Reason(target.closed) if target.closed else None)
+def in_breach(steps: Steps) -> list[str]:
+    """Who breaks a rule where he runs."""
+    return [key for key in steps.cluster.workloads if steps.breach(key)]
 
 
-def mend(steps: Steps) -> list[str]:
-    """Move until nobody breaks a rule; who still does and has no other place."""
-    places = {
-        target.id for key in steps.cluster.workloads if breach(steps, key) and (target := steps.cluster.where(key))
-    }
+def mend(steps: Steps, broken: Iterable[str]) -> list[str]:
+    """Move until nobody breaks a rule, if those `broken` do now; who still does and has no other place."""
+    places = {target.id for key in broken if (target := steps.cluster.where(key))}
     for name in sorted(places):
         _mend(steps, name)
     stuck = [key for name in sorted(places) for key in _mend(steps, name)]  # who left since may have made room
@@ -79,7 +73,7 @@ def _mend(steps: Steps, name: str) -> list[str]:
     """Move away from one Host or node until all that is left may stay; who may not, but has no other place."""
     target = steps.cluster.target(name)
     while target is not None:
-        broken = {key: reason for key in sorted(target.bound) if (reason := breach(steps, key))}
+        broken = {key: reason for key in sorted(target.bound) if (reason := steps.breach(key))}
         ranked = _ranked(steps, target, list(broken))
         if not any(relocate(steps, key, f"cannot stay on {name}: {broken[key].one}") for key in ranked):
             return ranked
@@ -109,6 +103,6 @@ def _takes(steps: Steps, key: str, which: int) -> int:
 def _left_broken(steps: Steps, key: str, others: Iterable[str]) -> int:
     """How many of the others still break a rule once it has left."""
     target = steps.cluster.unbind(key)
-    broken = sum(other != key and breach(steps, other) is not None for other in others)
+    broken = sum(other != key and steps.breach(other) is not None for other in others)
     steps.cluster.bind(steps.workload(key), target)
     return broken

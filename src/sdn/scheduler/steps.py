@@ -70,6 +70,13 @@ class Steps:
         """The workload of a key, which must be one of the Model."""
         return self.cluster.workloads[key]
 
+    def breach(self, key: str) -> Reason | None:
+        """The rule that a workload breaks by staying where it is, a Host in maintenance included."""
+        target = self.cluster.where(key)
+        if target is None:
+            return None
+        return self.cluster.broken(key) or (Reason(target.closed) if target.closed else None)
+
     def why_not(self, key: str, target: Target) -> Reason | None:
         """The hard rule that forbids to have it there, asked as if it ran nowhere; nobody may be hurt by its going."""
         workload, source = self.workload(key), self.cluster.where(key)
@@ -158,6 +165,12 @@ class Steps:
             self._bind(undo.key, undo.target)
             if undo.stray:
                 self._strays[undo.key] = undo.stray
+
+    def repeat(self, moves: Iterable[Move]) -> None:
+        """Make moves again that were made from here before, unasked."""
+        for move in moves:
+            target = self.cluster.target(move.target_node or move.target) if move.target else None
+            self._change(move.workload, target, (move.source, move.source_node), move.why)
 
     def proposal(self, notes: Iterable[str] = (), refused: Iterable[str] = ()) -> Proposal:
         """All steps so far, or the refusal if there are reasons for one."""

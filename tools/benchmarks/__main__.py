@@ -8,7 +8,21 @@ from itertools import chain
 
 import click
 
-from benchmarks import birth, boot, datapath, enforce, events, failure, hosts, migrate, place, plan, policy, questions
+from benchmarks import (
+    birth,
+    boot,
+    change,
+    datapath,
+    enforce,
+    events,
+    failure,
+    hosts,
+    migrate,
+    place,
+    plan,
+    policy,
+    questions,
+)
 from benchmarks.labs import SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
@@ -155,6 +169,18 @@ def failure_command(workloads: int, hosts: int, form: str) -> None:
     _print(failure.run(failure.Options(workloads, hosts), _note), form)
 
 
+@main.command("change")
+@click.option(
+    "--pods", type=click.IntRange(2), multiple=True, default=change.Options.pods, show_default=True, help="Of a lab."
+)
+@click.option("--events", "number", type=click.IntRange(1), default=50, show_default=True, help="Timed, of each kind.")
+@click.option("--counted", type=click.IntRange(1), default=5, show_default=True, help="Counted, of each kind.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def change_command(pods: tuple[int, ...], number: int, counted: int, form: str) -> None:
+    """One change of a running lab of each size: request to enforced, system calls and bytes sent."""
+    _print(change.run(change.Options(pods, number, counted), _note), form)
+
+
 @main.command("questions")
 @click.option("--workloads", type=click.IntRange(2), default=200, show_default=True, help="That all ask each other.")
 @click.option("--flows", type=click.IntRange(1), default=20_000, show_default=True, help="That are traced.")
@@ -196,9 +222,7 @@ def datapath_command(
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    every = (boot, policy, place, plan, events, enforce, migrate, questions)
-
-    every = (boot, policy, place, events, enforce, migrate, datapath)
+    every = (boot, policy, place, plan, events, enforce, change, migrate, datapath, questions)
     _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
 
 

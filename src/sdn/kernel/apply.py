@@ -18,7 +18,7 @@ from msgspec import Struct
 from sdn.kernel import links, processes, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
-from sdn.kernel.apply_rules import LIMIT, RuleChanges, rule_changes, send, send_elements
+from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, send, send_elements
 from sdn.kernel.conntrack import Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver
 from sdn.kernel.libnft import Nft
@@ -109,7 +109,7 @@ class _Work:
     def _rule_changes(self) -> dict[str, RuleChanges]:
         before, after = self._narrow
         hosts = [n for n in self._kept if after[n].role == "host" and before[n] != after[n]]
-        found = {name: rule_changes(before[name], after[name]) for name in hosts}
+        found = changes_of({name: (before[name], after[name]) for name in hosts})
         return {name: changes for name, changes in found.items() if len(changes)}
 
     def run(self) -> None:

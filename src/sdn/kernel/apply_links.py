@@ -41,7 +41,7 @@ def difference(actual: Plan, desired: Plan) -> Difference:
     gone = {name: state for name, state in actual.items() if name not in kept}
     come = {name: state for name, state in desired.items() if name not in kept}
     for name in kept:
-        if actual[name] != desired[name] or dead[name]:
+        if dead[name] or _without_rules(actual[name]) != _without_rules(desired[name]):
             gone[name], come[name] = _parts(actual[name], desired[name], dead[name])
     return Difference(
         gone={name: state for name, state in sorted(gone.items()) if name not in kept or not _is_empty(state)},
@@ -49,6 +49,15 @@ def difference(actual: Plan, desired: Plan) -> Difference:
         removed=tuple(sorted(actual.keys() - set(kept))),
         added=tuple(sorted(desired.keys() - set(kept))),
     )
+
+
+def _without_rules(state: NodeState) -> tuple[object, ...]:
+    """All that is links, or lies on them."""
+    return (*_devices(state), state.loopback, state.routes, state.rules, state.neighbours, state.fdb)
+
+
+def _devices(state: NodeState) -> tuple[tuple[Device, ...], ...]:
+    return state.uplinks, state.links, state.ports
 
 
 def _is_host(state: NodeState) -> bool:
@@ -75,6 +84,8 @@ def _dead(actual: Plan, desired: Plan) -> dict[str, Names]:
 
 
 def _changed(state: NodeState, desired: NodeState | None) -> set[str]:
+    if desired is not None and _devices(state) == _devices(desired):
+        return set()
     wanted = {device.name: _as_made(device) for device in devices(desired)} if desired is not None else {}
     dead = {device.name for device in devices(state) if wanted.get(device.name) != _as_made(device)}
     members: tuple[Link | Port, ...] = (*state.links, *state.ports)

@@ -8,7 +8,7 @@ the switch does not fit, the Host is closed for new connections until it is comp
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -63,6 +63,30 @@ def rule_changes(before: NodeState, after: NodeState) -> RuleChanges:
         ),
         old=tuple(_old(before, after)),
     )
+
+
+def changes_of(pairs: Mapping[str, tuple[NodeState, NodeState]]) -> dict[str, RuleChanges]:
+    """Of several Hosts, by name; what the very same objects say on many of them is worked out once."""
+    known: dict[tuple[int, ...], RuleChanges] = {}
+    found = {}
+    for name, (before, after) in pairs.items():
+        if _devices(before) != _devices(after):
+            found[name] = rule_changes(before, after)
+            continue
+        key = (id(before.firewall), id(after.firewall), id(before.loadbalancer), id(after.loadbalancer))
+        if key not in known:
+            known[key] = rule_changes(_bare(before), _bare(after))
+        found[name] = known[key]
+    return found
+
+
+def _devices(state: NodeState) -> tuple[object, ...]:
+    return state.uplinks, state.interfaces, state.links, state.ports
+
+
+def _bare(state: NodeState) -> NodeState:
+    """Without what rules say of devices, where that does not change."""
+    return replace(state, uplinks=(), interfaces=(), links=(), ports=())
 
 
 def send(nft: Nft, changes: RuleChanges, after: NodeState, limit: int = LIMIT) -> None:

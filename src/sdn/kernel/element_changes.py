@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import lru_cache
 
 from sdn.errors import KernelError
 from sdn.kernel.elements import additions, removals
@@ -33,13 +34,19 @@ def encoded(commands: Sequence[str]) -> list[Message] | None:
     return found if sum(16 + len(one.body) for one in found) < CHUNK else None
 
 
+@lru_cache(maxsize=16)
+def _once(commands: tuple[str, ...]) -> list[Message] | None:
+    """An event changes the same on most Hosts."""
+    return encoded(commands)
+
+
 def send(commands: Sequence[str], sockets: ExitStack) -> bool:
     """All commands as one transaction in the namespace of the calling thread.
 
     False, and nothing has happened, where they are more than elements, or the kernel refuses: libnftables says why. The
     socket stays open as long as `sockets`: closing it waits until the kernel has freed what went, which takes longer.
     """
-    wanted = encoded(commands)
+    wanted = _once(tuple(commands))
     if not wanted:
         return False
     try:

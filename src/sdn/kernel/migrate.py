@@ -21,7 +21,7 @@ from msgspec import Struct
 from sdn.errors import KernelError, RolledBackError
 from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
-from sdn.kernel.apply_rules import rule_changes, send, send_elements
+from sdn.kernel.apply_rules import RuleChanges, changes_of, rule_changes, send, send_elements
 from sdn.kernel.carry import Around, Carrier
 from sdn.kernel.conntrack import Changes, Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver, Existing, Named
@@ -150,8 +150,10 @@ class _Migration:
     def _program(self) -> None:
         """All that the target and others need beforehand; the rules of the source have to stay until it is empty."""
         self._driver.aim(self._desired)
-        for name in self._actual.keys() - {self._parts.source, self._parts.target}:
-            self._judge(name, *self._narrow.get(name, (self._actual[name], self._desired[name])))
+        others = sorted(self._actual.keys() - {self._parts.source, self._parts.target})
+        pairs = {name: self._narrow.get(name, (self._actual[name], self._desired[name])) for name in others}
+        for name, changes in changes_of(pairs).items():
+            self._judge(name, *pairs[name], changes)
         self._judge(self._parts.target, self._actual[self._parts.target], self._fenced)
         for name in self._parts.staged:
             with inside(name):
@@ -159,9 +161,17 @@ class _Migration:
         self._undo.append(self._withdraw)
         self._driver.connect(self._parts.staged)
 
-    def _judge(self, name: str, before: NodeState, after: NodeState, *, undo: bool = True) -> None:
+    def _judge(
+        self,
+        name: str,
+        before: NodeState,
+        after: NodeState,
+        changes: RuleChanges | None = None,
+        *,
+        undo: bool = True,
+    ) -> None:
         """One Host's rules from one state to another, and back when all else goes back."""
-        changes = rule_changes(before, after)
+        changes = rule_changes(before, after) if changes is None else changes
         if not len(changes):
             return
         with inside(name):

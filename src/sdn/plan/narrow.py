@@ -25,22 +25,37 @@ _NARROWED = {*_FIELDS, *_RULES, Part.SET, Part.ELEMENT, Part.VIRTUAL, Part.HAIRP
 _DEVICES = {Part.PORT, Part.LINK, Part.INTERFACE}
 
 Size = tuple[int, Protocol, int]
+Fields = dict[str, Any]
+_Known = tuple[tuple[Virtual, ...], Fields, Fields]
+"""The Services of a node, and what differs there before and after."""
 
 
 def narrow_by(changes: LiveChanges) -> Narrow:
-    """Of the nodes that are there before and after."""
+    """Of the nodes that are there before and after. What changes alike on many is the same objects in all of them."""
     turns = changes.turns()
-    both = changes.before.keys() & changes.after.keys()
-    return {name: narrowed(changes.before[name], changes.after[name], turns[name]) for name in sorted(both)}
+    alike: dict[tuple[int, ...], list[_Known]] = defaultdict(list)
+    found = {}
+    for name in sorted(changes.before.keys() & changes.after.keys()):
+        before, after = changes.before[name], changes.after[name]
+        found[name] = _narrowed(before, after, turns[name], alike[tuple(map(id, turns[name]))])
+    return found
 
 
-def narrowed(before: NodeState, after: NodeState, turns: Iterable[Turn]) -> tuple[NodeState, NodeState]:
+def _narrowed(
+    before: NodeState, after: NodeState, turns: list[Turn], known: list[_Known]
+) -> tuple[NodeState, NodeState]:
     """Both with what `turns` say that differs; whole where that is the node itself, or a device that may be made anew:
-    then what lies on it is, too."""
-    turns = list(turns)
+    then what lies on it is, too.
+
+    `known` is what was found for other nodes with the same turns, which depends on their Services besides.
+    """
     anew = any(part in _DEVICES and old is not None and new is not None for part, old, new in turns)
     if anew or not {part for part, _, _ in turns} <= _NARROWED | _DEVICES or not (before.firewall and after.firewall):
         return before, after
+    virtuals = after.loadbalancer.virtuals if after.loadbalancer else ()
+    for others, old_fields, new_fields in known:
+        if others == virtuals:
+            return replace(before, **old_fields), replace(after, **new_fields)
     old: dict[Part, list[Any]] = defaultdict(list)
     new: dict[Part, list[Any]] = defaultdict(list)
     for part, was, now in turns:
@@ -49,8 +64,9 @@ def narrowed(before: NodeState, after: NodeState, turns: Iterable[Turn]) -> tupl
         if now is not None:
             new[part].append(now)
     _keep_sets(old, new)
-    _keep_balancers(before, after, old, new)
-    return _only(before, old), _only(after, new)
+    _keep_balancers(virtuals, old, new)
+    known.append((virtuals, _only(old), _only(new)))
+    return replace(before, **known[-1][1]), replace(after, **known[-1][2])
 
 
 def _keep_sets(old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:
@@ -62,13 +78,11 @@ def _keep_sets(old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:
             things[Part.SET].append(AddressSet(name, family, ()))
 
 
-def _keep_balancers(
-    before: NodeState, after: NodeState, old: dict[Part, list[Any]], new: dict[Part, list[Any]]
-) -> None:
+def _keep_balancers(virtuals: Iterable[Virtual], old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:
     """Of Services with as many backends as one that changes, another one: they share what chooses among these."""
     changed = {*map(_size, old[Part.VIRTUAL]), *map(_size, new[Part.VIRTUAL])}
     known = {_key(one) for one in (*old[Part.VIRTUAL], *new[Part.VIRTUAL])}
-    for one in after.loadbalancer.virtuals if after.loadbalancer and changed else ():
+    for one in virtuals:
         if not changed:
             return
         if _size(one) in changed and _key(one) not in known:
@@ -85,7 +99,8 @@ def _key(one: Virtual) -> tuple[int, str, Protocol, int]:
     return one.mark, one.address, one.protocol, one.port
 
 
-def _only(state: NodeState, things: Mapping[Part, list[Any]]) -> NodeState:
+def _only(things: Mapping[Part, list[Any]]) -> Fields:
+    """The fields of a state that holds these things alone, beside its devices."""
     members: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
     element: Element
     for element in things.get(Part.ELEMENT, ()):
@@ -93,9 +108,8 @@ def _only(state: NodeState, things: Mapping[Part, list[Any]]) -> NodeState:
     sets = tuple(replace(one, elements=tuple(members[one.name, one.family])) for one in things.get(Part.SET, ()))
     rules = {name: tuple(things.get(part, ())) for part, name in _RULES.items()}
     hairpin = tuple((one.zone, one.address, one.gateway, one.judged) for one in things.get(Part.HAIRPIN, ()))
-    return replace(
-        state,
+    return {
         **{name: tuple(things.get(part, ())) for part, name in _FIELDS.items()},
-        firewall=Firewall(sets=sets, **rules),
-        loadbalancer=LoadBalancer(tuple(things.get(Part.VIRTUAL, ())), hairpin),
-    )
+        "firewall": Firewall(sets=sets, **rules),
+        "loadbalancer": LoadBalancer(tuple(things.get(Part.VIRTUAL, ())), hairpin),
+    }

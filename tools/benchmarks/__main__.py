@@ -223,6 +223,8 @@ def datapath_command(
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
     every = (boot, policy, place, plan, events, enforce, change, migrate, datapath, questions)
+
+    every = (boot, policy, place, plan, events, enforce, migrate, questions, datapath)
     _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
 
 

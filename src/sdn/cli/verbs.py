@@ -44,6 +44,7 @@ VERBS = {
     "heal": "Mend what failed, or end the maintenance of a host.",
     "scale": "Have more or fewer replicas of a running workload.",
     "rollout": "Replace the workloads of an application batch by batch, the canary first.",
+    "scenario": "Run the scenario of a lab file, and say what happened.",
     "label": "Set or remove labels of a running workload; policies follow at once.",
     "doctor": "Say what this kernel and this user can do.",
     "completion": "Print the completion script of a shell.",

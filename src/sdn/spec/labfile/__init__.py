@@ -15,6 +15,7 @@ from sdn.spec.labfile import (
     constraints,
     networks,
     policies,
+    scenario,
     scheduling,
     selectors,
     services,
@@ -23,6 +24,7 @@ from sdn.spec.labfile import (
 )
 from sdn.spec.labfile.complaints import Complaints, suggest
 from sdn.spec.labfile.forms import LabForm, NodeForm, WorkloadForm
+from sdn.spec.labfile.forms_scenario import line_of
 from sdn.spec.labfile.workloads import Group
 from sdn.spec.parts import LabParts, Places, place_key
 from sdn.spec.priorities import default_of
@@ -78,7 +80,7 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
     )
     _check_hosts(groups, parts.underlay, complaints)
     parts.expect = lambda everything, virtual, found: _expectations(
-        form, Directory(everything, virtual), complaints.into(found)
+        form, scenario.World(everything, virtual, fabric), complaints.into(found)
     )
     parts.refuse_running = lambda key, message, found: _refuse_running(
         form, known, key, message, complaints.into(found)
@@ -154,16 +156,17 @@ def _refuse_running(form: LabForm, known: selectors.Known, key: str, message: st
     complaints.at(("running", name), message)
 
 
-def _expectations(form: LabForm, directory: Directory, complaints: Complaints) -> list[Expectation]:
+def _expectations(form: LabForm, world: scenario.World, complaints: Complaints) -> list[Expectation]:
     """A name that is not there may be the consequence of another mistake; only its shape is checked then."""
+    directory = Directory(world.workloads, world.services)
     unsure = complaints.touched(("applications",)) or complaints.touched(("nodes",)) or complaints.elsewhere
     result: list[Expectation] = []
+    if form.scenario is not None and not unsure and not complaints.touched(("underlay",)):
+        scenario.build(form.scenario, world, complaints)
     for index, one in enumerate(form.expect):
         path = ("expect", index)
-        # YAML reads `a → b 80/tcp: allow` as a mapping of one key, quoted it is text.
-        text = one if isinstance(one, str) else ", ".join(f"{key}: {value}" for key, value in one.items())
         try:
-            line = parse_line(text)
+            line = parse_line(line_of(one))
         except ValueError as error:
             complaints.at(path, str(error))
             continue

@@ -31,6 +31,7 @@ from sdn.spec.labfile.fields import (
     by_kind,
 )
 from sdn.spec.labfile.forms_policies import GroupForm, SelectorForm, TierPolicyForm
+from sdn.spec.labfile.forms_scenario import ScenarioForm
 from sdn.spec.labfile.forms_scheduling import (
     ConstraintsForm,
     NumaNodes,
@@ -268,3 +269,5 @@ class LabForm(Form):
         ]
     ] = []
     """Lines such as web → app 9090/tcp: allow (also ->)."""
+    scenario: ScenarioForm | None = None
+    """What happens to the lab, when, and what must hold afterwards: for sdn scenario."""

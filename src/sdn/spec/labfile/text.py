@@ -174,6 +174,12 @@ def delay(value: Any) -> int:
     return _measure(value, {"ms": 1, "s": 1000}, "a delay", "5ms or 1s", 60_000)
 
 
+def moment(value: Any) -> int:
+    """Milliseconds since a scenario began, from `500ms`, `2s`, `1m` or `1h`."""
+    units = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+    return _measure(value, units, "a time", "2s or 500ms", 1_000_000_000)
+
+
 def _measure(value: Any, units: dict[str, int], what: str, example: str, most: int) -> int:
     found = re.fullmatch(r"([0-9]{1,9}) ?([A-Za-z%]+)", value, re.ASCII) if isinstance(value, str) else None
     if not found or found[2] not in units:

@@ -63,7 +63,7 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         name=form.lab,
         underlay=fabric,
         applications=_applications(form, segments, known, complaints),
-        workloads=[one for group in groups for one in workloads.make(group, segments, names, complaints)],
+        workloads=list(workloads.make(groups, segments, names, complaints)),
         namespaces=_namespaces(form),
         services=services.build(form, segments, prefixes, complaints),
         network_policies=inline.policies,

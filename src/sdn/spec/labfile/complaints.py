@@ -58,6 +58,11 @@ class Complaints:
         """Whether other files have mistakes, so that what they define may be missing."""
         return any(problem.file != self._document.file for problem in self._problems)
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a mistake anywhere."""
+        return bool(self._problems)
+
     def at(self, path: Sequence[str | int], message: str, *, key: bool = False) -> None:
         """Note a mistake, unless it may only be the consequence of one that was noted before."""
         written = self.source(path)
@@ -97,7 +102,7 @@ class Complaints:
         """The form without the parts that are wrong; None if nothing of it can be used."""
         while () not in self._cut:
             try:
-                return form.model_validate(self._without_cuts(self._document.data, ()))
+                return form.model_validate(self._without_cuts(self._document.data, ()), context={})
             except ValidationError as error:
                 self._note(form, error)
         return None

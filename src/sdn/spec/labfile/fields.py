@@ -14,7 +14,10 @@ from pydantic import (
     Discriminator,
     Field,
     PlainValidator,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     model_validator,
 )
 
@@ -87,6 +90,24 @@ Mtu = Annotated[int, Field(ge=1280, le=65535)]
 Replicas = Annotated[int, Field(ge=0, le=200_000)]
 Hosts = Annotated[int, Field(ge=1, le=10_000)]
 Switches = Annotated[int, Field(ge=1, le=1_000)]
+
+
+def recalled() -> WrapValidator:
+    """For forms of which large files have many that are alike: one object then stands for all of them.
+
+    What is written alike is read once; it is kept in the context of the validation, if that has one.
+    """
+
+    def recall(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        if info.context is None:
+            return read(value)
+        known = info.context.setdefault(recall, {})
+        written = repr(value)
+        if written not in known:
+            known[written] = read(value)
+        return known[written]
+
+    return WrapValidator(recall)
 
 
 class Form(BaseModel):

@@ -29,6 +29,7 @@ from sdn.spec.labfile.fields import (
     WorkloadKey,
     WorkloadPort,
     by_kind,
+    recalled,
 )
 from sdn.spec.labfile.forms_policies import GroupForm, SelectorForm, TierPolicyForm
 from sdn.spec.labfile.forms_scenario import ScenarioForm
@@ -217,7 +218,7 @@ class ApplicationForm(Form):
     namespace_labels: Labels = Field(default_factory=dict)
     segments: dict[Name, SegmentForm] = Field(default_factory=dict)
     """Left out, the application gets one l2 segment called default."""
-    workloads: dict[Name, WorkloadForm] = Field(default_factory=dict)
+    workloads: dict[Name, Annotated[WorkloadForm, recalled()]] = Field(default_factory=dict)
     services: dict[Name, ServiceForm] = Field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import astuple, replace
 from sdn.model import HOSTNAME, Kind, Scheduling, Segment, Toleration, Workload
 from sdn.spec.labfile import networks
 from sdn.spec.labfile.complaints import Complaints, Path, suggest
-from sdn.spec.labfile.forms import ApplicationForm, LabForm, NodeForm, RunnableForm, WorkloadForm
+from sdn.spec.labfile.forms import LabForm, NodeForm, RunnableForm, SegmentForm, WorkloadForm
 from sdn.spec.labfile.scheduling import Names, labels, scheduling
 
 _NO_NODE = NodeForm()
@@ -47,9 +47,10 @@ def find(form: LabForm, complaints: Complaints) -> list[Group]:
     """Every group with its network; names that clash, and networks that do not exist, are complained about."""
     groups: list[Group] = []
     for application, one in sorted(form.applications.items()):
+        known = networks.with_default(one)
         for name, workload in sorted(one.workloads.items()):
             path: Path = ("applications", application, "workloads", name)
-            segment = _segment(workload, application, one, path, complaints)
+            segment = _segment(workload, application, known, path, complaints)
             groups.append(Group(name, application, application, segment, workload, path))
     for name, node in sorted(form.nodes.items()):
         path = (NODES, name)
@@ -70,9 +71,10 @@ def members(groups: Iterable[Group]) -> dict[tuple[str, str], int]:
     return count
 
 
-def _segment(form: RunnableForm, application: str, home: ApplicationForm, path: Path, complaints: Complaints) -> str:
+def _segment(
+    form: RunnableForm, application: str, known: Mapping[str, SegmentForm], path: Path, complaints: Complaints
+) -> str:
     """The segment a workload names, or the only one there is."""
-    known = networks.with_default(home)
     if form.segment is None:
         if len(known) > 1:
             complaints.at(path, f"needs `segment`, for {application} has several: {', '.join(sorted(known))}", key=True)
@@ -100,7 +102,7 @@ def _home(form: NodeForm, lab: LabForm, path: Path, complaints: Complaints) -> t
         message = f'application "{form.application}" is not defined{suggest(form.application, written)}'
         complaints.at((*path, "application"), message)
         return "", ""
-    return form.application, _segment(form, form.application, home, path, complaints)
+    return form.application, _segment(form, form.application, networks.with_default(home), path, complaints)
 
 
 def _check_names(groups: Iterable[Group], complaints: Complaints) -> None:
@@ -119,15 +121,31 @@ def _check_names(groups: Iterable[Group], complaints: Complaints) -> None:
 
 
 def make(
-    group: Group, segments: Mapping[str, tuple[Segment, ...]], names: Names, complaints: Complaints
+    groups: Iterable[Group], segments: Mapping[str, tuple[Segment, ...]], names: Names, complaints: Complaints
 ) -> Iterator[Workload]:
-    """The workloads of a group."""
+    """The workloads of all groups; what is alike but for its name is looked at once, as long as all is right."""
+    known: dict[tuple[int, str, str, str], Workload] = {}
+    for group in groups:
+        alike = (id(group.form), group.namespace, group.application, group.segment)
+        pattern = None if group.form.replicas is not None else known.get(alike)
+        if pattern is None:
+            told = len(names.warnings)
+            pattern = _checked(group, segments, names, complaints)
+            if not complaints.any and len(names.warnings) == told:
+                known[alike] = pattern
+        for name in group.names:
+            own = {HOSTNAME: name} | pattern.labels if pattern.is_node else pattern.labels
+            yield replace(pattern, name=name, labels=own)
+
+
+def _checked(
+    group: Group, segments: Mapping[str, tuple[Segment, ...]], names: Names, complaints: Complaints
+) -> Workload:
+    """What all of a group have in common, all mistakes in it told."""
     _check_ip(group, segments, complaints)
     _check_ports(group, complaints)
     own = labels(group.form, group.path, complaints)
-    pattern = _pattern(group, own, scheduling(group.form, own, group.path, names, complaints))
-    for name in group.names:
-        yield replace(pattern, name=name, labels={HOSTNAME: name} | own if pattern.is_node else own)
+    return _pattern(group, own, scheduling(group.form, own, group.path, names, complaints))
 
 
 def _pattern(group: Group, own: dict[str, str], asked: Scheduling) -> Workload:

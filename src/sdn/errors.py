@@ -7,7 +7,8 @@ SdnError
   │     ├── NotFoundError      the object was already gone
   │     ├── ExistsError        the object was already there
   │     ├── PrivilegeError     this user or this kernel may not do it
-  │     └── RolledBackError    it refused in the middle, and everything is as before
+  │     ├── RolledBackError    it refused in the middle, and everything is as before
+  │     └── HalfDoneError      it refused in the middle of what did not fit into one transaction
   ├── ProbeError           a question could not be asked on the wire
   └── LabError             no such lab, or it does not answer
 
@@ -75,6 +76,10 @@ class PrivilegeError(KernelError):
 
 class RolledBackError(KernelError):
     """The kernel refused in the middle, and everything is as it was before."""
+
+
+class HalfDoneError(KernelError):
+    """The rules of one Host took several transactions, and some were made: it is as nobody has asked, but not open."""
 
 
 class ProbeError(SdnError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -9,8 +10,10 @@ from inside import in_lab
 from msgspec.structs import replace
 
 from sdn.errors import KernelError, RolledBackError
+from sdn.kernel.apply_rules import rule_changes
 from sdn.kernel.conntrack import Conntrack
 from sdn.kernel.driver import Driver
+from sdn.kernel.libnft import Nft
 from sdn.kernel.migrate import Say, migrate
 from sdn.kernel.migrate_parts import Parts, fenced, parts
 from sdn.kernel.namespaces import NamespaceWorker, delete
@@ -190,3 +193,27 @@ def test_who_cannot_go_back_stays_shut() -> None:
             worker.run(namespace_of("a/m"), call)
         assert worker.run("host-2", lambda: Netlink().exists(port_name("a/m")))
         assert drift(after.plan)
+
+
+@pytest.mark.kernel
+@in_lab
+def test_a_host_that_is_half_changed_is_not_said_to_be_as_it_was() -> None:
+    """An element is there already, with something else behind it, so what leads to the new rules is refused."""
+    driver = Driver()
+    driver.build(BEFORE.plan)
+    after = moved("a/r", "host-2")
+    found = taken_apart(after)
+    changes = rule_changes(fenced(after.plan["host-2"], found.ports), after.plan["host-2"])
+    marks = next(line for line in changes.switch if line.startswith("add element inet sdn marks"))
+    taken = re.sub(r" : 0x\w+", " : 0x99", marks)
+    with NamespaceWorker() as worker:
+        with worker.run("host-2", Nft) as nft:
+            nft.run(taken)
+        strange = drift(BEFORE.plan)
+        with pytest.raises(RolledBackError):
+            migrate(found, BEFORE.plan, after.plan, driver)  # one transaction: nothing of it was made
+        assert drift(BEFORE.plan) == strange
+        with pytest.raises(KernelError, match=r"(?s)could not be moved .* `sdn status` says what is left") as raised:
+            migrate(found, BEFORE.plan, after.plan, driver, limit=0)
+        assert not isinstance(raised.value, RolledBackError)
+        assert any(": jump p_" in line and "missing" in line for line in drift(BEFORE.plan)), drift(BEFORE.plan)

@@ -15,7 +15,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sdn.errors import KernelError
+from sdn.errors import HalfDoneError, KernelError
 from sdn.kernel import element_changes, ruleset
 from sdn.kernel.libnft import TOO_LONG, Nft
 from sdn.kernel.owned import TABLE
@@ -90,10 +90,20 @@ def _bare(state: NodeState) -> NodeState:
 
 
 def send(nft: Nft, changes: RuleChanges, after: NodeState, limit: int = LIMIT) -> None:
-    """Make the changes in the namespace of `nft`, closed at every instant."""
+    """Make the changes in the namespace of `nft`, closed at every instant.
+
+    HalfDoneError if the kernel refuses some of several transactions; any other KernelError has changed nothing.
+    """
     whole = [*changes.new, *changes.switch, *changes.dispatch, *changes.old]
     if not whole or _fits(nft, whole, limit):
         return
+    try:
+        _send_staged(nft, changes, after, limit)
+    except KernelError as error:
+        raise HalfDoneError(str(error)) from error
+
+
+def _send_staged(nft: Nft, changes: RuleChanges, after: NodeState, limit: int) -> None:
     nft.run_chunks(changes.new)
     switch = [*changes.switch, *changes.dispatch]
     if switch and not _fits(nft, switch, limit):

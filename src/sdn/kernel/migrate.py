@@ -18,10 +18,10 @@ from contextlib import ExitStack
 
 from msgspec import Struct
 
-from sdn.errors import KernelError, RolledBackError
+from sdn.errors import HalfDoneError, KernelError, RolledBackError
 from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
-from sdn.kernel.apply_rules import RuleChanges, changes_of, rule_changes, send, send_elements
+from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, rule_changes, send, send_elements
 from sdn.kernel.carry import Around, Carrier
 from sdn.kernel.conntrack import Changes, Conntrack, Owned, any_known
 from sdn.kernel.driver import Driver, Existing, Named
@@ -62,15 +62,17 @@ def migrate(
     driver: Driver,
     say: Say = lambda _: None,
     narrow: Narrow | None = None,
+    limit: int = LIMIT,
 ) -> Migrated:
     """Make the kernel, which holds `actual`, hold `desired`, to which `parts` leads; `say` hears each stage begin.
 
-    `narrow` are nodes without what is alike in both, where somebody knows that.
+    `narrow` are nodes without what is alike in both, where somebody knows that; `limit` is of the characters of one nft
+    transaction.
 
     RolledBackError if the kernel refused and everything is as before; any other error leaves it in between, closed.
     """
     with NamespaceWorker("migrate") as worker, ExitStack() as sockets:
-        return worker.run(None, _Migration(parts, (actual, desired, narrow or {}), driver, say, sockets).run)
+        return worker.run(None, _Migration(parts, (actual, desired, narrow or {}), driver, say, (sockets, limit)).run)
 
 
 class _Migration:
@@ -82,11 +84,12 @@ class _Migration:
         states: tuple[Plan, Plan, Narrow],
         driver: Driver,
         say: Say,
-        sockets: ExitStack,
+        means: tuple[ExitStack, int],
     ) -> None:
         self._parts = parts
         self._actual, self._desired, self._narrow = states
-        self._driver, self._say, self._sockets = driver, say, sockets
+        self._driver, self._say = driver, say
+        self._sockets, self._limit = means
         self._fenced = fenced(self._desired[parts.target], parts.ports)
         self._before = (driver.messages, driver.commands)
         self._nft: dict[str, Nft] = {}
@@ -144,6 +147,8 @@ class _Migration:
                     f"{who} could not be moved ({error}), nor brought back ({again}); it stays shut, "
                     "and `sdn status` says what differs"
                 ) from error
+        if isinstance(error, HalfDoneError):
+            raise KernelError(f"{who} could not be moved ({error}); `sdn status` says what is left of it") from error
         if isinstance(error, KernelError):
             raise RolledBackError(f"{who} could not be moved ({error}); everything is as it was") from error
 
@@ -178,7 +183,7 @@ class _Migration:
             if not send_elements(changes, self._sockets):
                 if name not in self._nft:
                     self._nft[name] = self._sockets.enter_context(Nft())
-                send(self._nft[name], changes, after)
+                send(self._nft[name], changes, after, self._limit)
         self._driver.commands += len(changes)
         if undo:
             self._undo.append(lambda: self._judge(name, after, before, undo=False))

@@ -77,10 +77,15 @@ class Running:
         self.require_whole()
         before = self.prepared
         started = time.monotonic()
-        changes = self._planned(model, placement)
-        planned = time.monotonic() - started
-        say(f"{len(changes.hosts)} nodes change")
         try:
+            changes = self._planned(model, placement)
+        except Exception:
+            # The plan may have followed a part of it, of which the kernel knows nothing: the next change must not.
+            self._prepared, self._live = before, None
+            raise
+        planned = time.monotonic() - started
+        try:
+            say(f"{len(changes.hosts)} nodes change")
             done = self._enforce(before.plan, changes, model.options.cut_established, say)
         except Exception as error:
             self._prepared, self._live = before, None

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from sdn.errors import ExistsError, KernelError, NotFoundError, PrivilegeError
 from sdn.kernel import links, messages, one_user, qdisc, routing
 from sdn.kernel.messages import Message
+from sdn.kernel.node import Indexes, bridge_link, tunnel_link, workload
 from sdn.kernel.owned import ALIAS_LIMIT, alias, name_of
 from sdn.kernel.refusal import refusal
+from sdn.kernel.routing import NEWADDR
+from sdn.plan.state import Bridge, Port, Vxlan
 
 MAC = "02:00:00:00:00:01"
 
@@ -128,3 +131,16 @@ def test_the_filter_jumps_only_forwards_and_inside_itself() -> None:
         )
         if kind == 0x15:
             assert at + 1 + max(when_true, when_false) < 7
+
+
+def test_links_are_up_before_they_have_addresses() -> None:
+    """Otherwise the kernel drops an IPv6 address where it finds no memory at once: one in 300 Hosts."""
+    addresses = ("10.1.1.2/24", "fd00::2/64")
+    port = Port("shop/web", "shop.web", "web.0", "02:00:00:00:00:01", 1450, 1, 1, addresses, ())
+    bridge = Bridge("br.1", "02:00:00:00:00:02", "shop/s", 1450, addresses)
+    tunnel = Vxlan("vx.1", "02:00:00:00:00:03", "shop/s", 1450, 1, "192.168.0.1", "", addresses)
+    for made in (workload(port), bridge_link(bridge, Indexes()), tunnel_link(tunnel, Indexes())):
+        sent = list(made)
+        up = next(place for place, one in enumerate(sent) if one.what.endswith(" up"))
+        assert [one.type for one in sent[up + 1 :]] == [NEWADDR] * len(addresses)
+        assert NEWADDR not in {one.type for one in sent[:up]}

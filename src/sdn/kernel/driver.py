@@ -20,7 +20,7 @@ from sdn.kernel.elements import Encoder
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import create, enter, inside, opened
-from sdn.kernel.node import Indexes
+from sdn.kernel.node import Entries, Indexes
 from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink, link_index
 from sdn.kernel.settle import settle
@@ -72,6 +72,7 @@ class Driver:
         self._progress = progress
         self._plan: Plan = {}
         self._encoder = Encoder()
+        self._entries = Entries()
         self._far: dict[tuple[str, str], Veth] = {}
 
     def build(self, plan: Plan) -> None:
@@ -88,6 +89,7 @@ class Driver:
         """What the lab shall be; nothing happens yet."""
         self._plan = plan
         self._encoder = Encoder()
+        self._entries = Entries()
         self._far = {(node.name, uplink.name): uplink for node in plan.values() for uplink in node.uplinks}
 
     def connect(self, come: Plan) -> None:
@@ -178,8 +180,8 @@ class Driver:
             self._qualities(state, index)
             self.send(messages.overlay_links(state, index))
             self.send(messages.rules(state))
-            self.send(messages.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
-            self.send(messages.routes((r for r in state.routes if not _uses(r, ports)), index))
+            self.send(self._entries.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
+            self.send(self._entries.routes((r for r in state.routes if not _uses(r, ports)), index))
 
     def _qualities(self, state: NodeState, index: Indexes) -> None:
         """Bandwidth, delay and loss of the cables, as far as this kernel can."""
@@ -235,9 +237,9 @@ class Driver:
         overlay, ports = _names(state)
         with opened(port.namespace for port in state.ports) as fds, inside(state.name):
             self.send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
-            self.send(messages.neighbours((n for n in state.neighbours if n.dev in overlay), index))
-            self.send(messages.fdb(state.fdb, self._plan[state.name], index))
-            self.send(messages.routes((r for r in state.routes if _uses(r, ports)), index))
+            self.send(self._entries.neighbours((n for n in state.neighbours if n.dev in overlay), index))
+            self.send(self._entries.fdb(state.fdb, self._plan[state.name], index))
+            self.send(self._entries.routes((r for r in state.routes if _uses(r, ports)), index))
             for port in state.ports:
                 enter(port.namespace)
                 self.send(messages.workload(port))
@@ -260,4 +262,4 @@ def _names(state: NodeState) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _uses(route: Route, devices: frozenset[str]) -> bool:
-    return any(hop.dev in devices for hop in route.nexthops)
+    return not devices.isdisjoint([hop.dev for hop in route.nexthops])

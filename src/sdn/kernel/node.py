@@ -98,12 +98,16 @@ def overlay_links(state: NodeState, index: Indexes) -> Iterator[Message]:
 
 
 def bridge_link(bridge: Bridge, index: Indexes) -> Iterator[Message]:
-    """A bridge with the gateway's MAC and addresses."""
+    """A bridge with the gateway's MAC and addresses.
+
+    It is up before it has addresses, as are all links here: when a link with an IPv6 address comes up, the kernel makes
+    a route in a context that may not wait for memory, and where there is none at once, it drops the address.
+    """
     own = index[bridge.name]
     yield links.bridge(links.Device(bridge.name, own, bridge.mac, bridge.mtu))
     yield links.set_link(own, alias=alias(bridge.alias), link_local=False)
-    yield from (routing.address(own, address) for address in bridge.addresses)
     yield links.set_up(own)
+    yield from (routing.address(own, address) for address in bridge.addresses)
 
 
 def sink_link(sink: Sink, index: Indexes) -> Iterator[Message]:
@@ -123,8 +127,8 @@ def tunnel_link(tunnel: Vxlan, index: Indexes) -> Iterator[Message]:
     yield links.set_link(own, master=master, alias=alias(tunnel.alias), link_local=False)
     if tunnel.bridge:
         yield links.set_port(own, _TUNNEL)
-    yield from (routing.address(own, address) for address in tunnel.addresses)
     yield links.set_up(own)
+    yield from (routing.address(own, address) for address in tunnel.addresses)
 
 
 def port_link(port: Port, index: Indexes, netns: int) -> Iterator[Message]:
@@ -148,8 +152,8 @@ def attached(port: Port, index: Indexes) -> Iterator[Message]:
 def workload(port: Port) -> Iterator[Message]:
     """Everything inside the workload's own namespace, where `lo` is up already."""
     yield links.set_link(WORKLOAD_LINK, alias=alias(port.workload), link_local=False)
-    yield from (routing.address(WORKLOAD_LINK, a, prefix_route=bool(port.bridge)) for a in port.addresses)
     yield links.set_up(WORKLOAD_LINK)
+    yield from (routing.address(WORKLOAD_LINK, a, prefix_route=bool(port.bridge)) for a in port.addresses)
     for gateway in port.gateways:
         default = "::/0" if ":" in gateway else "0.0.0.0/0"
         yield routing.neighbour(WORKLOAD_LINK, gateway, GATEWAY_MAC)
@@ -182,11 +186,54 @@ def rules(state: NodeState, *, remove: bool = False) -> Iterator[Message]:
         yield routing.rule(rule.family, marked, remove=remove)
 
 
+class Entries:
+    """Messages of routes, neighbours and forwarding entries; those that many Hosts share are encoded once for all.
+
+    Shared is what is the same object, on links of the same index. It is kept, so no other object gets its identity.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[object, Message]] = {}
+
+    def routes(self, wanted: Iterable[Route], index: Indexes) -> Iterator[Message]:
+        """Routes of any table."""
+        known = self._known
+        for one in wanted:
+            key = (id(one), *[index[hop.dev] for hop in one.nexthops])
+            found = known.get(key)
+            if found is None:
+                found = known[key] = (one, _route(one, index))
+            yield found[1]
+
+    def neighbours(self, wanted: Iterable[Neighbour], index: Indexes) -> Iterator[Message]:
+        """Permanent neighbours."""
+        known = self._known
+        for one in wanted:
+            key = (id(one), index[one.dev])
+            found = known.get(key)
+            if found is None:
+                found = known[key] = (one, routing.neighbour(index[one.dev], one.address, one.mac))
+            yield found[1]
+
+    def fdb(self, wanted: Iterable[Fdb], state: NodeState, index: Indexes) -> Iterator[Message]:
+        """Forwarding entries of a whole node."""
+        known, routed = self._known, _routed(state)
+        for one in wanted:
+            key = (id(one), index[one.dev], one.dev in routed)
+            found = known.get(key)
+            if found is None:
+                found = known[key] = (one, _forwarding(one, index, routed))
+            yield found[1]
+
+
 def routes(wanted: Iterable[Route], index: Indexes) -> Iterator[Message]:
     """Routes of any table."""
-    for route in wanted:
-        hops = [routing.Hop(index[hop.dev], hop.via, hop.onlink) for hop in route.nexthops]
-        yield routing.route(route.prefix, hops, table=route.table, kind=route.kind, metric=route.metric)
+    return (_route(one, index) for one in wanted)
+
+
+def _route(route: Route, index: Indexes) -> Message:
+    hops = [routing.Hop(index[hop.dev], hop.via, hop.onlink) for hop in route.nexthops]
+    return routing.route(route.prefix, hops, table=route.table, kind=route.kind, metric=route.metric)
 
 
 def removed_routes(unwanted: Iterable[Route]) -> Iterator[Message]:
@@ -202,6 +249,15 @@ def neighbours(wanted: Iterable[Neighbour], index: Indexes, *, remove: bool = Fa
 
 
 def fdb(wanted: Iterable[Fdb], state: NodeState, index: Indexes, *, remove: bool = False) -> Iterator[Message]:
-    """Forwarding entries of ports and tunnel ends of a whole node; a routed tunnel end has no bridge above it."""
-    routed = {link.name for link in state.links if isinstance(link, Vxlan) and not link.bridge}
-    return (routing.fdb(index[e.dev], e.mac, dst=e.dst, bridged=e.dev not in routed, remove=remove) for e in wanted)
+    """Forwarding entries of ports and tunnel ends of a whole node."""
+    routed = _routed(state)
+    return (_forwarding(one, index, routed, remove=remove) for one in wanted)
+
+
+def _routed(state: NodeState) -> frozenset[str]:
+    """Tunnel ends without a bridge above them."""
+    return frozenset(link.name for link in state.links if isinstance(link, Vxlan) and not link.bridge)
+
+
+def _forwarding(entry: Fdb, index: Indexes, routed: frozenset[str], *, remove: bool = False) -> Message:
+    return routing.fdb(index[entry.dev], entry.mac, dst=entry.dst, bridged=entry.dev not in routed, remove=remove)

@@ -1,8 +1,8 @@
 """Shared by all tests. Its presence puts `tests/` on the path, so that `from worlds import CASES` works everywhere."""
 
 import os
+import tempfile
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 # Derandomized: the same commit gives the same verdict on every machine; no deadline, for CI's cores are shared.
@@ -11,8 +11,15 @@ settings.register_profile(
 )
 settings.load_profile("sdn")
 
+_cache = tempfile.TemporaryDirectory(prefix="sdn-tests-")
 
-@pytest.fixture(autouse=True, scope="session")
-def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What tests load stays out of the user's own cache."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+def pytest_configure() -> None:
+    """What tests load stays out of the user's own cache; before any of them is imported, for some keep what they find
+    in the environment."""
+    os.environ["XDG_CACHE_HOME"] = _cache.name
+
+
+def pytest_unconfigure() -> None:
+    """Nothing of it stays."""
+    _cache.cleanup()

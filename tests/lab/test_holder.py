@@ -86,6 +86,19 @@ def test_a_taken_name_is_one_sentence_and_the_first_lab_stays(hello: Model) -> N
         assert story(ask_all(lab)) == ""
 
 
+def test_a_file_may_be_called_by_what_is_no_text(hello: Model) -> None:
+    odd = os.fsdecode(b"lab-\xff.yaml")
+    name = new_name("odd")
+    try:
+        info = client.up([Path(odd)], hello, name, warnings=[f"{odd}:1: is odd"])
+        assert (info.sources, info.warnings) == (("lab-?.yaml",), ("lab-?.yaml:1: is odd",))
+        lab = client.connect(name)
+        lab.apply(hello, [Path(odd)], [f"{odd}:1: is odd"])
+        assert lab.status(check=False).sources == ("lab-?.yaml",)
+    finally:
+        client.connect(name).down()
+
+
 def test_down_needs_no_file_and_no_memory(tmp_path: Path) -> None:
     copy, name = tmp_path / "lab.yaml", new_name("hello")
     copy.write_text(FILE.read_text())

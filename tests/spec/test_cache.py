@@ -13,6 +13,7 @@ from sdn.errors import SpecError
 from sdn.spec import cache
 from sdn.spec.load import load
 
+AT_IMPORT = os.environ.get("XDG_CACHE_HOME")
 TOPOLOGIES = sorted((Path(__file__).parents[2] / "topologies").glob("*.yaml"))
 
 LAB = """\
@@ -55,6 +56,12 @@ def test_a_lab_from_the_cache_is_read_by_nobody(home: Path, lab: Path) -> None:
     told = [subprocess.check_output([sys.executable, "-c", code, str(lab)], text=True) for _ in range(2)]
     assert set(told[0].split()) == {"pydantic", "yaml", "sdn.spec.load"}
     assert told[1].split() == []
+
+
+def test_tests_keep_nothing_in_the_cache_of_their_user() -> None:
+    """Neither do the processes of those that take their environment when they are imported."""
+    assert AT_IMPORT and os.environ.get("XDG_CACHE_HOME") == AT_IMPORT
+    assert Path(AT_IMPORT).name.startswith("sdn-tests-")
 
 
 @pytest.mark.parametrize("path", TOPOLOGIES, ids=lambda path: path.stem)
@@ -146,6 +153,25 @@ def test_the_oldest_are_forgotten(home: Path, tmp_path: Path) -> None:
         cache.load([file])
     assert len(entries(home)) == cache.MAX_ENTRIES
     assert home / "sdn" / cache._name([file]) in entries(home)
+
+
+def test_a_file_whose_name_is_no_text_is_loaded_each_time(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"lab-\xff.yaml")
+    file.write_text("lab: odd\napplications: {shop: {workloads: {web: {}}}}\n")
+    assert [names(file) for _ in range(2)] == [["web"], ["web"]]
+    assert entries(home) == []
+
+
+def test_manifests_are_called_after_where_a_link_leads(home: Path, tmp_path: Path) -> None:
+    current = tmp_path / "current"
+    called = []
+    for release in ("blue", "green"):
+        (tmp_path / release).mkdir()
+        (tmp_path / release / "pod.yaml").write_text(POD.format(name="web"))
+        current.unlink(missing_ok=True)
+        current.symlink_to(tmp_path / release)
+        called.append(cache.load([current]).model.name)
+    assert called == ["blue", "green"]
 
 
 def test_a_pipe_is_read_once(home: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -98,7 +98,7 @@ class Lab:
     ) -> Applied:
         """Have the lab become another Model while it runs."""
         try:
-            reply = self._ask(Apply(model, tuple(str(path) for path in paths), tuple(warnings)), progress)
+            reply = self._ask(Apply(model, _texts(paths), _texts(warnings)), progress)
         finally:
             self._placed = None
         assert isinstance(reply, Applied)
@@ -164,7 +164,7 @@ def up(
     warnings: Sequence[str] = (),
 ) -> Info:
     """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays."""
-    request = Build(model, tuple(str(path) for path in paths), tuple(warnings))
+    request = Build(model, _texts(paths), _texts(warnings))
     with _start(name or model.name, request) as lab:
         return lab.built(progress)
 
@@ -176,6 +176,11 @@ def temporary(model: Model) -> Iterator[Lab]:
     with _start(f"{model.name[:40]}.test-{os.getpid()}-{next(_serial)}", request) as lab:
         yield lab
         _gone(lab.pid)
+
+
+def _texts(several: Iterable[Path | str]) -> tuple[str, ...]:
+    """As they can be sent: the name of a file need not be text."""
+    return tuple(str(one).encode(errors="replace").decode() for one in several)
 
 
 def labs() -> list[Info]:

@@ -71,8 +71,11 @@ def _folder() -> Path | None:
 
 
 def _name(paths: Sequence[Path]) -> str:
-    """One entry for each way to name files: as they are written, they stand in what is told of them."""
-    written = "\0".join(f"{path}\0{path.absolute()}" for path in paths)
+    """One entry for each way to name files: as they are written, they stand in what is told of them.
+
+    Where a link leads counts, too: manifests have their name from there.
+    """
+    written = "\0".join(f"{path}\0{path.absolute()}\0{path.resolve()}" for path in paths)
     return digest(os.fsencode(written)).hex()[:40] + ".msgpack"
 
 
@@ -114,7 +117,10 @@ def _read(file: Path) -> _Entry | None:
 
 def _write(file: Path, entry: _Entry) -> None:
     """All of it or nothing, whoever else writes at the same time; what cannot be written is not kept."""
-    content = msgspec.msgpack.encode(entry)
+    try:
+        content = msgspec.msgpack.encode(entry)
+    except ValueError:  # a name of a file need not be text
+        return
     if len(content) > MAX_BYTES:
         return
     unfinished = file.with_suffix(f".{os.getpid()}.part")

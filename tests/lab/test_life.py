@@ -19,7 +19,8 @@ from labs import ask_all, command, eventually, inside, story, up
 from sdn.errors import LabError
 from sdn.kernel import sandbox
 from sdn.lab import client
-from sdn.model import HostState, Model, Workload
+from sdn.lab.suite import ask_flows
+from sdn.model import Flow, HostState, Model, Protocol, Workload
 from sdn.model.lifecycle import Fail, Heal, Operation, Outcome, Rollout, Scale, What
 from sdn.plan.state import LoadBalancer
 from sdn.spec.load import load
@@ -295,3 +296,53 @@ def test_a_rollout_replaces_one_batch_after_another(lab: client.Lab) -> None:
     assert not again.moved
     lab.operate(Rollout("a/api", 2))
     assert_sound(lab)
+
+
+MANY = """\
+lab: many
+underlay:
+  hosts:
+    - {name: host-1}
+    - {name: host-2, labels: {rack: r}}
+    - {name: host-3}
+    - {name: host-4, labels: {rack: r}, taints: [{key: spare, effect: PreferNoSchedule}]}
+applications:
+  a:
+    segments:
+      pods: {kind: routed, subnets: [10.2.0.0/16, "fd00:2::/48"]}
+    workloads:
+      client: {labels: {app: client}, host: host-1}
+      stranger: {host: host-3}
+      w: {replicas: 50, ports: [80/tcp], labels: {app: w}, node_selector: {rack: r}}
+    services:
+      w: {selector: {app: w}, ports: [80/tcp]}
+policies:
+  - name: w
+    applies_to: [{labels: {app: w}}]
+    rules:
+      - {action: allow, direction: ingress, from: [{labels: {app: client}}], ports: [80/tcp]}
+      - {action: deny, direction: ingress}
+"""
+
+
+def test_fifty_workloads_of_a_host_start_elsewhere_as_they_were(tmp_path: Path) -> None:
+    with up(written(MANY, tmp_path)) as running:
+        known = addresses(running)
+        (home,) = {host for key, host in where(running).items() if key.startswith("a/w-")}
+        done = running.operate(Fail(What.HOST, home))
+        assert (len(done.moved), done.notes) == (50, ())
+        assert addresses(running) == known and home not in where(running).values()
+        assert running.status().drift == ()
+        placed = running.placed()
+        (service,) = placed.model.services
+        flows = [
+            Flow(source, address, Protocol.TCP, 80)
+            for source in ("a/client", "a/stranger")
+            for key in (*(f"a/w-{n}" for n in range(50)), "")
+            for address in (known[key] if key else service.addresses)
+        ]
+        results = ask_flows(running, placed, flows)
+        assert story(results) == ""
+        allowed = [result for result in results if all(one.verdict.allowed for one in result.evaluate)]
+        assert {one.question.flow.source for one in allowed} == {"a/client"} and len(allowed) == 2 * 51
+        assert len({one.backend for result in allowed for one in result.evaluate}) == 50

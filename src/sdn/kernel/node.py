@@ -168,9 +168,11 @@ def forgotten(addresses: Iterable[str]) -> Iterator[Message]:
 
 def workload_peers(before: Port, after: Port) -> Iterator[Message]:
     """What changes of the neighbours in a workload's namespace while its link stays."""
-    kept = dict(after.peers)
+    if before.peers == after.peers:
+        return
+    kept, known = dict(after.peers), frozenset(before.peers)
     yield from forgotten(address for address, _ in before.peers if address not in kept)
-    yield from (_peer(*peer) for peer in after.peers if peer not in set(before.peers))
+    yield from (_peer(*peer) for peer in after.peers if peer not in known)
 
 
 @lru_cache(maxsize=16_384)

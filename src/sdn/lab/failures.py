@@ -99,11 +99,12 @@ def _lead_around(work: Work, model: Model) -> None:
     """Routes first, which the nodes beside it see at once; then whoever is silent all the same is cut off."""
     known = failed_hosts(model)
     cut = {*cut_off(model.underlay)} - known
-    with work.pulse() as pulse:
-        work.become(with_isolated(model, {*model.underlay.isolated, *cut}), work.placement)
-        work.stage("led around")
-        silent = pulse.wait(cut) if cut else frozenset()
+    pulse = work.pulse()
+    work.become(with_isolated(model, {*model.underlay.isolated, *cut}), work.placement)
+    work.stage("led around")
     if cut:
+        with pulse:
+            silent = pulse.wait(cut)
         work.stage("detected")
         _give_up(work, work.model, {*work.model.underlay.isolated, *silent}, frozenset(silent | cut))
 

@@ -193,7 +193,7 @@ def failed_expectations(model: Model, results: Sequence[Result]) -> tuple[str, .
             verdict = wrong[0].verdict
             failed.append(f"{what}, but it is {verdict.disposition} by {verdict.rule}")
         elif not found:
-            failed.append(f"{what}, but nobody asked: they share no IP family")
+            failed.append(f"{what}, but nobody asked: one of them does not run, or they share no IP family")
     return tuple(failed)
 
 

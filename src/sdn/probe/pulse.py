@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Mapping
 from types import TracebackType
 
+from sdn.errors import ProbeError
 from sdn.kernel.namespaces import NamespaceWorker, enter
 from sdn.plan.state import HEARTBEAT_PORT
 from sdn.probe.sockets import family_of, raise_descriptor_limit
@@ -44,9 +45,11 @@ class Pulse:
         self._rounds = 0
 
     def __enter__(self) -> Pulse:
-        if len(self._loopbacks) + _SPARE <= raise_descriptor_limit():
-            with NamespaceWorker("pulse") as worker:
-                worker.run(None, self._open)
+        needed, limit = len(self._loopbacks) + _SPARE, raise_descriptor_limit()
+        if needed > limit:
+            raise ProbeError(f"heartbeats need {needed} open files and this process may have {limit}; see `ulimit -n`")
+        with NamespaceWorker("pulse") as worker:
+            worker.run(None, self._open)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

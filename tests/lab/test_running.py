@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from sdn.errors import LabError
 from sdn.kernel.driver import Driver
 from sdn.lab.running import Running
 from sdn.model import Application, Placement
@@ -27,3 +28,19 @@ def test_what_could_not_be_planned_is_not_half_planned() -> None:
     done = running.move(LAB, Placement(hosts))
     assert (done.changes, done.nodes, done.messages) == ({}, (), 0)
     assert running.prepared == before and not running.torn
+
+
+def test_what_is_not_enforced_yet_is_not_told_as_what_is() -> None:
+    """Others may ask at any time; until the kernel holds the change, the lab is what it was."""
+    running = Running("planned", prepare(LAB), Driver())
+    before = running.prepared
+    seen = []
+
+    def say(stage: str) -> None:
+        seen.append((stage, running.prepared))
+        raise LabError("nobody wants to hear it")
+
+    with pytest.raises(LabError, match="nobody wants"):
+        running.move(replace(LAB, workloads=LAB.workloads[1:]), before.placed.placement, say)
+    assert seen == [("3 nodes change", before)]
+    assert running.prepared == before and "failed half-way" in running.torn

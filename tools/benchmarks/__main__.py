@@ -222,9 +222,7 @@ def datapath_command(
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
     """Every benchmark, as it is by default."""
-    every = (boot, policy, place, plan, events, enforce, change, migrate, datapath, questions)
-
-    every = (boot, policy, place, plan, events, enforce, migrate, questions, datapath)
+    every = (boot, policy, place, plan, events, enforce, change, migrate, birth, failure, datapath, questions)
     _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
 
 

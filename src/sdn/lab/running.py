@@ -6,6 +6,7 @@ leaves the lab torn: what was closed stays closed, and nothing is built upon it.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -55,17 +56,19 @@ class Running:
         self.name = name
         self.driver = driver
         self.torn = ""
-        self._prepared: Prepared | None = prepared
+        self._prepared: Prepared | None = prepared  # None between two changes, until somebody asks
+        self._asking = threading.Lock()
         self._live: LivePlan | None = None  # made when the first change comes: most labs see none
         self._away: dict[str, Endpoint] = {}  # who is asked for and runs nowhere, as it was when it last ran
 
     @property
     def prepared(self) -> Prepared:
-        """What the lab is, and is measured by."""
-        if self._prepared is None:
-            assert self._live is not None
-            self._prepared = self._live.prepared
-        return self._prepared
+        """What the lab is, and is measured by: during a change, as before it. Any thread may ask."""
+        with self._asking:
+            if self._prepared is None:
+                assert self._live is not None
+                self._prepared = self._live.prepared
+            return self._prepared
 
     def require_whole(self) -> None:
         """LabError where an earlier change failed half-way."""
@@ -81,18 +84,20 @@ class Running:
             changes = self._planned(model, placement)
         except Exception:
             # The plan may have followed a part of it, of which the kernel knows nothing: the next change must not.
-            self._prepared, self._live = before, None
+            self._live = None
             raise
         planned = time.monotonic() - started
         try:
             say(f"{len(changes.hosts)} nodes change")
             done = self._enforce(before.plan, changes, model.options.cut_established, say)
         except Exception as error:
-            self._prepared, self._live = before, None
+            self._live = None
             if not isinstance(error, RolledBackError):
                 why = str(error).partition("\n")[0]
                 self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
+        with self._asking:
+            self._prepared = None
         if self._away or len(placement.hosts) < len(model.workloads):
             self._remember(before.placed)
         return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
@@ -105,16 +110,14 @@ class Running:
         self._away = {key: one for key, one in known.items() if key in asked and key not in placed.endpoints}
 
     def _planned(self, model: Model, placement: Placement) -> LiveChanges:
-        """From now on the plan is the new one."""
+        """From now on the plan that follows is the new one; what the lab is measured by is still the old one."""
         if self._live is None:
             self._live = LivePlan(self.prepared)
         known = None
         if not self._away.keys().isdisjoint(placement.hosts):
             placed = self.prepared.placed
             known = replace(placed, endpoints={**self._away, **placed.endpoints})
-        changes = self._live.become(model, placement, known)
-        self._prepared = None
-        return changes
+        return self._live.become(model, placement, known)
 
     def _enforce(self, whole: Plan, changes: LiveChanges, cut: bool, say: Say) -> Done:
         """Whoever only goes to another Host goes alive; every other change is made stage by stage."""
@@ -123,13 +126,12 @@ class Running:
         found = parts(actual, desired, narrow)
         if found is None:
             if cut or _rewires(actual, desired):
-                actual, desired, narrow = whole, self.prepared.plan, {}
+                actual, desired, narrow = whole, self._wanted(), {}
             done = apply(actual, desired, self.driver, cut_established=cut, whole=whole, narrow=narrow)
             return Done({}, done.nodes, done.messages, done.commands, enforced=done.seconds, cut=done.cut)
         moved = migrate(found, actual, desired, self.driver, say, narrow)
         # What moved took its connections along, also those that the same change forbids.
-        plan = self.prepared.plan
-        ended = apply(plan, plan, self.driver, cut_established=True) if cut else Applied()
+        ended = apply(self._wanted(), self._wanted(), self.driver, cut_established=True) if cut else Applied()
         return Done(
             nodes=moved.nodes,
             messages=moved.messages + ended.messages,
@@ -140,6 +142,11 @@ class Running:
             stages=moved.stages,
             cut=ended.cut,
         )
+
+    def _wanted(self) -> Plan:
+        """The whole plan that is being enforced."""
+        assert self._live is not None
+        return self._live.plan
 
 
 def _rewires(actual: Plan, desired: Plan) -> bool:

@@ -46,6 +46,13 @@ def test_a_lab_lives(tmp_path: Path) -> None:
         ]
         labelled = sdn("label", "api", "quarantine=true", "--lab", name, "--no-watch")
         assert labelled.returncode == 0 and "CHANGES OF" in labelled.stdout
+        unheard = sdn("label", "api", "colour=red", "--lab", name, "--no-watch").stdout.splitlines()
+        assert unheard == [
+            "note: a/api has colour=red now; no policy, group or service that is in use follows that",
+            f"{name}: no host has anything to change",
+        ]
+        again = sdn("label", "api", "colour=red", "--lab", name, "--no-watch").stdout.splitlines()
+        assert again[0] == "note: a/api has colour=red already"
         drained = json.loads(sdn("drain", there, "--lab", name, "--format", "json").stdout)
         assert "a/web" in {one["workload"] for one in drained["moved"]}
         assert drained["watched"]["leaked"] == drained["watched"]["duplicated"] == 0

@@ -67,9 +67,9 @@ def _moves(model: Model, outcome: Outcome) -> tuple[tuple[Move, ...], tuple[str,
     """The ordered moves from where all runs, and why there are none where there should be."""
     if model.running is None:
         return (), ()
-    from sdn.scheduler import moves
+    from sdn.scheduler import MADE_ROOM, moves
 
-    proposal = moves(model, model.running, outcome.placement)
+    proposal = moves(model, model.running, outcome.placement, MADE_ROOM)
     return proposal.moves, proposal.refused
 
 

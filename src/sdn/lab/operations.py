@@ -51,11 +51,13 @@ def operate(running: Running, operation: Operation, watch: bool = False, say: Sa
     with _watching(running, concerned(operation, model, proposal) if watch else ()) as watching:
         moved, done = _make(running, model, proposal.moves, say)
         seen = watching.end(running.prepared.placed) if watching is not None else Seen()
+    changes = total(one.changes for one in done)
+    unheard = _unheard(operation, changed=model != placed.model) if not changes else ()
     return Outcome(
         operation,
         moved=moved,
         hosts=tuple(sorted({node for one in done for node in one.nodes})),
-        changes=total(one.changes for one in done),
+        changes=changes,
         stages=(Stage("decide", decided), *_stages(done)),
         planned=round(decided + sum(one.planned for one in done), 4),
         enforced=round(decided + sum(one.planned + one.enforced for one in done), 4),
@@ -63,8 +65,18 @@ def operate(running: Running, operation: Operation, watch: bool = False, say: Sa
         lost=seen.lost,
         duplicated=seen.duplicated,
         leaked=seen.leaked,
-        notes=proposal.notes,
+        notes=(*proposal.notes, *unheard),
     )
+
+
+def _unheard(operation: Operation, changed: bool) -> Iterator[str]:
+    """Of labels that made no difference to any Host: why."""
+    if isinstance(operation, Label):
+        written = ", ".join(f"{key}={value}" if value else f"no {key}" for key, value in operation.labels.items())
+        if changed:
+            yield f"{operation.workload} has {written} now; no policy, group or service that is in use follows that"
+        else:
+            yield f"{operation.workload} has {written} already"
 
 
 def _make(running: Running, model: Model, moves: Sequence[Move], say: Say) -> tuple[tuple[Moved, ...], list[Done]]:

@@ -6,7 +6,7 @@ from sdn.scheduler.explanation import Explanation
 from sdn.scheduler.filters import Reason
 from sdn.scheduler.migrate import drain, migrate
 from sdn.scheduler.order import moves
-from sdn.scheduler.place import Outcome, place, schedule
+from sdn.scheduler.place import MADE_ROOM, Outcome, place, schedule
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.readiness import HostFailure, Readiness, readiness
 from sdn.scheduler.rebalance import rebalance
@@ -17,6 +17,7 @@ from sdn.scheduler.states import with_hosts, without_reserve
 from sdn.scheduler.target import Target
 
 __all__ = [
+    "MADE_ROOM",
     "Cluster",
     "Explanation",
     "HostFailure",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from sdn.model import Workload
+from sdn.model import Kind, Workload
 from sdn.scheduler.filters import Reason
 from sdn.scheduler.score import Score
 
@@ -56,6 +56,9 @@ def explanation(cluster: Cluster, workload: Workload) -> Explanation:
 def _nowhere(cluster: Cluster, workload: Workload) -> str:
     """Why a workload has no candidate at all."""
     names = [target.name for target in (*cluster.nodes, *cluster.hosts)]
+    asleep = [w.key for w in cluster.workloads.values() if w.is_node and workload.host in (w.key, w.name)]
+    if asleep and workload.kind is Kind.POD:
+        return f"{asleep[0]}, the node that it is pinned to, runs on no Host"
     if workload.host:
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         there = ", ".join(names[:NAMES_SHOWN]) + more or "none"

@@ -15,6 +15,8 @@ EVICTING = frozenset({Effect.NO_EXECUTE})
 REPELLING = EVICTING | {Effect.NO_SCHEDULE}
 """Taints that keep away what comes."""
 
+LARGE = 10 * 1024
+"""MiB from which on a tenth of a GiB is exact enough to be read."""
 
 PLURAL = {"is": "are", "has": "have", "lacks": "lack", "runs": "run", "holds": "hold", "does": "do"}
 
@@ -115,8 +117,10 @@ def shortage(workload: Workload, target: Target) -> Reason | None:
 
 
 def memory_text(mebibytes: int) -> str:
-    """Whole GiB where it is, else MiB."""
-    return f"{mebibytes // 1024} GiB" if mebibytes and mebibytes % 1024 == 0 else f"{mebibytes} MiB"
+    """Whole GiB where it is; what is large with one decimal (`76.8 GiB`), else MiB."""
+    if mebibytes and mebibytes % 1024 == 0:
+        return f"{mebibytes // 1024} GiB"
+    return f"{mebibytes / 1024:.1f} GiB" if mebibytes >= LARGE else f"{mebibytes} MiB"
 
 
 def cpu_text(millicores: int) -> str:

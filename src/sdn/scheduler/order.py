@@ -25,13 +25,16 @@ _ONE, _MANY, _OTHERS_TOO = range(3)
 """Ways to clear a place: one detour, several, or with moves of those that could have stayed."""
 
 
-def moves(model: Model, before: Placement, after: Placement) -> Proposal:
-    """Steps from one to the other, none of which breaks a rule that was kept; refused where there are none."""
+def moves(model: Model, before: Placement, after: Placement, why: str = "is wanted there") -> Proposal:
+    """Steps from one to the other, none of which breaks a rule that was kept; refused where there are none.
+
+    `why` is said of those who move although they could stay.
+    """
     steps = Steps(model, before)
     unknown = sorted(_unknown(steps, after))
     if unknown:
         return refusal(before, unknown)
-    order = _Order(steps, after)
+    order = _Order(steps, after, why)
     stuck = order.run()
     return steps.proposal(refused=stuck)
 
@@ -49,9 +52,11 @@ def _unknown(steps: Steps, after: Placement) -> Iterable[str]:
 class _Order:
     """What has still to happen, and who has made a detour already."""
 
-    def __init__(self, steps: Steps, after: Placement) -> None:
+    def __init__(self, steps: Steps, after: Placement, why: str) -> None:
         self._steps = steps
+        self._why_at_all = why
         self._wanted = _wanted(steps, after)
+        self._reasons = {key: reason.one for key in self._running() if (reason := steps.breach(key))}
         self._detoured: set[str] = set()
         self._taken: frozenset[str] = frozenset()  # Hosts that somebody is still to go to
 
@@ -110,7 +115,9 @@ class _Order:
     def _why(self, key: str) -> str:
         if key in self._detoured:
             return "goes on after its detour"
-        return "is wanted there" if self._steps.place_of(key) != NOWHERE else "starts"
+        if self._steps.place_of(key) == NOWHERE:
+            return "starts"
+        return f"cannot stay: {self._reasons[key]}" if key in self._reasons else self._why_at_all
 
     def _solve(self) -> None:
         """In a small cluster, take the shortest way of all; then what is left can start."""

@@ -38,6 +38,10 @@ class Outcome(NamedTuple):
     refused: tuple[tuple[str, str], ...]
 
 
+MADE_ROOM = "makes room for what fits nowhere else"
+"""Why somebody moves who could have stayed."""
+
+
 def place(model: Model, previous: Placement | None = None) -> Placement:
     """Where everything runs; workloads stay where `previous` has them as long as that is still possible.
 
@@ -79,6 +83,7 @@ class _Run:
         self._packing = packing
         self._budget = Budget()
         self._hopeless: set[Shape] = set()  # of whom one has found no place even so
+        self._settled: frozenset[str] = frozenset()  # who run where they may stay
         self._shaken = False  # whether anything that was bound had to go elsewhere
 
     def bind_all(self) -> None:
@@ -86,6 +91,7 @@ class _Run:
         cluster = self.cluster
         set_quotas(cluster)
         settle(cluster, self._previous)
+        self._settled = frozenset(key for key in self._previous.hosts if cluster.where(key))
         self._bind_level(Kind.VM)
         for node in [node for node in map(cluster.target, cluster.workloads) if node and not node.host]:
             for key in sorted(node.bound):
@@ -148,7 +154,7 @@ class _Run:
             cluster.bind(workload, target)
             return True
         self._shaken = True
-        if make_room(cluster, workload, self._budget):
+        if make_room(cluster, workload, self._budget, self._settled):
             return True
         victims = preempt(cluster, workload, self._budget)
         if victims is None:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from sdn.errors import UnschedulableError
 from sdn.model import Model, Placement
 from sdn.scheduler.order import moves
-from sdn.scheduler.place import place
+from sdn.scheduler.place import MADE_ROOM, place
 from sdn.scheduler.proposal import Proposal
 from sdn.scheduler.search import obstacles, regroup, relocate
 from sdn.scheduler.shortest import shorten
@@ -39,7 +39,7 @@ def reconcile(model: Model, previous: Placement) -> Proposal:
 
     Raises UnschedulableError with a line for every workload that nothing can take.
     """
-    return moves(model, previous, place(model, previous))
+    return moves(model, previous, place(model, previous), MADE_ROOM)
 
 
 def anew(model: Model, placement: Placement, leaving: Collection[str]) -> Proposal | None:
@@ -47,7 +47,7 @@ def anew(model: Model, placement: Placement, leaving: Collection[str]) -> Propos
     running = replace(model, workloads=tuple(w for w in model.workloads if w.key in placement.hosts))
     staying = Placement({key: host for key, host in placement.hosts.items() if key not in leaving}, placement.nodes)
     try:
-        proposal = moves(model, placement, place(running, staying))
+        proposal = moves(model, placement, place(running, staying), MADE_ROOM)
     except UnschedulableError:
         return None
     return None if proposal.refused else proposal

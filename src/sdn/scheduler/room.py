@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from sdn.model import Workload
+from sdn.model import Kind, Workload
 from sdn.scheduler.cluster import Cluster
+from sdn.scheduler.filters import fits
 from sdn.scheduler.target import Target
 
 TRIALS = 400
@@ -28,20 +29,62 @@ class Budget:
     start: int = 0  # the candidate at which evictions are looked for next: those before it have given already
 
 
-def make_room(cluster: Cluster, workload: Workload, budget: Budget) -> bool:
-    """Bind it by moving one other that finds a place elsewhere; False leaves all as it was."""
+def make_room(cluster: Cluster, workload: Workload, budget: Budget, settled: Collection[str] = ()) -> bool:
+    """Bind it by moving one other that finds a place elsewhere; False leaves all as it was.
+
+    One of the `settled`, who run where they are already, moves only where none of those that come new helps.
+    """
+    return (
+        _move_another(cluster, workload, budget, lambda other: other.key not in settled)
+        or _move_node(cluster, workload, budget, settled)
+        or (bool(settled) and _move_another(cluster, workload, budget, lambda other: other.key in settled))
+    )
+
+
+def _move_another(cluster: Cluster, workload: Workload, budget: Budget, may_move: Callable[[Workload], bool]) -> bool:
+    """Put one out of the way, and it in place of that."""
     shape = cluster.shape(workload)
     trials = min(TRIALS, budget.trials)
     for target in cluster.targets_of(workload):
         if not cluster.standing.fits(shape, target):
             continue
-        for other in _around(cluster, target):
+        for other in filter(may_move, _around(cluster, target)):
             if trials == 0:
                 return False
             trials -= 1
             budget.trials -= 1
             if _swap(cluster, workload, target, other):
                 return True
+    return False
+
+
+def _move_node(cluster: Cluster, workload: Workload, budget: Budget, settled: Collection[str]) -> bool:
+    """Put a Pod into a node that goes to another Host for it, where that has come new itself."""
+    if workload.kind is not Kind.POD:
+        return False
+    for node in cluster.targets_of(workload):
+        if node.vm is None or node.vm.host or node.node in settled or not fits(workload, node):
+            continue
+        if budget.trials <= 0:
+            return False
+        if not any(map(cluster.strands, [node.node, *node.bound])) and _carry(cluster, workload, node, budget):
+            return True
+    return False
+
+
+def _carry(cluster: Cluster, workload: Workload, node: Target, budget: Budget) -> bool:
+    """Have a node on the cheapest Host where the Pod may be in it."""
+    vm = cluster.workloads[node.node]
+    here = cluster.unbind(vm.key)
+    free = [host for host in cluster.targets_of(vm) if host is not here and cluster.blocked(vm, host) is None]
+    budget.trials -= len(free)
+    for host in sorted(free, key=lambda host: cluster.cost(vm, host)):
+        cluster.bind(vm, host)
+        if cluster.blocked(workload, node) is None and not any(s.skewed() for s in cluster.shape(vm).spread_over):
+            cluster.bind(workload, node)
+            return True
+        cluster.unbind(vm.key)
+    cluster.bind(vm, here)
     return False
 
 

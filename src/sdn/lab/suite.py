@@ -19,6 +19,7 @@ from sdn.lab.messages import Observations
 from sdn.model import Answer, Ask, Flow, Model, Observation, Placed, Question, Report, Result, Timing, Trace, connected
 from sdn.plan.desired import Prepared, plan_placed, prepare
 from sdn.plan.trace import Tracer
+from sdn.policy.collector import without_gc
 from sdn.policy.evaluate import Oracle
 from sdn.policy.lint import warnings
 from sdn.probe.compare import compare, never_met
@@ -115,6 +116,7 @@ def _question(placed: Placed, flow: Flow, answers: Sequence[Answer]) -> Question
 class Answers:
     """What policy and plan say to every question; no kernel is needed for it."""
 
+    @without_gc()
     def __init__(self, prepared: Prepared) -> None:
         self.oracle = Oracle(prepared.placed)
         self.tracer = Tracer(prepared.plan)
@@ -129,10 +131,12 @@ class Answers:
         self.evaluated: list[tuple[Answer, ...]] = [self.oracle.evaluate(q.flow) for q in self.questions]
         self.traced: list[tuple[Trace, ...]] = []
 
+    @without_gc()
     def work(self) -> None:
         """Trace every question; done while the holder sends packets."""
         self.traced = [self.tracer.trace(question.flow) for question in self.questions]
 
+    @without_gc()
     def results(self, observed: Observations) -> tuple[Result, ...]:
         """All three answers side by side."""
         together = zip(self.questions, self.evaluated, self.traced, observed.observations, strict=True)

@@ -31,10 +31,7 @@ class Asked:
         self._is_service = is_service
         self._wanted = responders(question, answers, listens) if is_service else frozenset()
         self._share = _share(len(self._wanted), askers) if len(self._wanted) > MANY else 0
-        self._hopeful = all(answer.verdict.allowed for answer in answers) if answers else None
-        # Whoever is refused, rejected or has no route is told so; the kernel may lose such an error as any packet.
-        denied = any(answer.verdict.disposition is Disposition.DENY for answer in answers)
-        self._told = not denied if answers else None
+        self._hopeful, self._told = _expected(answers)
         self._attempts: list[Attempt] = []
         self._whole: Attempt | None = None
 
@@ -159,6 +156,20 @@ class Asked:
         if outcome is Outcome.CONNECTED and answered and attempt.responder != question.target:
             outcome = Outcome.WRONG_BACKEND
         return Observation(question.flow, outcome, attempt.responder, attempt.port, _rules(attempt, self._is_service))
+
+
+def _expected(answers: tuple[Answer, ...]) -> tuple[bool | None, bool | None]:
+    """Whether all may reach somebody, and whether none is met by silence; None where nobody knows.
+
+    Whoever is refused, rejected or has no route is told so; the kernel may lose such an error as any packet.
+    """
+    if not answers:
+        return None, None
+    if len(answers) == 1:  # all but Services
+        disposition = answers[0].verdict.disposition
+        return disposition is Disposition.ALLOW, disposition is not Disposition.DENY
+    told = all(answer.verdict.disposition is not Disposition.DENY for answer in answers)
+    return all(answer.verdict.allowed for answer in answers), told
 
 
 def _share(backends: int, askers: int) -> int:

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 
 from sdn.errors import ProbeError
 from sdn.model import Answer, Ask, Flow, Observation, Placed, Protocol, Question, connected
+from sdn.policy.collector import without_gc
 from sdn.probe.asked import Alive, Asked
 from sdn.probe.attempt import Attempt, Numbers
 from sdn.probe.compare import virtual_of
@@ -66,7 +67,8 @@ class Engine:
         `answers` are what `evaluate` says to each question: of a Service's Backends they tell whom to look for, and a
         Service is asked up to `tries` times per Backend until all were met. `deadline`: seconds from the last packet.
         """
-        return self._pool.submit(self._ask, questions, answers, deadline, tries).result()
+        with without_gc():
+            return self._pool.submit(self._ask, questions, answers, deadline, tries).result()
 
     def close(self) -> None:
         """Give every port and descriptor back."""
@@ -122,8 +124,7 @@ class Engine:
         ]
         for wave in self._waves(asked):
             for reader in self._logs:  # what others' packets left there
-                for _ in reader.read():
-                    pass
+                reader.read()
             flight = Flight(self._placed, self._netns_of, _NUMBERS, self._logs)
             try:
                 self._fly(flight, wave, deadline, tries)

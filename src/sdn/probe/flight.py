@@ -176,10 +176,11 @@ class Flight:
         return len(events)
 
     def _read_log(self, reader: LogReader) -> None:
-        for _, origin, key, answers in reader.read():
-            if (attempt := self._keys.get(key)) is not None:
+        known = self._keys
+        for origin, key, answers in reader.read():
+            if (attempt := known.get(key)) is not None:
                 attempt.logs.append((attempt.sent, origin))
-            elif (attempt := self._keys.get(answers)) is not None:
+            elif (attempt := known.get(answers)) is not None:
                 attempt.answer_logs.append((attempt.sent, origin))
 
     def _wait_for_quiet(self) -> None:

@@ -8,9 +8,7 @@ never gives out twice at a time.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from struct import Struct, pack
-from typing import NamedTuple
 
 from sdn.errors import ProbeError
 from sdn.kernel.namespaces import enter
@@ -28,6 +26,9 @@ _ENOBUFS, _EBUSY = 105, 16
 _SO_RCVBUFFORCE = 33
 _ECHO_REPLIES = (0, 129)
 _NO_NUMBER = -1
+_NO_OPTIONS = 0x45  # IPv4 with a header of 20 bytes
+_WITH_PORTS = frozenset({6, 17, 132})
+_usual = Struct("!9xB2x4s4sHH").unpack_from
 
 _header = Struct("=IHHII")
 _attribute = Struct("=HH")
@@ -36,13 +37,8 @@ PacketKey = tuple[int, bytes, int]
 """(protocol number, packed source address, source port or ICMP id)."""
 
 
-class Logged(NamedTuple):
-    """A packet that met a deciding rule on a Host; `answers` is the key of what it may be an answer to."""
-
-    host: str
-    origin: str
-    key: PacketKey
-    answers: PacketKey
+Logged = tuple[str, PacketKey, PacketKey]
+"""A packet that met a deciding rule: the rule's origin, the packet's key, and that of what it may be an answer to."""
 
 
 class LogReader:
@@ -97,28 +93,28 @@ class LogReader:
         """Stop reading; logging costs nothing from here on."""
         self._socket.close()
 
-    def read(self) -> Iterator[Logged]:
+    def read(self) -> list[Logged]:
         """Everything that waits, oldest first. Packets that are no IP, or too short to be told apart, are left out."""
+        found: list[Logged] = []
         while True:
             try:
                 data = self._socket.recv(1 << 17)
             except BlockingIOError:
-                return
+                return found
             except OSError as error:
                 if error.errno != _ENOBUFS:
                     raise
                 self.lost += 1
                 continue
-            yield from self._messages(data)
+            self._messages(data, found)
 
-    def _messages(self, data: bytes) -> Iterator[Logged]:
+    def _messages(self, data: bytes, found: list[Logged]) -> None:
+        unpack, message = _header.unpack_from, self._message
         at, end = 0, len(data)
         while at + 20 <= end:
-            length, kind, _, _, _ = _header.unpack_from(data, at)
-            if kind == _PACKET:
-                logged = self._message(data, at + 20, at + length)
-                if logged is not None:
-                    yield logged
+            length, kind, _, _, _ = unpack(data, at)
+            if kind == _PACKET and (logged := message(data, at + 20, at + length)) is not None:
+                found.append(logged)
             at += length + 3 & ~3
 
     def _message(self, data: bytes, at: int, end: int) -> Logged | None:
@@ -144,13 +140,10 @@ class LogReader:
 
     def _logged(self, prefix: bytes, packet: bytes) -> Logged | None:
         keys = packet_keys(packet)
-        return Logged(self.host, self._text(prefix), *keys) if keys is not None else None
-
-    def _text(self, raw: bytes) -> str:
-        known = self._origins.get(raw)
-        if known is None:
-            known = self._origins[raw] = raw.rstrip(b"\0").decode(errors="replace")
-        return known
+        origin = self._origins.get(prefix)
+        if origin is None:
+            origin = self._origins[prefix] = prefix.rstrip(b"\0").decode(errors="replace")
+        return (origin, *keys) if keys is not None else None
 
 
 def packet_keys(packet: bytes) -> tuple[PacketKey, PacketKey] | None:
@@ -160,6 +153,9 @@ def packet_keys(packet: bytes) -> tuple[PacketKey, PacketKey] | None:
     """
     if len(packet) < 28:
         return None
+    if packet[0] == _NO_OPTIONS and packet[9] in _WITH_PORTS:  # nearly all there is
+        protocol, source, target, own, other = _usual(packet)
+        return (protocol, source, own), (protocol, target, other)
     if packet[0] >> 4 == 4:
         above, protocol, source, target = (packet[0] & 15) * 4, packet[9], packet[12:16], packet[16:20]
     else:

@@ -25,13 +25,18 @@ class Senders:
 
     def __init__(self, placed: Placed) -> None:
         self._placed = placed
+        self._workloads: dict[tuple[str, int], Sender | None] = {}
 
     def of(self, flow: Flow) -> Sender | None:
         """Who sends a flow; None where the source has no address of its family."""
+        key = flow.source, flow.family
+        if key in self._workloads:
+            return self._workloads[key]
         endpoint = self._placed.endpoints.get(flow.source)
         if endpoint is not None:
             address = endpoint.address(flow.family)
-            return Sender(address) if address is not None else None
+            self._workloads[key] = Sender(address) if address is not None else None
+            return self._workloads[key]
         gateway = next((g for segment in self._segments(flow) if (g := _gateway(segment, flow.family))), "")
         return Sender(gateway, self._placed.marks.get(flow.application, 0)) if gateway else None
 

@@ -7,7 +7,6 @@ sentence on stderr; a bug of ours shows its traceback.
 from __future__ import annotations
 
 import sys
-import traceback
 
 from sdn.cli.verbs import sdn
 
@@ -19,6 +18,8 @@ def main() -> None:
     try:
         sdn(prog_name="sdn")
     except Exception:
+        import traceback  # noqa: PLC0415 - a tenth of the time that `sdn --help` may take
+
         # Python's own status for a traceback is 1, which here would read as an answer.
         traceback.print_exc()
         print(

@@ -17,6 +17,7 @@ from benchmarks import (
     events,
     failure,
     hosts,
+    leaks,
     migrate,
     place,
     plan,
@@ -216,6 +217,18 @@ def datapath_command(
     everything = datapath.Options()
     chosen = (paths or everything.paths, measures or everything.measures)
     _print(datapath.run(datapath.Options(entries, linear, blocks, rounds, *chosen), _note), form)
+
+
+@main.command("leaks")
+@click.option("--cycles", type=click.IntRange(10), default=1_000, show_default=True, help="Labs up and down.")
+@click.option("--commands", type=click.IntRange(10), default=1_000, show_default=True, help="The same by the command.")
+@click.option("--events", "number", type=click.IntRange(40), default=10_000, show_default=True, help="In one lab.")
+@click.option("--tests", type=click.IntRange(1), default=20, show_default=True, help="Of that lab, meanwhile.")
+@click.option("--pods", type=click.IntRange(10), default=40, show_default=True, help="Of that lab.")
+@click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
+def leaks_command(cycles: int, commands: int, number: int, tests: int, pods: int, form: str) -> None:
+    """Labs up and down, and changes of a day in one: what stays behind. Fails where anything grows; takes an hour."""
+    _print(leaks.run(leaks.Options(cycles, commands, number, tests, pods), _note), form)
 
 
 @main.command("all")

@@ -55,7 +55,7 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     with client.temporary(model) as lab:
         lab.built()
         note(f"{options.events} events of each kind in a lab of {options.hosts} hosts and {options.pods} pods")
-        events = _Events(lab, options)
+        events = Events(lab, options)
         times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
         for _ in range(options.events):
             for kind in KINDS:
@@ -72,7 +72,7 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     yield plain("enforce: differences from the plan at the end", len(drift))
 
 
-class _Events:
+class Events:
     """Random events; each gives seconds of planning and seconds until enforced after it."""
 
     def __init__(self, lab: client.Lab, options: Options) -> None:

@@ -28,7 +28,7 @@ OWN = {4: "10.244.1.3", 6: "fd00:244:1::3"}
 ALL = [
     *(Elements("marks", [f"{PORT} : 0x80000001", '"br.4096" : 0x2'], family) for family in ("inet", "bridge")),
     *(Elements("tunnels", ['"vx.4096"'], family) for family in ("inet", "bridge")),
-    *(Elements("routed", [PORT], family) for family in ("inet", "arp")),
+    Elements("routed", [PORT], "arp"),
     *(Elements("owners4", [f"{PORT} . {MAC} . {OWN[4]}"], family) for family in ("inet", "bridge", "arp")),
     *(Elements("owners6", [f"{PORT} . {MAC} . {OWN[6]}"], family) for family in ("inet", "bridge")),
     Elements("targets6", [f"{PORT} . 0xfd000244000100000000000000000003"], "bridge"),

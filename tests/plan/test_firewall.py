@@ -8,7 +8,7 @@ import pytest
 from sdn.kernel.ruleset import rule_text
 from sdn.model import Application, IPBlock, NetworkPolicy, Peer, Placed, Placement, Policy, Protocol, Selector
 from sdn.plan.allocate import allocate
-from sdn.plan.firewall import FirewallPlanner, host_firewall
+from sdn.plan.firewall import MOST_BLOCKS, FirewallPlanner, host_firewall
 from sdn.plan.state import AddressSet, Firewall, FirewallRule
 from sdn.policy.compiler import compile_policy
 from shuffled import Shuffler
@@ -53,6 +53,10 @@ def firewall(host: int, *objects: NetworkPolicy | Policy) -> Firewall:
 
 def rules_of(found: Firewall) -> list[FirewallRule]:
     return [line for chain in found.chains for line in chain.rules]
+
+
+def _of_block(line: FirewallRule) -> bool:
+    return bool(line.block or line.blocks)
 
 
 class TestContents:
@@ -132,6 +136,21 @@ class TestFamilies:
         assert (first.block, first.excepts) == ("10.0.0.0/8", ("10.1.0.0/16",))
         assert (first.protocol, first.ports) == (Protocol.TCP, ((80, 90),))
 
+    def test_blocks_of_one_rule_are_looked_up_at_once(self) -> None:
+        blocks = [block("203.0.113.0/25"), block("203.0.113.128/25"), block("198.51.100.0/24"), block("2001:db8::/32")]
+        written = netpol("one/p", labelled(app="b"), ingress=[rule(*blocks, block("10.0.0.0/8", "10.1.0.0/16"))])
+        found = [(r.family, r.block, r.excepts, r.blocks) for r in rules_of(firewall(2, written)) if _of_block(r)]
+        assert found == [
+            (4, "10.0.0.0/8", ("10.1.0.0/16",), ()),
+            (4, "", (), ("198.51.100.0/24", "203.0.113.0/24")),
+            (6, "2001:db8::/32", (), ()),
+        ]
+
+    def test_many_blocks_are_several_rules(self) -> None:
+        blocks = [block(f"203.{n // 128}.{n % 128 * 2}.0/24") for n in range(MOST_BLOCKS + 1)]
+        written = netpol("one/p", labelled(app="b"), ingress=[rule(*blocks)])
+        assert [len(r.blocks) or 1 for r in rules_of(firewall(2, written)) if _of_block(r)] == [MOST_BLOCKS, 1]
+
 
 class TestTurnedRound:
     """Everybody but somebody, and rules of one family."""
@@ -173,11 +192,11 @@ class TestTurnedRound:
         peers = (A, IPBlock("10.9.0.0/24"), IPBlock("10.8.0.0/24"), tcp(80))
         written = msgspec.structs.replace(act("deny", EGRESS, *peers), peers_excluded=True)
         first, second = rules_of(firewall(2, tier("application/p", written)))
-        tail = """tcp dport 80 counter log group 7 prefix "egress application p[0]" drop"""
+        tail = """counter log group 7 prefix "egress application p[0]" drop"""
         assert rule_text(first).startswith(
-            f"ct zone . ip daddr != @{first.not_set} ip daddr != {{ 10.8.0.0/24, 10.9.0.0/24 }} {tail}"
+            f"tcp dport 80 ct zone . ip daddr != @{first.not_set} ip daddr != {{ 10.8.0.0/24, 10.9.0.0/24 }} {tail}"
         )
-        assert rule_text(second).startswith(f"ct zone . ip6 daddr != @{second.not_set} {tail}")
+        assert rule_text(second).startswith(f"tcp dport 80 ct zone . ip6 daddr != @{second.not_set} {tail}")
 
     def test_elsewhere_than_the_excluded(self) -> None:
         """C lives in a zone that host-3 has nothing of: nobody there is excluded."""

@@ -114,9 +114,9 @@ def _policy(name: str, labels: dict[str, str], rules: Sequence[dict[str, Any]]) 
 
 
 def entries(state: NodeState) -> int:
-    """What a Host's firewall holds: rules, elements of sets, and addresses that are judged."""
+    """What a Host's firewall holds: rules, each with its blocks, elements of sets, and addresses that are judged."""
     firewall = state.firewall
     if firewall is None:
         return 0
-    rules = sum(len(chain.rules) for chain in firewall.chains)
+    rules = sum(max(1, len(rule.blocks)) for chain in firewall.chains for rule in chain.rules)
     return rules + sum(len(one.elements) for one in firewall.sets) + len(firewall.egress) + len(firewall.ingress)

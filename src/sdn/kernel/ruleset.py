@@ -150,8 +150,9 @@ def _direction(rule: FirewallRule) -> Direction:
 
 def _matches(rule: FirewallRule) -> Iterator[str]:
     side = "daddr" if _direction(rule) is Direction.EGRESS else "saddr"
-    yield from _peer(rule, side)
+    # To compare a port costs less than to look an address up, and most rules of a tier differ in their ports.
     yield from _service(rule)
+    yield from _peer(rule, side)
 
 
 def _peer(rule: FirewallRule, side: str) -> Iterator[str]:
@@ -162,12 +163,14 @@ def _peer(rule: FirewallRule, side: str) -> Iterator[str]:
         yield f"{ip} {side} {rule.block}"
         if rule.excepts:
             yield f"{ip} {side} != {{ {', '.join(rule.excepts)} }}"
+    if rule.blocks:
+        yield f"{ip} {side} {{ {', '.join(rule.blocks)} }}"
     # A set lookup that is turned round holds for every address that is not an element, whoever has it.
     if rule.not_set:
         yield f"ct zone . {ip} {side} != @{rule.not_set}"
     if rule.not_blocks:
         yield f"{ip} {side} != {{ {', '.join(rule.not_blocks)} }}"
-    if rule.family and not (rule.set or rule.block or rule.not_set or rule.not_blocks):
+    if rule.family and not (rule.set or rule.block or rule.blocks or rule.not_set or rule.not_blocks):
         yield f"meta nfproto ipv{rule.family}"
 
 
@@ -230,8 +233,7 @@ def admit(port: Port) -> Iterator[Elements]:
         targets = [f'"{port.name}" . {_hex(address)}' for address in plain if family_of(address) == 6]
         yield Elements("targets6", targets, family)
     else:
-        for table in ("arp", "inet"):
-            yield Elements("routed", [f'"{port.name}"'], table)
+        yield Elements("routed", [f'"{port.name}"'], "arp")
         yield Elements("zones", [f'"{port.name}" : {port.zone}'])
 
 

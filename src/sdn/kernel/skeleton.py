@@ -31,6 +31,10 @@ BEFORE_DEFRAG = -450
 UNROUTED = 255
 """Hop limit of neighbour discovery (RFC 4861); what was routed has less, and is judged like everything else."""
 
+ROUTED = "a routed port"
+"""What is bridged has its mark already when it comes to the inet family, and no mark crosses a cable of two namespaces.
+So who gets a workload's mark here came by a port without bridge; another lookup of its name would cost each packet."""
+
 REMEMBERED = "not by a stateless rule on this side"
 """What a stateless rule let leave is judged each time, and so is its answer where that arrives; and the other way."""
 
@@ -67,8 +71,8 @@ table bridge {TABLE} {{
   chain c_prerouting {{
     type filter hook prerouting priority -300; policy drop;
     meta mark set iifname map @marks
-    iifname @tunnels accept
-    meta mark != 0 goto c_port
+    meta mark & {LOCAL:#x} != 0 goto c_port
+    meta mark != 0 accept comment "out of a tunnel"
     counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
   }}
 }}
@@ -94,7 +98,6 @@ table inet {TABLE} {{
   set tunnels {{ type ifname; }}
   map marks {{ type ifname : mark; }}
   map zones {{ typeof iifname : ct zone; }}
-  set routed {{ type ifname; }}
   set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
   set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
   map egress4 {{ typeof ct zone . ip saddr : verdict; }}
@@ -129,13 +132,20 @@ table inet {TABLE} {{
     icmpv6 type mld2-listener-report drop comment "{CHATTER}"
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
   }}
+  chain c_stranger {{
+    iifname @uplinks goto c_underlay
+    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+  }}
+  chain c_unmarked {{
+    meta mark set iifname map @marks
+    meta mark 0 goto c_stranger
+    meta mark & {LOCAL:#x} != 0 jump c_routed comment "{ROUTED}"
+    ct zone set iifname map @zones
+  }}
   chain c_raw {{
     type filter hook prerouting priority {BEFORE_DEFRAG}; policy accept;
     iifname "lo" accept
-    iifname @uplinks goto c_underlay
-    meta mark 0 meta mark set iifname map @marks
-    meta mark 0 counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
-    iifname @routed jump c_routed
+    meta mark 0 goto c_unmarked
     ct zone set iifname map @zones
   }}
   chain c_raw_out {{

@@ -6,7 +6,9 @@ Sets hold (zone, address), so Applications that nobody connected can use the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from itertools import groupby
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +25,8 @@ Has = Callable[[str, int, Zones], bool]
 FAMILIES = (4, 6)
 WHOLE = {4: "0.0.0.0/0", 6: "::/0"}
 ANY_BLOCK = IPBlock("")
+MOST_BLOCKS = 1000
+"""In one rule: it is one command to the kernel with all of them, and must fit an ordinary user's socket buffer."""
 
 
 def host_firewall(placed: Placed, compiled: CompiledPolicy, host: str) -> Firewall:
@@ -103,8 +107,40 @@ class FirewallPlanner:
 def chain_of(tier: TierRules, has: Has, zones: Zones) -> Chain | None:
     """The tier as nft sees it on a Host of these zones, named by its content; None if no rule of it can match there."""
     written = (*tier.rules, tier.default) if tier.default is not None else tier.rules
-    rules = tuple(line for rule in written for line in _lines(rule, has, zones))
+    rules = tuple(_together(line for rule in written for line in _lines(rule, has, zones)))
     return Chain(f"t_{digest(msgspec.msgpack.encode(rules))}", rules) if rules else None
+
+
+def _together(lines: Iterable[FirewallRule]) -> Iterator[FirewallRule]:
+    """The blocks of one written rule looked up at once instead of one after the other; its lines have no order."""
+    for _, run in groupby(lines, key=lambda line: (line.origin, line.action)):
+        alike: dict[FirewallRule, list[str]] = {}
+        for line in run:
+            if line.block and not line.excepts:
+                alike.setdefault(msgspec.structs.replace(line, block=""), []).append(line.block)
+            else:
+                yield line
+        for line, blocks in alike.items():
+            yield from _of_blocks(line, blocks)
+
+
+def _of_blocks(line: FirewallRule, blocks: Sequence[str]) -> Iterator[FirewallRule]:
+    """The line with these blocks; nft refuses a set whose prefixes overlap."""
+    if len(blocks) == 1:
+        yield msgspec.structs.replace(line, block=blocks[0])
+        return
+    disjoint = [str(network) for network in _disjoint(blocks)]
+    for start in range(0, len(disjoint), MOST_BLOCKS):
+        some = tuple(disjoint[start : start + MOST_BLOCKS])
+        yield msgspec.structs.replace(line, blocks=some)
+
+
+def _disjoint(blocks: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
+    """The fewest prefixes for these, which are of one family."""
+    networks = [ip_network(block) for block in blocks]
+    if networks[0].version == 4:
+        return collapse_addresses([network for network in networks if isinstance(network, IPv4Network)])
+    return collapse_addresses([network for network in networks if isinstance(network, IPv6Network)])
 
 
 def groups_of(tier: TierRules) -> tuple[str, ...]:

@@ -176,9 +176,10 @@ class FirewallRule(Struct, frozen=True, gc=False):
     """One nft rule. `set` names an address set (of one family each, suffix `4` or `6` added by family) or is empty.
 
     With both a set and a block both must match. `not_set` and `not_blocks` are whom it does not mean: an address that
-    is in neither matches, also one that nobody has. `family` 0: both (only without any of these). `block`, `excepts`
-    and `not_blocks` are prefixes of `family`. `protocol` None: any; ICMP is echo of the rule's family. `action` pass
-    returns to the chain above. A connection that a `stateless` rule allows has its answers judged, too.
+    is in neither matches, also one that nobody has. `family` 0: both (only without any of these). `block`, `excepts`,
+    `blocks` (disjoint; one must match) and `not_blocks` are prefixes of `family`. `protocol` None: any; ICMP is echo of
+    the rule's family. `action` pass returns to the chain above. A connection that a `stateless` rule allows has its
+    answers judged, too.
     """
 
     origin: str
@@ -192,6 +193,7 @@ class FirewallRule(Struct, frozen=True, gc=False):
     not_set: str = ""
     not_blocks: tuple[str, ...] = ()
     stateless: bool = False
+    blocks: tuple[str, ...] = ()
 
 
 class Chain(Struct, frozen=True, gc=False):

@@ -191,6 +191,8 @@ class NodeIndex:
             return False
         if rule.not_blocks and _in_any(rule.not_blocks, peer):
             return False
+        if rule.blocks and not _in_any(rule.blocks, peer):
+            return False
         return not rule.block or _in_block(rule, peer)
 
 

@@ -160,6 +160,18 @@ def test_a_host_without_its_cable_is_fenced_although_it_has_power(lab: client.La
     step(lab, Heal("host-2"))
 
 
+def test_a_new_description_heals_nothing(lab: client.Lab) -> None:
+    described = replace(lab.placed().model, options=replace(lab.placed().model.options, judge_hairpin=False))
+    step(lab, Fail(What.HOST, "host-1"))
+    assert len(lab.changes(replace(lab.placed().model, underlay=described.underlay))) == 0
+    assert lab.apply(described).notes == ()
+    states = {host.name: host.state for host in lab.placed().model.underlay.hosts}
+    assert states["host-1"] is HostState.FAILED and "host-1" not in where(lab).values()
+    assert not lab.placed().model.options.judge_hairpin
+    assert_sound(lab)
+    step(lab, Heal("host-1"))
+
+
 def test_who_finds_no_place_waits_for_the_host_it_is_tied_to(lab: client.Lab) -> None:
     known = addresses(lab)
     done = lab.operate(Fail(What.HOST, "host-4"))

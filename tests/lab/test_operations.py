@@ -11,8 +11,8 @@ from labs import ask_all, story, up
 from sdn.errors import LabError
 from sdn.lab import client
 from sdn.lab.operations import after, total
-from sdn.model import Application, Direction, LabelSelector, Placement, Selector
-from sdn.model.lifecycle import Drain, Label, Migrate, Move
+from sdn.model import Application, Direction, HostState, LabelSelector, Placement, Selector
+from sdn.model.lifecycle import Drain, Heal, Label, Migrate, Move
 from worlds_build import act, model, segment, tier, workload
 
 pytestmark = pytest.mark.kernel
@@ -82,6 +82,25 @@ def test_a_host_that_is_drained_is_empty_and_takes_nothing_more(lab: client.Lab)
     assert "host-3" not in {one.host for one in lab.placed().endpoints.values()}
     assert "maintenance" in lab.operate(Migrate("a/free", "host-3")).refused[0]
     assert lab.status().drift == ()
+
+
+def test_a_new_description_ends_no_maintenance_and_names_what_it_undoes(lab: client.Lab) -> None:
+    lab.operate(Drain("host-3"))  # from where a/daemon cannot go elsewhere
+    lab.operate(Label("a/x", {"quarantine": "true"}))
+    assert len(lab.changes(LAB)) > 0
+    done = lab.apply(LAB)
+    assert done.notes == (
+        "what was made of a/x since the lab was last described (labels, replicas, a rollout) is undone; write it into "
+        "the file to keep it",
+    )
+    states = {host.name: host.state for host in lab.placed().model.underlay.hosts}
+    assert states["host-3"] is HostState.MAINTENANCE
+    assert "a/daemon" not in lab.placed().placement.hosts and story(ask_all(lab)) == ""
+    again = lab.apply(LAB)
+    assert (again.notes, again.nodes) == ((), ())
+    with pytest.raises(LabError, match="a/more: 0 of 1 hosts fit: 1 is in maintenance"):
+        lab.apply(replace(LAB, workloads=(*LAB.workloads, workload("a/more", 3, "a/lan"))))
+    assert [one.move.workload for one in lab.operate(Heal("host-3")).moved] == ["a/daemon"]
 
 
 def test_who_watches_sees_what_is_permitted_and_what_is_not(lab: client.Lab) -> None:

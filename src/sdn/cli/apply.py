@@ -32,6 +32,9 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, swi
     `options: {cut_established: true}` in the lab file, those end that the policies no longer allow. Without --lab, the
     lab that bears the name in the file.
 
+    The file counts: labels, replicas and whatever else was changed while the lab ran is as the file says again, and a
+    warning names who that is. What has failed or is in maintenance stays so until `sdn heal`.
+
     Exit status: 0 if the lab is now what was asked for, 2 if it could not be done.
 
     \b

@@ -39,10 +39,12 @@ from sdn.lab.messages import (
 )
 from sdn.model import Answer, Model, Placed, Question, Report
 from sdn.model.lifecycle import Operation, Outcome
+from sdn.plan.allocate import allocate
 from sdn.plan.delta import Changes, delta
-from sdn.plan.desired import plan_placed, prepare
+from sdn.plan.desired import plan_placed
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
+from sdn.scheduler.again import place_again, unhealed
 
 Say = Callable[[str], None]
 
@@ -91,7 +93,9 @@ class Lab:
         """What `apply` would do, worked out here; the lab is not touched."""
         self._placed = None  # another client may have changed the lab since
         placed = self.placed()
-        return delta(plan_placed(placed).plan, prepare(model, placed).plan)
+        wanted = unhealed(model, placed.model)
+        placement = place_again(wanted, placed.model, placed.placement)
+        return delta(plan_placed(placed).plan, plan_placed(allocate(wanted, placement, placed)).plan)
 
     def apply(
         self, model: Model, paths: Sequence[Path] = (), warnings: Sequence[str] = (), progress: Say = _silent

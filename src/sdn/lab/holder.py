@@ -48,13 +48,14 @@ from sdn.lab.messages import (
 )
 from sdn.lab.operations import operate
 from sdn.lab.running import Running
-from sdn.model import Kind, Placed, SegmentKind
+from sdn.lab.undone import undone
+from sdn.model import Kind, Model, Placed, SegmentKind
 from sdn.model.lifecycle import Fail, Heal, Operation, Rollout, Scale
 from sdn.plan.desired import Prepared, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
 from sdn.probe.engine import Engine
-from sdn.scheduler import place
+from sdn.scheduler.again import place_again, unhealed
 
 Say = Callable[[str], None]
 
@@ -74,6 +75,7 @@ class Holder:
         self.asked = False  # to build
         self._lock = threading.Lock()
         self._running: Running | None = None
+        self._asked: Model | None = None  # how somebody described the lab last
         self._counted: Prepared | None = None  # for which `info.counts` is right
 
     def handle(self, request: Request, say: Say) -> Reply:
@@ -116,6 +118,7 @@ class Holder:
         driver = Driver(clock)
         self._running = Running(self.info.name, prepared, driver)
         driver.build(prepared.plan)
+        self._asked = request.model
         clock("")
         self.info = replace(
             self.info,
@@ -131,12 +134,16 @@ class Holder:
         running.require_whole()
         started = time.monotonic()
         say("place")
-        placement = place(request.model, running.prepared.placed.placement)
+        before = running.prepared.placed
+        model = unhealed(request.model, before.model)
+        lost = undone(self._asked or before.model, before.model, model)
+        placement = place_again(model, before.model, before.placement)
         decided = time.monotonic() - started
         notes = len(running.driver.notes)
         with self._described(running):
-            done = running.move(request.model, placement, say)
-        new_notes = tuple(running.driver.notes[notes:])
+            done = running.move(model, placement, say)
+        self._asked = model
+        new_notes = (*lost, *running.driver.notes[notes:])
         warnings = tuple(dict.fromkeys((*request.warnings, *running.driver.notes)))
         self.info = replace(self.info, sources=request.sources or self.info.sources, warnings=warnings)
         seconds = (round(decided + done.planned, 4), done.enforced)

@@ -75,7 +75,7 @@ def _host(work: Work, name: str) -> None:
         outage.power_off(work.running.prepared.plan[name])
         pulse.end(name)
         work.stage("broken")
-        silent = pulse.wait({name}) if pulse.observers else frozenset({name})
+        silent = pulse.wait({name}) if pulse.observers and name not in known else frozenset({name})
         work.stage("detected")
     if not pulse.observers:
         work.notes.append("no other host is up, so nobody noticed and nothing can start elsewhere")

@@ -361,3 +361,26 @@ def test_fifty_workloads_of_a_host_start_elsewhere_as_they_were(tmp_path: Path) 
         allowed = [result for result in results if all(one.verdict.allowed for one in result.evaluate)]
         assert {one.question.flow.source for one in allowed} == {"a/client"} and len(allowed) == 2 * 51
         assert len({one.backend for result in allowed for one in result.evaluate}) == 50
+
+
+ROLLING = """\
+lab: rolling
+underlay: {hosts: 3}
+applications:
+  a: {workloads: {w: {replicas: 3, ports: [80/tcp]}}}
+"""
+
+
+def test_all_hosts_are_drained_and_taken_back_one_after_another(tmp_path: Path) -> None:
+    with up(written(ROLLING, tmp_path)) as running:
+        used = {*where(running).values()}
+        done = step(running, Rollout("", hosts=True), watch=True)
+        assert not done.failed and done.leaked == 0
+        assert {one.move.source for one in done.moved} >= used
+        assert all(host.state is HostState.UP for host in running.placed().model.underlay.hosts)
+
+
+def test_hosts_that_cannot_be_emptied_end_it(lab: client.Lab) -> None:
+    done = lab.operate(Rollout("", 4, hosts=True))
+    assert done.failed and lab.status().drift == ()
+    assert all(host.state is HostState.UP for host in lab.placed().model.underlay.hosts)

@@ -59,7 +59,7 @@ def test_what_does_not_hold_is_told(tmp_path: Path) -> None:
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert [one["ok"] for one in events] == [True, False, True, True, False, False]
     assert events[4]["said"][0] == "a/web-0 → a/db over IPv4 is allow by ingress default allow"
-    assert "✗ migrate a/db host-2" in output and "2 events were not as they should be" in output
+    assert "✗ migrate a/db host-2" in output and "2 of the events above are not as they should be" in output
 
 
 def test_a_lab_that_is_up_stays_as_the_scenario_left_it(tmp_path: Path) -> None:

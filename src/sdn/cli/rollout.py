@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rollout")
-@click.argument("application", metavar="APP")
+@click.argument("application", metavar="[APP]", required=False)
 @click.argument("paths", metavar="[DIR_OR_FILE]...", nargs=-1, type=EXISTING)
 @click.option(
     "--max-unavailable",
@@ -26,9 +26,16 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="How many may be away.",
 )
+@click.option("--hosts", is_flag=True, help="The hosts' turn instead: each is drained and taken back.")
 @operation_options
 def command(
-    application: str, paths: tuple[Path, ...], max_unavailable: int, lab: str | None, watch: bool, form: str
+    application: str | None,
+    paths: tuple[Path, ...],
+    max_unavailable: int,
+    hosts: bool,
+    lab: str | None,
+    watch: bool,
+    form: str,
 ) -> None:
     """Replace the workloads of an application batch by batch, the canary first.
 
@@ -37,20 +44,26 @@ def command(
     Of every owner one goes first, then as many at a time as may be away. Each must be reached by somebody who may, a
     command must listen on its first TCP port and go on running, or its batch goes back and nothing further is replaced.
 
+    With --hosts every host is emptied by live migration and takes part again, so many at a time.
+
     Exit status: 0 if all is replaced, 1 if a batch was not healthy and went back (and why), 2 if it could not be done.
 
     \b
     Examples:
       sdn rollout shop new.yaml --max-unavailable 2
       sdn rollout shop/web --lab shop
+      sdn rollout --hosts --max-unavailable 2
       sdn rollout shop k8s/ --format json | jq '.failed'
     """
+
+    if hosts == bool(application):
+        raise click.UsageError("name an application, or write --hosts for all hosts")
 
     def make(_: Placed) -> Operation:
         from sdn.model.lifecycle import Rollout
         from sdn.spec.load import load
 
         workloads = load(paths).model.workloads if paths else ()
-        return Rollout(application, max_unavailable, workloads)
+        return Rollout(application or "", max_unavailable, workloads, hosts)
 
     operate(lab, make, watch, form)

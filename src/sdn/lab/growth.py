@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterator, Mapping
 from sdn.errors import LabError, UnschedulableError
 from sdn.lab.running import Running, Say
 from sdn.lab.work import Work, homes, watching, without
-from sdn.model import Model, Workload
+from sdn.model import HostState, Model, Workload
 from sdn.model.lifecycle import Move, Moved, Outcome, Rollout, Scale
-from sdn.scheduler import reconcile, restart, rollout_batches
+from sdn.scheduler import drain, reconcile, restart, rollout_batches, with_hosts
 from sdn.scheduler.replicas import replicas_of, with_replicas, with_workloads
 
 STEADY = 0.3
@@ -46,6 +46,8 @@ def rollout(running: Running, operation: Rollout, watch: bool = False, say: Say 
     placed = running.prepared.placed
     if operation.max_unavailable < 1:
         raise LabError("a rollout replaces nothing while none may be unavailable; allow at least 1")
+    if operation.hosts:
+        return roll_hosts(running, operation, watch, say)
     wanted = _wanted(placed.model, operation)
     if not wanted:
         return Outcome(operation)
@@ -58,6 +60,27 @@ def rollout(running: Running, operation: Rollout, watch: bool = False, say: Say 
                 again = _replace(work, before, "goes back", serving=False)
                 work.failed += [*wrong, *(f"and after it went back: {sentence}" for sentence in again)]
                 work.failed.append(f"went back: {', '.join(batch)}; nothing further was replaced")
+                break
+        seen = end(running.prepared.placed)
+    return work.outcome(seen)
+
+
+def roll_hosts(running: Running, operation: Rollout, watch: bool = False, say: Say = lambda _: None) -> Outcome:
+    """So many Hosts at a time are drained and taken back; one that cannot be emptied ends it, back in use itself."""
+    work = Work(running, operation, say)
+    names = [host.name for host in work.model.underlay.hosts if host.state is HostState.UP]
+    with watching(running.prepared.placed, (), watch) as end:
+        for start in range(0, len(names), operation.max_unavailable):
+            batch = names[start : start + operation.max_unavailable]
+            work.become(with_hosts(work.model, batch, HostState.MAINTENANCE), work.placement)
+            for host in batch:
+                proposal = drain(work.model, work.placement, host)
+                work.failed += proposal.refused
+                work.start(proposal.moves)
+            work.become(with_hosts(work.model, batch, HostState.UP), work.placement)
+            work.stage("taken back")
+            if work.failed:
+                work.failed.append(f"{batch[0]} and whatever comes after it were not replaced")
                 break
         seen = end(running.prepared.placed)
     return work.outcome(seen)

@@ -50,7 +50,7 @@ def run(
         for one in _step(lab, number, step, chance, say):
             wrong += not one.happened.ok
             yield one
-    said = (f"{wrong} events were not as they should be",) if wrong else ()
+    said = (f"{wrong} of the events above {'is' if wrong == 1 else 'are'} not as they should be",) if wrong else ()
     yield Timed(Happened(last, len(scenario.steps), "end", not wrong, said=said), 0.0)
 
 

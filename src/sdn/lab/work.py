@@ -55,11 +55,13 @@ class Work:
         self._since = now
         self._say(name)
 
-    def become(self, model: Model, placement: Placement) -> None:
+    def become(self, model: Model, placement: Placement) -> Done:
         """Have the kernel hold this, if it is anything else."""
         placed = self.running.prepared.placed
-        if (model, placement) != (placed.model, placed.placement):
-            self._done.append(self.running.move(model, placement, self._say))
+        if (model, placement) == (placed.model, placed.placement):
+            return Done()
+        self._done.append(self.running.move(model, placement, self._say))
+        return self._done[-1]
 
     def start(self, moves: Sequence[Move], homes: Mapping[str, Move] | None = None, *, serving: bool = False) -> None:
         """Make moves of which most are starts: those that wait for nobody begin together, and must be reached.
@@ -71,13 +73,16 @@ class Work:
             placement = self.placement
             for move in group:
                 placement = after(placement, move)
-            self.become(self.model, placement)
+            done = self.become(self.model, placement)
             self.stage("programmed")
             keys = [move.workload for move in group if move.target]
             checked = check(self.running.prepared.placed, keys, namespace_of, serving=serving)
             failed = [one for _, one in sorted(checked.items()) if one.failure]
             self.unhealthy += [f"{one.workload} is not reached: {one.failure}" for one in failed]
             self.stage("reachable")
+            if done.gap:
+                self.moved += [Moved(move, done.gap, done.connections) for move in group]
+                continue
             self.moved += [self._moved(move, homes.get(move.workload), checked.get(move.workload)) for move in group]
 
     def _moved(self, move: Move, home: Move | None, checked: Checked | None) -> Moved:

@@ -71,11 +71,14 @@ class Rollout(Struct, frozen=True, tag="rollout"):
     At most `max_unavailable` are away at a time; each batch must be healthy before the next begins, else it stops and
     it goes back. `workloads` are new descriptions of some of them, which then are all that is replaced; without any
     each is replaced by its like. `application` may also be `namespace/name` of one owner.
+
+    With `hosts` it is the Hosts' turn instead: so many at a time go into maintenance and come back.
     """
 
     application: str
     max_unavailable: int = 1
     workloads: tuple[Workload, ...] = ()
+    hosts: bool = False
 
 
 Operation = Migrate | Drain | Rebalance | Fail | Heal | Scale | Label | Rollout

@@ -25,6 +25,8 @@ def title(operation: Operation) -> str:
             words += [f"{key}={one}" if one else f"{key}-" for key, one in value.items()]
         elif name == "max_unavailable":
             words.append(f"--max-unavailable {value}")
+        elif name == "hosts" and value:
+            words.append("--hosts")
         elif value and not isinstance(value, list | tuple | bool):
             words.append(str(value))
     return " ".join(words)

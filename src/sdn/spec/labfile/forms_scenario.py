@@ -50,9 +50,11 @@ class LabelForm(Form):
 
 
 class RolloutForm(Form):
-    """Every workload of an application, or of one owner, starts anew, batch by batch."""
+    """Every workload of an application, or of one owner, starts anew, batch by batch; or it is the hosts' turn."""
 
-    application: Named
+    application: Named | None = None
+    hosts: bool = False
+    """Each is drained and taken back."""
     max_unavailable: Annotated[int, Field(ge=1, le=200_000)] = 1
 
 

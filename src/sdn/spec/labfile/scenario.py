@@ -129,7 +129,11 @@ class _Reader:
 
     def _rollout(self, form: StepForm, path: Path) -> Operation:
         assert form.rollout is not None
-        name = form.rollout.application
+        name = form.rollout.application or ""
+        if form.rollout.hosts == bool(name):
+            self._complaints.at(path, "needs exactly one of application and hosts")
+        if form.rollout.hosts:
+            return Rollout("", form.rollout.max_unavailable, hosts=True)
         if name not in self._applications:
             name = self._find(name, (*path, "application"), self._owners, self._applications)
         return Rollout(name, form.rollout.max_unavailable)

@@ -24,7 +24,7 @@ from benchmarks import (
     policy,
     questions,
 )
-from benchmarks.labs import SHAPES
+from benchmarks.labs import MANY_HOSTS, SHAPES
 from benchmarks.rows import Row, as_json, as_text
 from sdn.errors import SdnError
 
@@ -69,10 +69,11 @@ def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, re
     "--hosts", "many", type=click.IntRange(2), multiple=True, default=(1000,), show_default=True, help="Size."
 )
 @click.option("--pods-per-host", type=click.IntRange(1), default=5, show_default=True, help="On each.")
+@click.option("--shape", type=click.Choice(list(MANY_HOSTS)), default="flat", show_default=True, help="Lab.")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
-def hosts_command(many: tuple[int, ...], pods_per_host: int, form: str) -> None:
+def hosts_command(many: tuple[int, ...], pods_per_host: int, shape: str, form: str) -> None:
     """Many Hosts with few pods: from a file to the last answer, and down; not part of `all`."""
-    _print(hosts.run(hosts.Options(many, pods_per_host), _note), form)
+    _print(hosts.run(hosts.Options(many, pods_per_host, shape), _note), form)
 
 
 @main.command("policy")

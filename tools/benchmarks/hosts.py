@@ -12,16 +12,17 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import boot, machine
 from benchmarks.boot import Times
-from benchmarks.labs import Size, write_flat
+from benchmarks.labs import MANY_HOSTS, Size
 from benchmarks.rows import Row, plain
 
 
 @dataclass(frozen=True)
 class Options:
-    """Sizes: Hosts, each with so many pods."""
+    """Sizes: Hosts, each with so many pods; a name of `labs.MANY_HOSTS`."""
 
     hosts: Sequence[int] = (1000,)
     pods_per_host: int = 5
+    shape: str = "flat"
 
 
 def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
@@ -29,12 +30,10 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
     yield from machine.rows()
     for hosts in options.hosts:
         size, found = Size(hosts * options.pods_per_host, hosts), Times()
-        case = f"hosts {hosts} of {options.pods_per_host} pods"
+        case = f"hosts {options.shape} {hosts} of {options.pods_per_host} pods"
         note(case)
         with TemporaryDirectory(prefix="sdn-bench-") as folder:
-            boot.measure(write_flat, Path(folder), size, found)
+            boot.measure(MANY_HOSTS[options.shape], Path(folder), size, found)
         yield from boot.rows(case, size.pods, found)
-        # Two routes, two neighbours and one forwarding entry.
-        pairs = hosts * (hosts - 1)
         over = max(found.kernel) - max(one.memory for one in found.floors)
-        yield plain(f"{case}: kernel memory for what a Host knows of another", over * 2**20 / pairs, "bytes")
+        yield plain(f"{case}: kernel memory beyond the floor, per Host", over * 1024 / hosts, "KiB")

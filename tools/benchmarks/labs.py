@@ -59,17 +59,30 @@ def write_flat(folder: Path, size: Size) -> Path:
 
 def write_l2(folder: Path, size: Size) -> Path:
     """Applications of a hundred pods in two broadcast domains of 50, our own tiers deciding."""
+    return _write_applications(folder, size, "bench-l2", {"front": {}, "back": {}})
+
+
+def write_tenants(folder: Path, size: Size) -> Path:
+    """Applications of a hundred pods on one routed Segment, all with the same addresses, our own tiers deciding."""
+    segments = {"pods": {"kind": "routed", "subnets": ["10.1.0.0/16", "fd00:1::/48"]}}
+    return _write_applications(folder, size, "bench-tenants", segments)
+
+
+def _write_applications(folder: Path, size: Size, name: str, segments: dict[str, Any]) -> Path:
     applications: dict[str, Any] = {}
     policies: list[dict[str, Any]] = []
     for team, count in _hundreds(size.pods):
-        applications[team] = _application(count)
+        applications[team] = _application(count, segments)
         policies += _tier_policies(team, count)
-    lab = {"lab": "bench-l2", "underlay": _underlay(size), "applications": applications, "policies": policies}
+    lab = {"lab": name, "underlay": _underlay(size), "applications": applications, "policies": policies}
     return _write_lab(folder, lab)
 
 
 SHAPES = {"flat": write_flat, "l2": write_l2}
 """Name of a case → what writes its lab file."""
+
+MANY_HOSTS = {"flat": write_flat, "tenants": write_tenants}
+"""The same for labs of many Hosts: where each knows all others, and where each knows those of its Applications."""
 
 
 def _write_lab(folder: Path, lab: dict[str, Any]) -> Path:
@@ -79,7 +92,7 @@ def _write_lab(folder: Path, lab: dict[str, Any]) -> Path:
 
 
 def _underlay(size: Size) -> dict[str, Any]:
-    each = max(PODS_PER_HOST, -(-size.pods // size.hosts)) * 2
+    each = -(-size.pods // size.hosts) if size.many_hosts else PODS_PER_HOST * 2
     return {"hosts": {"count": size.hosts, "pods": each}, "leaves": size.leaves, "spines": SPINES}
 
 
@@ -141,12 +154,12 @@ def _calls(name: str, caller: str, callee: str) -> dict[str, Any]:
     }
 
 
-def _application(count: int) -> dict[str, Any]:
-    apps = _apps(count)
+def _application(count: int, segments: dict[str, Any]) -> dict[str, Any]:
+    apps, names = _apps(count), list(segments)
     in_first = SEGMENT_MEMBERS // REPLICAS
     workloads: dict[str, Any] = {}
     for number, (name, replicas, _, _) in enumerate(apps):
-        segment = "front" if number < in_first else "back"
+        segment = names[0] if number < in_first else names[-1]
         workloads[name] = {
             "replicas": replicas,
             "segment": segment,
@@ -154,7 +167,7 @@ def _application(count: int) -> dict[str, Any]:
             "ports": [f"{PORT}/tcp"],
         }
     services = {name: {"ports": [f"80:{PORT}/tcp"], "selector": {"app": name}} for name, *_ in apps}
-    return {"segments": {"front": {}, "back": {}}, "workloads": workloads, "services": services}
+    return {"segments": segments, "workloads": workloads, "services": services}
 
 
 def _tier_policies(team: str, count: int) -> Iterator[dict[str, Any]]:

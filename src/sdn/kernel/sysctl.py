@@ -6,9 +6,8 @@ rules load and silently let everything pass.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sdn.errors import KernelError
+from sdn.kernel import switches
 
 SWITCH = {
     "net.ipv4.ip_forward": "1",
@@ -39,7 +38,6 @@ HOST = SWITCH | {
 }
 """Every Host."""
 
-_ROOT = Path("/proc/sys")
 # Some kernels limit ICMP for the machine as a whole only; a lab cannot change that, and retries.
 _OPTIONAL = frozenset({"net.ipv4.icmp_msgs_per_sec", "net.ipv4.icmp_msgs_burst"})
 
@@ -48,8 +46,8 @@ def write(values: dict[str, str]) -> None:
     """Set and read back; KernelError names the first that is missing or does not take."""
     for key, value in values.items():
         try:
-            path(key).write_text(value)
-            taken = path(key).read_text().strip()
+            switches.put(key, value)
+            taken = switches.get(key)
         except OSError as error:
             if key in _OPTIONAL:
                 continue
@@ -67,14 +65,9 @@ def drift(values: dict[str, str]) -> list[str]:
         if key in _OPTIONAL:
             continue
         try:
-            actual = path(key).read_text().strip()
+            actual = switches.get(key)
         except OSError:
             actual = "missing"
         if actual != value:
             found.append(f"sysctl {key} is {actual}, should be {value}")
     return found
-
-
-def path(key: str) -> Path:
-    """The file of a sysctl."""
-    return _ROOT / key.replace(".", "/")

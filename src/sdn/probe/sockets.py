@@ -10,9 +10,9 @@ import ctypes
 import resource
 import socket
 from functools import lru_cache
-from pathlib import Path
 from struct import Struct, pack
 
+from sdn.kernel.switches import put
 from sdn.model import Outcome, Protocol
 from sdn.probe.wire import NUMBERS, icmp_outcome
 
@@ -47,9 +47,9 @@ def answer_everything() -> None:
 
     A refusal that is not sent would look like a denial.
     """
-    for name, value in (("ipv4/icmp_ratemask", "0"), ("ipv4/icmp_ratelimit", "0"), ("ipv6/icmp/ratelimit", "0")):
+    for name in ("ipv4.icmp_ratemask", "ipv4.icmp_ratelimit", "ipv6.icmp.ratelimit"):
         with contextlib.suppress(OSError):  # a kernel without IPv6
-            Path("/proc/sys/net", name).write_text(value)
+            put(f"net.{name}", "0")
 
 
 def family_of(version: int) -> socket.AddressFamily:

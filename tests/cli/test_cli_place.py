@@ -94,3 +94,32 @@ def test_a_file_with_mistakes_is_2(tmp_path: Path) -> None:
     status, _, err = run("place", str(path))
     assert status == 2
     assert "cpus" in err
+
+
+def test_what_a_failure_would_strand(good: str) -> None:
+    """The database needs the one Host with a solid-state disk; the web servers fit anywhere."""
+    status, out, _ = run("place", good, "--failures")
+    lines = out.splitlines()
+    assert (status, [line.split()[0] for line in lines[1:3]], lines[2].split()[2:]) == (1, ["h1", "h2"], ["shop/db"])
+    reason = "0 of 2 hosts fit: 1 has failed, 1 lacks label disk=ssd"
+    assert lines[3:] == [
+        f"without h2, shop/db: {reason}",
+        "1 of 2 hosts must not fail: h2",
+        "1 of 4 slots are free (a slot is 2 CPU, 4 GiB)",
+    ]
+    document = json.loads(run("place", good, "--failures", "--format", "json")[1])
+    assert (document["ready"], document["slots"], document["slot"]) == (False, 4, {"cpu": 2000, "memory": 4096})
+    assert document["failures"][1] == {
+        "host": "h2",
+        "workloads": 2,
+        "stranded": ["shop/db"],
+        "reasons": [f"shop/db: {reason}"],
+    }
+
+
+def test_any_host_may_fail(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text((LAB % "ssd").replace(", node_selector: {disk: ssd}", ""))
+    status, out, _ = run("place", str(path), "--failures")
+    assert (status, out.splitlines()[-2]) == (0, "any one of 2 hosts may fail, and everything starts again")
+    assert run("place", str(path), "--failures", "--explain", "db")[0] == 2

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 @click.command("place")
 @analysis.sources_argument()
 @click.option("--explain", metavar="WORKLOAD", shell_complete=complete.workloads, help="Why it runs where it does.")
+@click.option("--failures", is_flag=True, help="What each host's failure would stop, and what could not start again.")
 @format_option()
-def command(paths: tuple[Path, ...], explain: str | None, form: str) -> None:
+def command(paths: tuple[Path, ...], explain: str | None, failures: bool, form: str) -> None:
     """Say where everything would run, and why.
 
     PATH is a lab file, in YAML or JSON, or Kubernetes manifests. Requests, affinity, spread, taints, priorities, pools,
@@ -31,31 +32,41 @@ def command(paths: tuple[Path, ...], explain: str | None, form: str) -> None:
     --explain lists every host and node for one workload: what speaks against it, or how it scores, the best first; and
     what would have to change where none fits.
 
+    --failures tries for each host that runs something, on its own, what its failure would do: all room that is kept for
+    failures is used, others move out of the way, and nobody is evicted.
+
     JSON: {"placement": {"hosts": {workload: host}, "nodes": {pod: vm}}, "unschedulable": [{workload, reason}],
     "moves": [{workload, source, target, source_node, target_node, why}]}; with --explain
-    {workload, text, fits: [name], reasons: [{name, reason}], changes: [text]}.
+    {workload, text, fits: [name], reasons: [{name, reason}], changes: [text]}; with --failures
+    {ready, failures: [{host, workloads, stranded: [workload], reasons: [text]}], slot: {cpu, memory}, slots, free}.
 
-    Exit status: 0 if everything fits, 1 if something fits nowhere, 2 if it could not be done.
+    Exit status: 0 if everything fits, 1 if something fits nowhere, or would not after a failure, 2 if it could not be
+    done.
 
     \b
     Examples:
       sdn place topologies/datacentre.yaml
       sdn place topologies/datacentre.yaml --explain shop/db-0
+      sdn place topologies/datacentre.yaml --failures
       sdn place lab.yaml --format json | jq .moves
     """
     from sdn.scheduler import schedule
     from sdn.spec.load import load
 
+    if explain is not None and failures:
+        raise click.UsageError("--explain and --failures are two questions; ask one at a time")
     with progress() as say:
         say("load")
         model = load(paths).model
         say("place")
         outcome = schedule(model)
         say("order the moves")
-        steps, stuck = _moves(model, outcome) if explain is None else ((), ())
+        steps, stuck = _moves(model, outcome) if explain is None and not failures else ((), ())
     refused = [*outcome.refused, *(("moves", why) for why in stuck)]
     if explain is not None:
         leave(_explain(model, outcome.placement, explain, form))
+    if failures:
+        leave(_failures(model, outcome, form))
     if form == "json":
         _print_json(outcome, steps, stuck)
     else:
@@ -93,6 +104,20 @@ def _explain(model: Model, placement: Placement, name: str, form: str) -> int:
         where = cluster.where(key)
         analysis.write(place.why(told, where.id if where else ""))
     return YES if key in placement.hosts else NO
+
+
+def _failures(model: Model, outcome: Outcome, form: str) -> int:
+    from sdn.report import failures, json, place
+    from sdn.scheduler import readiness
+
+    with progress() as say:
+        say("let each host fail")
+        told = readiness(model, outcome.placement)
+    if form == "json":
+        click.echo(json.dumps(failures.document(told)))
+    else:
+        analysis.write([*failures.table(told), *place.refusals(outcome.refused)])
+    return YES if told.ready and not outcome.refused else NO
 
 
 def _print_json(outcome: Outcome, steps: tuple[Move, ...], stuck: tuple[str, ...]) -> None:

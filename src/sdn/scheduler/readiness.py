@@ -7,17 +7,22 @@ from msgspec import Struct
 from sdn.model import Model, Placement
 from sdn.scheduler.balance import compared
 from sdn.scheduler.recover import restore
+from sdn.scheduler.search import obstacles
 from sdn.scheduler.states import without_reserve
 from sdn.scheduler.steps import Steps
-from sdn.scheduler.target import Target
+from sdn.scheduler.target import FAILED, Target
 
 
 class HostFailure(Struct, frozen=True):
-    """What the failure of one Host would do: how many workloads it would stop, and which could not start again."""
+    """What the failure of one Host would do: how many workloads it would stop, and which could not start again.
+
+    `reasons` say why not, a sentence each, in the order of `stranded`.
+    """
 
     host: str
     workloads: int
     stranded: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
 
 
 class Readiness(Struct, frozen=True):
@@ -57,8 +62,11 @@ def _failure(steps: Steps, host: Target) -> HostFailure:
             steps.stop(key, "")
     wanted = {key: node for key, node in lost.items() if not _daemon(steps, key)}
     stranded = restore(steps, wanted, "", avoid=(host.name,), evict=False)
+    host.closed = FAILED
+    reasons = tuple(obstacles(steps, key) for key in stranded)
+    host.closed = ""
     steps.back_to(mark)
-    return HostFailure(host.name, len(lost), tuple(stranded))
+    return HostFailure(host.name, len(lost), tuple(stranded), reasons)
 
 
 def _running(steps: Steps, host: Target) -> dict[str, str]:

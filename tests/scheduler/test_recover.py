@@ -151,3 +151,10 @@ def test_pods_are_workloads_too() -> None:
     model = lab(H, [node("n1"), pod("p", memory=64)])
     assert readiness(model, at("n1:h1 p:n1@h1")).failures[0].workloads == 2
     assert {w.kind for w in model.workloads} == {Kind.VM, Kind.POD}
+
+
+def test_a_node_is_as_urgent_as_the_pods_that_were_in_it() -> None:
+    """Or they would crowd into the nodes that are left, and theirs come up empty."""
+    model = lab(H, [node("n1"), node("n2"), vm("a", priority=50), pod("p", memory=64, priority=100)])
+    proposal = recover(model, at("n1:h1 n2:h2 a:h1 p:n1@h1"), {"h1"})
+    assert [start.partition(":")[0] for start in starts(proposal)] == ["n1", "p", "a"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from checker import check
+from cluster_runs import findings
 from scheduler_words import at, host, lab, node, pod, vm
 
 from sdn.model import Effect, Model, Separation, Taint
@@ -64,3 +65,9 @@ def test_a_pod_whose_node_runs_nowhere_is_told_so() -> None:
 )
 def test_sizes_are_short(mebibytes: int, text: str) -> None:
     assert memory_text(mebibytes) == text
+
+
+@pytest.mark.parametrize("seed", [5976])
+def test_a_new_node_with_pods_that_belong_together_stays(seed: int) -> None:
+    """Found by this cluster: its node took half of a group to another rack."""
+    assert not [str(finding) for finding in findings(seed, plans=0) if finding.wrong]

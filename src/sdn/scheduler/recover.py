@@ -54,7 +54,7 @@ def _lost(steps: Steps, key: str, failed: Collection[str]) -> str | None:
 
 def restore(steps: Steps, lost: dict[str, str], why: str, avoid: Collection[str] = (), evict: bool = True) -> list[str]:
     """Start workloads (key → node to prefer); others may move, or be evicted, for them. Returns who found no place."""
-    waiting = restart_order(steps.cluster.workloads, lost)
+    waiting = restart_order(steps.cluster.workloads, lost, lost)
     missing: list[str] = []
     progress = True
     while waiting:
@@ -68,7 +68,7 @@ def restore(steps: Steps, lost: dict[str, str], why: str, avoid: Collection[str]
                 missing.append(key)
         waiting = restart_order(steps.cluster.workloads, victims)
         if not waiting and missing and progress:  # a node that has started takes Pods that found no place before it
-            waiting, missing, progress = restart_order(steps.cluster.workloads, missing), [], False
+            waiting, missing, progress = restart_order(steps.cluster.workloads, missing, lost), [], False
     return sorted(missing)
 
 

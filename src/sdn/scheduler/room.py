@@ -59,15 +59,15 @@ def _move_another(cluster: Cluster, workload: Workload, budget: Budget, may_move
 
 
 def _move_node(cluster: Cluster, workload: Workload, budget: Budget, settled: Collection[str]) -> bool:
-    """Put a Pod into a node that goes to another Host for it, where that has come new itself."""
+    """Put a Pod into a node that goes to another Host for it, where that has come new itself and is still empty."""
     if workload.kind is not Kind.POD:
         return False
     for node in cluster.targets_of(workload):
-        if node.vm is None or node.vm.host or node.node in settled or not fits(workload, node):
+        if node.vm is None or node.vm.host or node.bound or node.node in settled or not fits(workload, node):
             continue
         if budget.trials <= 0:
             return False
-        if not any(map(cluster.strands, [node.node, *node.bound])) and _carry(cluster, workload, node, budget):
+        if not cluster.strands(node.node) and _carry(cluster, workload, node, budget):
             return True
     return False
 
@@ -76,13 +76,16 @@ def _carry(cluster: Cluster, workload: Workload, node: Target, budget: Budget) -
     """Have a node on the cheapest Host where the Pod may be in it."""
     vm = cluster.workloads[node.node]
     here = cluster.unbind(vm.key)
-    free = [host for host in cluster.targets_of(vm) if host is not here and cluster.blocked(vm, host) is None]
-    budget.trials -= len(free)
+    hosts = cluster.targets_of(vm)
+    budget.trials -= len(hosts)
+    free = [host for host in hosts if host is not here and cluster.blocked(vm, host) is None]
     for host in sorted(free, key=lambda host: cluster.cost(vm, host)):
         cluster.bind(vm, host)
         if cluster.blocked(workload, node) is None and not any(s.skewed() for s in cluster.shape(vm).spread_over):
             cluster.bind(workload, node)
-            return True
+            if not cluster.split(workload):
+                return True
+            cluster.unbind(workload.key)
         cluster.unbind(vm.key)
     cluster.bind(vm, here)
     return False

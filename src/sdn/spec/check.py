@@ -191,13 +191,14 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def _fixed_addresses(model: Model) -> Iterator[Finding]:
     """Inside its segment, not the gateway's, and nobody else's in any application that is connected."""
     segments = {(one.name, segment.name): segment for one in model.applications for segment in one.segments}
+    inside = {key: [ip_network(subnet) for subnet in segment.subnets] for key, segment in segments.items()}
     zones = _zones(model.applications)
     owners: dict[tuple[str, str], str] = {}
     for workload in model.workloads:
         segment = segments.get((workload.application, workload.segment))
         if segment is None or not workload.ip:
             continue
-        networks = [ip_network(subnet) for subnet in segment.subnets]
+        networks = inside[workload.application, workload.segment]
         for text in workload.ip:
             address = ip_address(text)
             network = next((network for network in networks if address in network), None)

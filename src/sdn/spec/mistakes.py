@@ -100,13 +100,14 @@ def near_misses(model: type[BaseModel], data: Any, steps: Path = ()) -> Iterator
     """
     if not isinstance(data, dict):
         return
+    known = _inner(model)
     for key, value in data.items():
-        if key not in _inner(model):
-            meant = "" if key in getattr(model, "UNUSED", ()) else _resembled(model, key)
+        if key not in known:
+            meant = _resembled(model, key)
             if meant and meant not in data:
                 yield (*steps, key), meant
             continue
-        inner = _inner(model)[key]
+        inner = known[key]
         if inner is not None and isinstance(value, list):
             for position, element in enumerate(value):
                 yield from near_misses(inner, element, (*steps, key, position))
@@ -139,7 +140,9 @@ def _inner(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
 
 @lru_cache(maxsize=10_000)
 def _resembled(model: type[BaseModel], key: str) -> str:
-    """The field of a model that a key is almost spelt like, or nothing."""
+    """The field of a model that a key is almost spelt like, or nothing; it may be one that is known and not used."""
+    if key in getattr(model, "UNUSED", ()):
+        return ""
     names = {name.lower(): name for name in _inner(model)}
     return next((names[close] for close in get_close_matches(key.lower(), names, n=1, cutoff=0.88)), "")
 

@@ -63,10 +63,17 @@ def test_a_lab_lives(tmp_path: Path) -> None:
         done = json.loads(sdn("rebalance", "--lab", name, "--format", "json").stdout)
         assert [one["workload"] for one in done["moved"]] == [one["workload"] for one in dry["moved"]]
         assert sdn("rebalance", "--lab", name).stdout == f"{name}: nothing to do\n"
-        unknown = sdn("label", "nobody", "a=b", "--lab", name)
-        assert unknown.returncode == 2 and "nobody" in unknown.stderr
+        for words in (["label", "nobody", "a=b"], ["migrate", "web", "nobody"], ["drain", "nobody"]):
+            unknown = sdn(*words, "--lab", name)
+            assert unknown.returncode == 2 and "nobody" in unknown.stderr
     finally:
         sdn("down", name)
+
+
+def test_all_that_is_wrong_with_labels_is_told_at_once() -> None:
+    status, _, error = run("label", "web", "a b=x", "tier=not one", "c=1", "c-")
+    assert status == 2
+    assert '"a b" is not a label key' in error and '"not one" is not a label value' in error and "'c-' speaks" in error
 
 
 @pytest.mark.parametrize("text", ["quarantine", "=x", "-", "k="])

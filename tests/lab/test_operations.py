@@ -64,12 +64,16 @@ def test_what_is_refused_changes_nothing(lab: client.Lab) -> None:
     before = lab.placed()
     for operation, words in (
         (Migrate("a/y", "host-1"), "fixed to host-2"),
-        (Migrate("a/free", "host-9"), "no Host or node host-9"),
         (Drain("host-2"), "a/y"),
     ):
         assert words in lab.operate(operation).refused[0]
-    with pytest.raises(LabError, match="no workload 'a/nobody'"):
-        lab.operate(Label("a/nobody", {"a": "b"}))
+    for unknown, words in (
+        (Label("a/nobody", {"a": "b"}), "no workload 'a/nobody'"),
+        (Migrate("a/free", "host-9"), "no Host or node 'host-9'"),
+        (Drain("a/free"), "no Host 'a/free'"),
+    ):
+        with pytest.raises(LabError, match=words):
+            lab.operate(unknown)
     assert lab.placed() == before
     assert lab.status().drift == ()
 

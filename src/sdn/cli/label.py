@@ -34,7 +34,7 @@ def command(workload: str, changes: tuple[str, ...], lab: str | None, watch: boo
       sdn label web-0 quarantine-
       sdn label shop/web tier=gold canary- --lab shop
     """
-    labels = dict(map(_parsed, changes))
+    labels = _labels(changes)
 
     def make(placed: Placed) -> Operation:
         from sdn.model.lifecycle import Label
@@ -44,11 +44,30 @@ def command(workload: str, changes: tuple[str, ...], lab: str | None, watch: boo
     operate(lab, make, watch, form)
 
 
+def _labels(changes: tuple[str, ...]) -> dict[str, str]:
+    """What each key shall be; UsageError with every mistake, also where one key is to be two things."""
+    labels: dict[str, str] = {}
+    mistakes: list[str] = []
+    for text in changes:
+        try:
+            key, value = _parsed(text)
+        except ValueError as error:
+            mistakes.append(str(error))
+            continue
+        if labels.setdefault(key, value) != value:
+            mistakes.append(f"{text!r} speaks of {key} once more; say it once")
+    if mistakes:
+        raise click.UsageError("\n".join(mistakes))
+    return labels
+
+
 def _parsed(text: str) -> tuple[str, str]:
     """Key and value; an empty value removes."""
+    from sdn.spec.kubernetes.fields import label_key, label_value
+
     key, equals, value = text.partition("=")
     if equals and key and value:
-        return key, value
+        return label_key(key), label_value(value)
     if not equals and text.endswith("-") and len(text) > 1:
-        return text[:-1], ""
-    raise click.UsageError(f"{text!r} is no change of a label: write key=value to set, key- to remove")
+        return label_key(text[:-1]), ""
+    raise ValueError(f"{text!r} is no change of a label: write key=value to set, key- to remove")

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from sdn.errors import LabError
 from sdn.lab.running import Counts, Done, Running, Say
-from sdn.model import HostState, Model, Placement, Workload
+from sdn.model import HostState, Kind, Model, Placement, Workload
 from sdn.model.lifecycle import Drain, Label, Migrate, Move, Moved, Operation, Outcome, Rebalance, Stage
 from sdn.plan.ids import namespace_of
 from sdn.probe.watch import Seen, Watch
@@ -168,12 +168,23 @@ def _labelled(labels: dict[str, str], changes: dict[str, str]) -> dict[str, str]
     return dict(sorted((key, value) for key, value in {**labels, **changes}.items() if value))
 
 
+def _require_target(model: Model, target: str, nodes: bool = False) -> None:
+    """LabError where nothing has that name; that something cannot go there is the scheduler's to say."""
+    hosts = {host.name for host in model.underlay.hosts}
+    vms = {name for w in model.workloads if nodes and w.kind is Kind.VM for name in (w.key, w.name)}
+    if target not in hosts | vms:
+        what = "Host or node" if nodes else "Host"
+        raise LabError(f"there is no {what} {target!r} in the lab; `sdn status` lists them")
+
+
 def _migrate(model: Model, placement: Placement, operation: Migrate) -> Planned:
+    _require_target(model, operation.host, nodes=True)
     return model, migrate(model, placement, operation.workload, operation.host)
 
 
 def _drain(model: Model, placement: Placement, operation: Drain) -> Planned:
     """The Host takes nothing new from now on, also if nothing runs there."""
+    _require_target(model, operation.host)
     emptied = with_hosts(model, {operation.host}, HostState.MAINTENANCE)
     return emptied, drain(model, placement, operation.host)
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from talkers import PORT, talking
 from test_apply import arrived, flooded
 
-from labs import ask_all, eventually, story, up
+from labs import ask_all, eventually, inside, story, up
 from sdn.lab import client
 from sdn.model import Application, Kind, Placement, SegmentKind, Selector, Service, ServicePort, Workload
-from sdn.model.lifecycle import Migrate
+from sdn.model.lifecycle import Drain, Migrate
 from worlds_build import INGRESS, act, model, segment, tier, udp, workload
 
 pytestmark = pytest.mark.kernel
@@ -121,6 +121,17 @@ def test_a_node_takes_its_pods_along() -> None:
 
 
 SHUT = replace(LAB, policies=(tier("application/s", act("deny", INGRESS, Selector(name="far"), udp(4009))),))
+
+
+def test_a_workload_that_has_shut_its_own_link_is_moved_all_the_same() -> None:
+    """Who is root in a workload is nobody to keep its Host from being emptied."""
+    shut = model("shut", [NET], [free("a/m"), free("a/near")])
+    with up(replace(shut, running=Placement({"a/m": "host-1", "a/near": "host-1"}))) as lab:
+        inside(lab, "a/m", "ip", "link", "set", "eth0", "down")
+        assert lab.operate(Drain("host-1")).refused == ()
+        assert "host-1" not in lab.placed().placement.hosts.values()
+        inside(lab, "a/m", "ip", "link", "set", "eth0", "up")
+        inside(lab, "a/m", "ping", "-c9", "-i0.2", "-W1", "10.1.1.1")  # one answer is enough
 
 
 def test_nothing_forbidden_arrives_while_it_moves() -> None:

@@ -32,7 +32,7 @@ from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, pl
 from sdn.kernel.namespaces import NamespaceWorker, inside, open_namespace, opened
 from sdn.kernel.rtnetlink import Netlink, link_index
 from sdn.plan.narrow import Narrow
-from sdn.plan.state import NodeState, Plan
+from sdn.plan.state import NodeState, Plan, Port
 
 Say = Callable[[str], None]
 
@@ -95,6 +95,7 @@ class _Migration:
         self._nft: dict[str, Nft] = {}
         self._netlink: dict[str, Netlink] = {}
         self._kept: dict[str, list[Neighbour]] = {}
+        self._running: list[Port] = []  # whose own end is up: whoever runs there may have shut it
         self._undo: list[Callable[[], None]] = []
         self._stages: list[tuple[str, float]] = []
         self._since = self._started = time.monotonic()
@@ -240,6 +241,8 @@ class _Migration:
         for port in self._parts.ports:
             with inside(port.namespace):
                 self._netlink[port.namespace] = self._sockets.enter_context(Netlink())
+            if self._netlink[port.namespace].runs("eth0"):
+                self._running.append(port)
             self._keep_learnt(port.namespace)
         return found
 
@@ -317,8 +320,8 @@ class _Migration:
     def _settle(self) -> None:
         """Until the kernel has noticed the carrier on both ends; what is sent before that is lost."""
         deadline = time.monotonic() + PATIENCE
-        waiting = [(self._parts.target, port.name) for port in self._parts.ports]
-        waiting += [(port.namespace, "eth0") for port in self._parts.ports]
+        waiting = [(self._parts.target, port.name) for port in self._running]
+        waiting += [(port.namespace, "eth0") for port in self._running]
         for where, name in waiting:
             while not self._netlink[where].runs(name):
                 if time.monotonic() > deadline:

@@ -117,7 +117,7 @@ SABOTAGE = {
         element_removed,
         {("a/x", "a/y", 6, "tcp", 80)},
         lambda asked: asked == ("a/x", "a/y", 6, "tcp", 80),
-        "host-1: nft elements = ",
+        "host-1: nft element of ",
     ),
     "no-firewall-on-the-bridge-ipv4": Sabotage(
         shell("sysctl -qw net.bridge.bridge-nf-call-iptables=0"),
@@ -213,6 +213,16 @@ def test_it_is_noticed(name: str, lab: client.Lab) -> None:
     assert status.returncode == 1
     assert sabotage.drift in status.stdout
     assert "the kernel differs from the plan" in status.stdout
+
+
+def test_an_element_that_is_missing_is_named_and_no_other(lab: client.Lab) -> None:
+    """The first of several in a map: the next is listed otherwise without it, and is as planned all the same."""
+    listed = inside(lab, "host-1", "nft", "list", "map", "inet", "sdn", "ingress4").partition("elements = {")[2]
+    first = listed.partition(",")[0].partition("}")[0].strip()
+    inside(lab, "host-1", "nft", f"delete element inet sdn ingress4 {{ {first.partition(' : ')[0]} }}")
+    assert lab.status().drift == (f"host-1: nft element of ingress4: {first} is missing",)
+    inside(lab, "host-1", "nft", f"add element inet sdn ingress4 {{ {first} }}")
+    assert lab.status().drift == ()
 
 
 def test_what_a_person_reads(lab: client.Lab) -> None:

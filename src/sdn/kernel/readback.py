@@ -28,6 +28,8 @@ _KERNEL = 2
 _ONCE = ("link", "mtu of")
 """Facts that a name can have only one of: where two differ, one has become the other."""
 
+_ELEMENTS = "elements = {"
+
 Facts = set[tuple[str, ...]]
 
 
@@ -159,11 +161,11 @@ def _whole(address: str) -> str:
 
 def _ruleset(state: NodeState) -> Iterator[str]:
     with inside(state.name), Nft() as nft:
-        found = _sorted(_comparable(nft.run("list ruleset", stateless=True).splitlines()))
+        found = _sorted(_apart(_comparable(nft.run("list ruleset", stateless=True).splitlines())))
     with _scratch(), Nft() as nft:
         nft.run(skeleton.tables())
         nft.run_chunks(list(ruleset.populate(state)))
-        wanted = _sorted(nft.run("list ruleset", stateless=True).splitlines())
+        wanted = _sorted(_apart(nft.run("list ruleset", stateless=True).splitlines()))
     changes = [line for line in unified_diff(wanted, found, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")]
     for line in changes[:_SHOWN]:
         what = "is missing" if line.startswith("-") else "is not planned"
@@ -180,6 +182,23 @@ def _comparable(listing: list[str]) -> Iterator[str]:
         if not skipping:
             yield line
         skipping = skipping and line != "}"
+
+
+def _apart(listing: Iterable[str]) -> Iterator[str]:
+    """With a line for each element, which says of what set or map it is: as nft lists them, where one is missing the
+    next stands beside another bracket, and differs, too."""
+    name, listed = "", False
+    for line in listing:
+        text = line.strip()
+        if line.startswith("\t") and not line.startswith("\t\t") and " " in text:
+            name = text.split()[1]
+        if text.startswith(_ELEMENTS):
+            listed, text = True, text.removeprefix(_ELEMENTS)
+        if not listed:
+            yield line
+            continue
+        yield from (f"\t\telement of {name}: {one.strip()}" for one in text.strip("},").split(",") if one.strip())
+        listed = not text.endswith("}")
 
 
 def _sorted(listing: Iterable[str]) -> list[str]:

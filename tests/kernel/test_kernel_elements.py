@@ -27,7 +27,6 @@ add set inet sdn g_services4 {{ typeof ct zone . ip saddr; }}
 OWN = {4: "10.244.1.3", 6: "fd00:244:1::3"}
 ALL = [
     *(Elements("marks", [f"{PORT} : 0x80000001", '"br.4096" : 0x2'], family) for family in ("inet", "bridge")),
-    *(Elements("tunnels", ['"vx.4096"'], family) for family in ("inet", "bridge")),
     Elements("routed", [PORT], "arp"),
     *(Elements("owners4", [f"{PORT} . {MAC} . {OWN[4]}"], family) for family in ("inet", "bridge", "arp")),
     *(Elements("owners6", [f"{PORT} . {MAC} . {OWN[6]}"], family) for family in ("inet", "bridge")),

@@ -86,7 +86,6 @@ _OWNER = (_interface, _ether, packed)
 _CLIENT = (_number, packed, _protocol, _port)
 _KEYS: dict[str, tuple[Field, ...]] = {
     "uplinks": (_interface,),
-    "tunnels": (_interface,),
     "routed": (_interface,),
     "marks": (_interface,),
     "zones": (_interface,),

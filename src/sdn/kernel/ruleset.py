@@ -210,10 +210,7 @@ def _interfaces(state: NodeState) -> Iterator[Elements]:
     zones = {mark: i.zone for i in state.interfaces for mark in (i.mark, i.mark | LOCAL)}
     yield Elements("host_zones", [f"{mark:#x} : {zone}" for mark, zone in sorted(zones.items())])
     marks = {interface.name: interface.mark for interface in state.interfaces}
-    tunnels = [link for link in state.links if isinstance(link, Vxlan)]
-    bridged = [link for link in tunnels if link.bridge]
-    yield Elements("tunnels", [f'"{link.name}"' for link in tunnels if not link.bridge])
-    yield Elements("tunnels", [f'"{link.name}"' for link in bridged], "bridge")
+    bridged = [link for link in state.links if isinstance(link, Vxlan) and link.bridge]
     yield Elements("marks", [f'"{link.name}" : {marks[link.bridge]:#x}' for link in bridged], "bridge")
 
 

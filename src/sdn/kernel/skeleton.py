@@ -46,7 +46,6 @@ _PICK = "numgen random mod 2"  # stands for any number in the type of a map
 _BRIDGE_TABLE = f"""
 table bridge {TABLE} {{
   map marks {{ type ifname : mark; }}
-  set tunnels {{ type ifname; }}
   set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
   set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
   set targets6 {{ typeof iifname . @th,64,128; }}
@@ -61,7 +60,7 @@ table bridge {TABLE} {{
   }}
   chain c_postrouting {{
     type filter hook postrouting priority 0; policy accept;
-    oifname @tunnels meta mark set 0 accept comment "{UNMARK}"
+    meta oifkind "vxlan" meta mark set 0 accept comment "{UNMARK}"
     ether type ip oifname . ether daddr . ip daddr @owners4 accept
     ether type ip6 oifname . ether daddr . ip6 daddr @owners6 accept
     ether type arp accept
@@ -95,7 +94,6 @@ table arp {TABLE} {{
 _INET_TABLE = f"""
 table inet {TABLE} {{
   set uplinks {{ type ifname; }}
-  set tunnels {{ type ifname; }}
   map marks {{ type ifname : mark; }}
   map zones {{ typeof iifname : ct zone; }}
   set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
@@ -160,7 +158,7 @@ table inet {TABLE} {{
   }}
   chain c_unmark {{
     type filter hook postrouting priority filter; policy accept;
-    oifname @tunnels meta mark set 0 comment "{UNMARK}"
+    meta oifkind "vxlan" meta mark set 0 comment "{UNMARK}"
   }}
   chain c_hairpin {{
     type nat hook postrouting priority srcnat; policy accept;

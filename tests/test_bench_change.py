@@ -26,6 +26,7 @@ def test_change_as_json() -> None:
         for words in ("to enforced, median", "to enforced, 99th percentile", "to its reply, median"):
             row = rows[f"change 20 pods: {kind}, {words}"]
             assert row["peer"] == "10 pods" and row["value"] > 0 and row["peer_value"] > 0
+        assert rows[f"change 20 pods: {kind}, nodes that changed"]["value"] >= 1
         if shutil.which("strace"):
             assert rows[f"change 20 pods: {kind}, system calls"]["value"] > 0
             assert 0 < rows[f"change 20 pods: {kind}, sent to the kernel"]["value"] < 100_000

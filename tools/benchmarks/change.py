@@ -41,10 +41,14 @@ class Options:
 
 
 class Took(NamedTuple):
-    """Seconds: from the request to the reply, and of them in the holder from the request until it was enforced."""
+    """Seconds: from the request to the reply, and of them in the holder from the request until it was enforced.
+
+    `nodes` are those that it touched, which is what its cost should follow.
+    """
 
     replied: float
     enforced: float
+    nodes: int
 
 
 class Figures(NamedTuple):
@@ -106,6 +110,8 @@ def _rows(pods: int, figures: Figures, least: int, smallest: Figures) -> Iterato
             for field, words in (("enforced", "to enforced"), ("replied", "to its reply")):
                 mine, other = ([getattr(one, field) for one in of] for of in (times, smallest.times[kind]))
                 yield compared(f"{what}, {words}, {name}", at(mine, share) * 1000, "ms", peer, at(other, share) * 1000)
+        nodes, others_nodes = (sum(one.nodes for one in of) / len(of) for of in (times, smallest.times[kind]))
+        yield compared(f"{what}, nodes that changed", nodes, "", peer, others_nodes)
         if kind in figures.counts:
             counts, others = figures.counts[kind], smallest.counts[kind]
             yield compared(f"{what}, system calls", counts.calls, "", peer, others.calls)
@@ -121,7 +127,7 @@ class _Events:
         self._lab = lab
         self._chance = Random(seed)
         self._gone: Workload | None = None
-        self._makers: dict[str, Callable[[Placed], Callable[[], float]]] = {
+        self._makers: dict[str, Callable[[Placed], Callable[[], tuple[float, int]]]] = {
             "label": self._label,
             "move": self._move,
             "remove": self._remove,
@@ -135,35 +141,35 @@ class _Events:
         """Make one event, and time it."""
         event = self.prepared(kind)
         started = time.perf_counter()
-        enforced = event()
-        return Took(time.perf_counter() - started, enforced)
+        done = event()
+        return Took(time.perf_counter() - started, *done)
 
-    def prepared(self, kind: str) -> Callable[[], float]:
-        """What is asked of the lab; it gives the seconds until it was enforced."""
+    def prepared(self, kind: str) -> Callable[[], tuple[float, int]]:
+        """What is asked of the lab; it gives the seconds until it was enforced, and how many nodes changed."""
         return self._makers[kind](self._lab.placed())
 
-    def _label(self, placed: Placed) -> Callable[[], float]:
+    def _label(self, placed: Placed) -> Callable[[], tuple[float, int]]:
         """Another app of the same namespace."""
         one = self._chance.choice(placed.model.workloads)
         apps = {w.labels["app"] for w in placed.model.workloads if w.namespace == one.namespace}
         return self._operation(Label(one.key, {"app": self._chance.choice(sorted(apps - {one.labels["app"]}))}))
 
-    def _move(self, placed: Placed) -> Callable[[], float]:
+    def _move(self, placed: Placed) -> Callable[[], tuple[float, int]]:
         one = self._chance.choice(placed.model.workloads)
         hosts = {host.name for host in placed.model.underlay.hosts} - {placed.placement.hosts[one.key]}
         return self._operation(Migrate(one.key, self._chance.choice(sorted(hosts))))
 
-    def _remove(self, placed: Placed) -> Callable[[], float]:
+    def _remove(self, placed: Placed) -> Callable[[], tuple[float, int]]:
         gone = self._gone = self._chance.choice(placed.model.workloads)
         rest = tuple(one for one in placed.model.workloads if one is not gone)
         return self._model(replace(placed.model, workloads=rest))
 
-    def _add(self, placed: Placed) -> Callable[[], float]:
+    def _add(self, placed: Placed) -> Callable[[], tuple[float, int]]:
         assert self._gone is not None
         workloads = sorted((*placed.model.workloads, self._gone), key=lambda one: one.key)
         return self._model(replace(placed.model, workloads=tuple(workloads)))
 
-    def _policy(self, placed: Placed) -> Callable[[], float]:
+    def _policy(self, placed: Placed) -> Callable[[], tuple[float, int]]:
         """A policy that isolates one app, beside those that are there; the one before goes."""
         app = self._chance.choice(placed.model.workloads)
         policy = NetworkPolicy(
@@ -173,7 +179,7 @@ class _Events:
         policies = sorted((*others, policy), key=lambda one: (one.namespace, one.name))
         return self._model(replace(placed.model, network_policies=tuple(policies)))
 
-    def _service(self, placed: Placed) -> Callable[[], float]:
+    def _service(self, placed: Placed) -> Callable[[], tuple[float, int]]:
         """One Service listens on another port."""
         changed = self._chance.choice(placed.model.services)
         (port,) = changed.ports
@@ -182,18 +188,18 @@ class _Events:
             replace(placed.model, services=tuple(other if one is changed else one for one in placed.model.services))
         )
 
-    def _operation(self, operation: Label | Migrate) -> Callable[[], float]:
-        def event() -> float:
+    def _operation(self, operation: Label | Migrate) -> Callable[[], tuple[float, int]]:
+        def event() -> tuple[float, int]:
             done = self._lab.operate(operation)
             if done.refused:
                 raise LabError("; ".join(done.refused))
-            return done.enforced
+            return done.enforced, len(done.hosts)
 
         return event
 
-    def _model(self, model: Model) -> Callable[[], float]:
-        def event() -> float:
+    def _model(self, model: Model) -> Callable[[], tuple[float, int]]:
+        def event() -> tuple[float, int]:
             done = self._lab.apply(model)
-            return done.planned + done.enforced
+            return done.planned + done.enforced, len(done.nodes)
 
         return event

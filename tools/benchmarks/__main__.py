@@ -175,7 +175,7 @@ def failure_command(workloads: int, hosts: int, form: str) -> None:
 @click.option(
     "--pods", type=click.IntRange(2), multiple=True, default=change.Options.pods, show_default=True, help="Of a lab."
 )
-@click.option("--events", "number", type=click.IntRange(1), default=50, show_default=True, help="Timed, of each kind.")
+@click.option("--events", "number", type=click.IntRange(1), default=20, show_default=True, help="Timed, of each kind.")
 @click.option("--counted", type=click.IntRange(1), default=5, show_default=True, help="Counted, of each kind.")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def change_command(pods: tuple[int, ...], number: int, counted: int, form: str) -> None:

@@ -11,9 +11,9 @@ from test_apply import arrived, flooded
 
 from labs import ask_all, eventually, inside, story, up
 from sdn.lab import client
-from sdn.model import Application, Kind, Placement, SegmentKind, Selector, Service, ServicePort, Workload
+from sdn.model import Application, Direction, Kind, Placement, SegmentKind, Selector, Service, ServicePort, Workload
 from sdn.model.lifecycle import Drain, Migrate
-from worlds_build import INGRESS, act, model, segment, tier, udp, workload
+from worlds_build import INGRESS, act, model, segment, tcp, tier, udp, workload
 
 pytestmark = pytest.mark.kernel
 
@@ -132,6 +132,15 @@ def test_a_workload_that_has_shut_its_own_link_is_moved_all_the_same() -> None:
         assert "host-1" not in lab.placed().placement.hosts.values()
         inside(lab, "a/m", "ip", "link", "set", "eth0", "up")
         inside(lab, "a/m", "ping", "-c9", "-i0.2", "-W1", "10.1.1.1")  # one answer is enough
+
+
+def test_who_is_judged_without_memory_is_moved_too() -> None:
+    rules = (act("allow", Direction.EGRESS, tcp(80)), act("allow", INGRESS, tcp(80), tcp(81)))
+    stateless = replace(tier("application/s", *rules), stateless=True)
+    lab_with = model("forgets", [NET], [free("a/m"), free("a/there")], stateless)
+    with up(replace(lab_with, running=Placement({"a/m": "host-1", "a/there": "host-2"}))) as lab:
+        assert lab.operate(Migrate("a/m", "host-2")).moved
+        assert story(ask_all(lab)) == ""
 
 
 def test_nothing_forbidden_arrives_while_it_moves() -> None:

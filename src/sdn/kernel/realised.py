@@ -14,7 +14,7 @@ from sdn.kernel.messages import attribute_list, attributes, text
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.tracked import NETFILTER
-from sdn.plan.state import Firewall, NodeState
+from sdn.plan.state import Chain, Firewall, NodeState
 
 _GET_RULE, _GET_ELEMENTS = 10 << 8 | 7, 10 << 8 | 13
 _INET = bytes([1, 0, 0, 0])
@@ -52,11 +52,19 @@ def _differences(netlink: Netlink, firewall: Firewall) -> Iterator[str]:
         if len(_comments(netlink, profile.name)) != len(profile.tiers) + 1:
             yield f"nft chain {profile.name}"
     for chain in firewall.chains:
-        if _comments(netlink, chain.name) != [rule.origin for rule in chain.rules]:
+        if _comments(netlink, chain.name) != list(_origins(chain)):
             yield f"nft chain {chain.name}"
     for one in firewall.sets:
         if _count(netlink, one.name) != len(one.elements):
             yield f"nft set {one.name}"
+
+
+def _origins(chain: Chain) -> Iterator[str]:
+    """The comments of a chain's rules; what marks the connection of a stateless one decides nothing, and has none."""
+    for rule in chain.rules:
+        if rule.stateless:
+            yield ""
+        yield rule.origin
 
 
 def _comments(netlink: Netlink, chain: str) -> list[str]:

@@ -19,7 +19,7 @@ from sdn.model import (
     Question,
     Verdict,
 )
-from sdn.probe.compare import MANY, compare, never_met, responders
+from sdn.probe.compare import MANY, compare, never_met, responders, together
 
 FLOW = Flow("shop/web", "10.244.1.2", Protocol.TCP, 5432)
 QUESTION = Question(FLOW, "shop/db", Ask.LISTENING)
@@ -164,6 +164,18 @@ class TestManyBackends:
 
     def test_together_they_met_all(self) -> None:
         assert self.ask(range(5), range(5, self.COUNT)) == ({}, ["", ""])
+
+    def test_who_is_refused_does_not_help_to_meet_them(self) -> None:
+        """Forty clients of which two may connect make as many tries as two would."""
+        allow, deny = Verdict(Disposition.ALLOW, "a", "b"), Verdict(Disposition.DENY, "a", "b")
+        listens = {(f"a/w-{number}", Protocol.TCP, 80) for number in range(self.COUNT)}
+        flows = [Flow(f"a/c-{index}", "10.96.0.1", Protocol.TCP, 80) for index in range(40)]
+        answers = [
+            tuple(Answer(allow if index < 2 else deny, f"a/w-{number}", 80) for number in range(self.COUNT))
+            for index in range(40)
+        ]
+        found = together([Question(flow, "a/web", Ask.SERVICE) for flow in flows], answers, listens)
+        assert found == {("10.96.0.1", Protocol.TCP, 80): 2}
 
     def test_one_was_never_met(self) -> None:
         missing, each = self.ask(range(5), range(5, self.COUNT - 1))

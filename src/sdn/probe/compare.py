@@ -6,7 +6,7 @@ rules that the answer names, and when every Backend that may be reached was reac
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from sdn.model import (
@@ -97,6 +97,17 @@ def never_met(
         for key in wanted
         if wanted[key] - met[key]
     }
+
+
+def together(
+    questions: Sequence[Question], answers: Sequence[tuple[Answer, ...]], listens: Collection[Listener]
+) -> Counter[tuple[str, str, int]]:
+    """Of Services with more than `MANY` Backends: how many clients may meet them; who is refused meets nobody."""
+    return Counter(
+        virtual_of(question)
+        for question, of_one in zip(questions, answers, strict=True)
+        if len(of_one) > MANY and len(responders(question, of_one, listens)) > MANY
+    )
 
 
 def virtual_of(question: Question) -> tuple[str, str, int]:

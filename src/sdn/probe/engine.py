@@ -6,7 +6,7 @@ nobody asked may, by itself over its own address. If it does not even answer its
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -17,7 +17,7 @@ from sdn.model import Answer, Ask, Flow, Observation, Placed, Protocol, Question
 from sdn.policy.collector import without_gc
 from sdn.probe.asked import Alive, Asked
 from sdn.probe.attempt import Attempt, Numbers
-from sdn.probe.compare import virtual_of
+from sdn.probe.compare import together, virtual_of
 from sdn.probe.flight import Flight
 from sdn.probe.listeners import Listeners
 from sdn.probe.nflog import LogReader
@@ -111,7 +111,7 @@ class Engine:
     ) -> tuple[tuple[Observation, ...], ...]:
         if any(question.flow.protocol is Protocol.SCTP for question in questions):
             self._answer_sctp()
-        askers = Counter(virtual_of(question) for question in questions)
+        askers = together(questions, answers or [()] * len(questions), self._listens)
         asked = [
             Asked(
                 question,

@@ -13,7 +13,7 @@ from labs import ask_all, eventually, inside, story, up
 from sdn.lab import client
 from sdn.model import Application, Direction, Kind, Placement, SegmentKind, Selector, Service, ServicePort, Workload
 from sdn.model.lifecycle import Drain, Migrate
-from worlds_build import INGRESS, act, model, segment, tcp, tier, udp, workload
+from worlds_build import INGRESS, act, model, segment, tier, udp, workload
 
 pytestmark = pytest.mark.kernel
 
@@ -134,13 +134,26 @@ def test_a_workload_that_has_shut_its_own_link_is_moved_all_the_same() -> None:
         inside(lab, "a/m", "ping", "-c9", "-i0.2", "-W1", "10.1.1.1")  # one answer is enough
 
 
-def test_who_is_judged_without_memory_is_moved_too() -> None:
-    rules = (act("allow", Direction.EGRESS, tcp(80)), act("allow", INGRESS, tcp(80), tcp(81)))
-    stateless = replace(tier("application/s", *rules), stateless=True)
-    lab_with = model("forgets", [NET], [free("a/m"), free("a/there")], stateless)
-    with up(replace(lab_with, running=Placement({"a/m": "host-1", "a/there": "host-2"}))) as lab:
+def test_who_is_judged_without_memory_is_so_where_both_ends_meet() -> None:
+    """Each end's Host knows what is not remembered at that end; where one Host has both, it must know both."""
+    rules = (act("allow", Direction.EGRESS), act("allow", INGRESS))
+    stateless = replace(tier("application/s", *rules, to=[Selector(name="m")]), stateless=True)
+    pair = [free("a/m"), free("a/there")]
+    lab_with = model("forgets", [NET], pair, SERVICES["a/m"], SERVICES["a/there"], stateless)
+    lab_with = replace(lab_with, running=Placement({"a/m": "host-1", "a/there": "host-2"}))
+    with up(lab_with) as lab, talking(lab, ["a/m", "a/there"]) as talkers:
+        addresses = {key: endpoint.addresses for key, endpoint in lab.placed().endpoints.items()}
+        others = {"a/m": "a/there", "a/there": "a/m"}
+        calls = {
+            key: [f"{one}:{PORT}" for one in addresses[other]] + [f"{one}:90" for one in SERVICES[other].addresses]
+            for key, other in others.items()
+        }
+        assert talkers.call(calls) == 8
         assert lab.operate(Migrate("a/m", "host-2")).moved
-        assert story(ask_all(lab)) == ""
+        assert talkers.exchange() == []
+        closed = replace(stateless, rules=(rules[0], act("deny", INGRESS)))
+        lab.apply(replace(lab_with, policies=(closed,)))
+        assert sum(broken.count(";") + 1 for broken in talkers.exchange()) == 8
 
 
 def test_nothing_forbidden_arrives_while_it_moves() -> None:

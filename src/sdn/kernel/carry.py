@@ -46,6 +46,10 @@ class Around(Struct, frozen=True):
             return Halves()
         return Halves(carried=plain)
 
+    def meets(self, one: Tracked) -> bool:
+        """Whether its other end is at the target, which so knows it already, with marks of that end alone."""
+        return bool({(one.zone, one.client), (one.zone, one.server)} & self.at_target)
+
     def stays(self, one: Tracked) -> bool:
         """Whether the source has an end of it that does not move."""
         return bool({(one.zone, one.client), (one.zone, one.server)} & self.at_source)
@@ -73,6 +77,7 @@ class Carrier:
         self._known: dict[tuple[int, Tuple], Tracked] = {}
         self._exchanged_here: list[Exchange] = []
         self._exchanged_there: list[Exchange] = []
+        self._marked_there: list[Tracked] = []
         for closed in (here.close, there.close, changes.close):
             stack.callback(closed)
 
@@ -110,16 +115,31 @@ class Carrier:
         self._exchange()
 
     def _exchange(self) -> None:
+        met = {
+            one.key: self._there.answered(one)
+            for one in self._known.values()
+            if (one.mark or one.translated) and self._around.meets(one)
+        }
         halves = [self._around.halves(one) for one in self._known.values()]
         self._exchanged_there = [half.at_target for half in halves if half.at_target is not None]
         self._there.exchange(self._exchanged_there)
         self._exchanged_here = [half.at_source for half in halves if half.at_source is not None]
         self._here.exchange(self._exchanged_here)
+        self._mark(met)
+
+    def _mark(self, met: dict[tuple[int, Tuple], Tracked | None]) -> None:
+        """Where both ends are on one Host now, it has to judge for both what stateless rules let pass."""
+        known = [(self._known[key], theirs) for key, theirs in met.items() if theirs is not None]
+        wanted = [(theirs, one.mark | theirs.mark) for one, theirs in known if one.mark != theirs.mark]
+        self._marked_there = [theirs for theirs, _ in wanted]
+        renamed = {old.key: new for old, new in self._exchanged_there}
+        self._there.mark([(renamed.get(theirs.key, theirs), mark) for theirs, mark in wanted])
 
     def back(self) -> None:
         """As if nothing had been carried: each Host knows what it knew."""
         self._here.exchange([(new, old) for old, new in self._exchanged_here])
         self._there.exchange([(new, old) for old, new in self._exchanged_there])
+        self._there.mark([(theirs, theirs.mark) for theirs in self._marked_there])
         self._there.drop(self._carried(self._known.values()))
 
     def forget(self) -> None:

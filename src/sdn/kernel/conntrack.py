@@ -13,7 +13,19 @@ from pathlib import Path
 
 from sdn.kernel.messages import packed
 from sdn.kernel.rtnetlink import Netlink, events, split
-from sdn.kernel.tracked import DELETE, GET, NETFILTER, SET, Tracked, asked, deletion, insertion, read
+from sdn.kernel.tracked import (
+    DELETE,
+    GET,
+    NETFILTER,
+    SET,
+    Tracked,
+    asked,
+    asked_by_answer,
+    deletion,
+    insertion,
+    marking,
+    read,
+)
 from sdn.plan.established import Connection
 
 Owned = frozenset[tuple[int, str]]
@@ -43,6 +55,15 @@ class Conntrack(Netlink):
         """The same connection as it is by now, None if it is over."""
         data = self.one(GET, asked(one), "look at a connection")
         return read(data) if data is not None else None
+
+    def answered(self, one: Tracked) -> Tracked | None:
+        """What this Host knows of a connection whose answers are these, None if it knows none."""
+        data = self.one(GET, asked_by_answer(one), "look at a connection")
+        return read(data) if data is not None else None
+
+    def mark(self, several: Iterable[tuple[Tracked, int]]) -> None:
+        """Give each another mark."""
+        self.send([marking(one, mark) for one, mark in several])
 
     def carry(self, several: Iterable[Tracked]) -> None:
         """Know these from now on; what is known already stays as it is."""

@@ -186,6 +186,17 @@ def asked(one: Tracked) -> bytes:
     return _named(one)
 
 
+def asked_by_answer(one: Tracked) -> bytes:
+    """The same question where only its answers are known: a Service may have led it there."""
+    zone = be16(ZONE, one.zone) if one.zone else b""
+    return _head(one) + nest(REPLY, _written(one.reply)) + zone
+
+
+def marking(one: Tracked, mark: int) -> Message:
+    """Give it another mark; already gone is success."""
+    return Message(SET, REQUEST, _named(one) + raw(MARK, _WORD(mark)), f"mark a connection of {one.client}", ABSENT)
+
+
 def deletion(one: Tracked) -> Message:
     """Forget it; already gone is success."""
     return Message(DELETE, REQUEST, _named(one), f"forget a connection of {one.client}", ABSENT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 
 from inside import in_lab
 
@@ -46,3 +47,15 @@ def test_no_mount_and_no_descriptor_is_left() -> None:
         assert open_files() == before
         assert sorted(path.name for path in Path("/run").iterdir()) == ["netns", "sdn-lab"]
         assert worker.run(None, lambda: Path("/proc/thread-self/mounts").read_text()).count("proc-") == 0
+
+
+def test_a_thread_that_ends_leaves_no_descriptor() -> None:
+    def descriptors() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    before = descriptors()
+    for _ in range(20):
+        thread = Thread(target=switches.get, args=("net.ipv4.ip_forward",))
+        thread.start()
+        thread.join()
+    assert descriptors() <= before + 1

@@ -21,8 +21,8 @@ USES = 300
 _PROC = Path("/proc")
 
 
-class _Mount(threading.local):
-    """A thread's own mount: an open directory, attached to no path, that goes when it is closed."""
+class _Mount:
+    """A mount of one thread: an open directory, attached to no path, that goes when it is closed."""
 
     def __init__(self) -> None:
         self._directory = -1
@@ -45,7 +45,14 @@ class _Mount(threading.local):
         self.close()
 
 
-_mount = _Mount()
+class _Own(threading.local):
+    """The thread's mount, which ends with it: only an object that it holds does, not the one that all threads name."""
+
+    def __init__(self) -> None:
+        self.mount = _Mount()
+
+
+_own = _Own()
 
 
 def _mounted() -> int:
@@ -65,7 +72,7 @@ def _mounted() -> int:
 
 def put(key: str, value: str) -> None:
     """Set `net.ipv4.ip_forward` and its like in the namespace of the calling thread; OSError if it is refused."""
-    fd = os.open(_name(key), os.O_WRONLY | os.O_CLOEXEC, dir_fd=_mount.directory())
+    fd = os.open(_name(key), os.O_WRONLY | os.O_CLOEXEC, dir_fd=_own.mount.directory())
     try:
         os.write(fd, value.encode())
     finally:
@@ -74,7 +81,7 @@ def put(key: str, value: str) -> None:
 
 def get(key: str) -> str:
     """What it is set to; OSError if there is none of that name."""
-    fd = os.open(_name(key), os.O_RDONLY | os.O_CLOEXEC, dir_fd=_mount.directory())
+    fd = os.open(_name(key), os.O_RDONLY | os.O_CLOEXEC, dir_fd=_own.mount.directory())
     try:
         return os.read(fd, 256).decode().strip()
     finally:

@@ -171,6 +171,7 @@ def changing(options: Options) -> Watched:
     hosts = [host.name for host in model.underlay.hosts]
     with client.temporary(model) as lab:
         lab.built()
+        lab.test()  # what a holder keeps from then on is no leak
         events = enforce.Events(lab, wanted)
         every = max(1, options.events // options.tests)
         for step in range(1, options.events + 1):

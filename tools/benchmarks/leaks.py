@@ -27,8 +27,9 @@ from sdn.lab import client
 from sdn.spec.load import load
 
 DAY = 24 * 60 * 60  # seconds
-SETTLING = 1024.0
-"""KiB that a process may take until it has done everything once, however few steps there are."""
+SETTLING = 8192.0
+"""KiB by which a process may seem to grow in all steps together: a holder that rests varies by up to 12 MB between two
+events, and the least of few samples still by some."""
 
 SAMPLES = 50
 """Of a case, evenly; with fewer steps one after each."""

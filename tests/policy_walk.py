@@ -151,6 +151,8 @@ def _passes(firewall: Firewall, rule: FirewallRule, packet: Packet, direction: D
     assert all(ip_network(prefix).version == rule.family for prefix in rule.not_blocks)
     if any(ip_address(address) in ip_network(prefix) for prefix in rule.not_blocks):
         return False
+    if rule.blocks and not any(ip_address(address) in ip_network(prefix) for prefix in rule.blocks):
+        return False
     if rule.block and not _inside(rule.block, rule.excepts, address):
         return False
     assert rule.family or rule.protocol is not Protocol.ICMP, "echo is another protocol in each family"

@@ -16,11 +16,11 @@ from benchmarks.series import Series
 
 @pytest.mark.kernel
 def test_nothing_grows() -> None:
-    sizes = {"cycles": 20, "commands": 10, "events": 300, "tests": 1, "pods": 10}
+    sizes = {"cycles": 10, "commands": 10, "events": 120, "tests": 1, "pods": 10}
     done = bench("leaks", *(f"--{name}={size}" for name, size in sizes.items()), "--format", "json")
     assert done.returncode == 0, done.stderr
     by_case = {row["case"]: row for row in json.loads(done.stdout)}
-    for case, steps in (("in one process", 20), ("by command", 10), ("of events", 300)):
+    for case, steps in (("in one process", 10), ("by command", 10), ("of events", 120)):
         assert by_case[f"leaks {case}: steps"]["value"] == steps
         slopes = [row for name, row in by_case.items() if name.startswith(f"leaks {case}: ") and name.endswith("slope")]
         assert len(slopes) > 2 and all(row["peer"] == "allowed" for row in slopes)

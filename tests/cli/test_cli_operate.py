@@ -51,8 +51,8 @@ def test_a_lab_lives(tmp_path: Path) -> None:
             "note: a/api has colour=red now; no policy, group or service that is in use follows that",
             f"{name}: no host has anything to change",
         ]
-        again = sdn("label", "api", "colour=red", "--lab", name, "--no-watch").stdout.splitlines()
-        assert again[0] == "note: a/api has colour=red already"
+        same = sdn("label", "api", "colour=red", "--lab", name, "--no-watch").stdout.splitlines()
+        assert same[0] == "note: a/api has colour=red already"
         drained = json.loads(sdn("drain", there, "--lab", name, "--format", "json").stdout)
         assert "a/web" in {one["workload"] for one in drained["moved"]}
         assert drained["watched"]["leaked"] == drained["watched"]["duplicated"] == 0

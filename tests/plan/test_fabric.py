@@ -267,7 +267,7 @@ def test_what_has_failed_is_led_around(data: st.DataObject, family: int) -> None
         v.name for veths in before.uplinks.values() for v in veths
     ]
     there = sorted({host.name for host in hosts} - gone)
-    graph = nx.Graph((link.a, link.b) for link in broken.links if works(broken, link))
+    graph: nx.Graph[str] = nx.Graph((link.a, link.b) for link in broken.links if works(broken, link))
     for source in there:
         for destination in there:
             for way in walks(built, source, destination, 20):
@@ -278,7 +278,11 @@ def test_what_has_failed_is_led_around(data: st.DataObject, family: int) -> None
 
 
 def names_of(whole: Underlay) -> set[str]:
-    return {f"{link.a}:{link.b}" for link in whole.links} | {n.name for n in (*whole.hosts, *whole.switches)}
+    return (
+        {f"{link.a}:{link.b}" for link in whole.links}
+        | {h.name for h in whole.hosts}
+        | {s.name for s in whole.switches}
+    )
 
 
 def failing(whole: Underlay, names: Collection[str]) -> Underlay:

@@ -11,7 +11,8 @@ from manifests import controller, errors, good, pods, thing, written
 
 from sdn.errors import SpecError
 from sdn.model import Segment, SegmentKind
-from sdn.spec.kubernetes.networks import LABEL, application_name
+from sdn.spec.kubernetes.names import application_name
+from sdn.spec.kubernetes.networks import LABEL
 from sdn.spec.load import load
 
 LAYER2 = "topology: Layer2\n  layer2: {role: Primary, subnets: [10.9.0.0/16, 'fd00:9::/64']}"

@@ -38,7 +38,7 @@ def command(
             - {at: 0s, expect: [web → db 5432/tcp: deny]}
             - {at: 2s, fail: {host: host-2}, test: true}
             - {at: 5s, heal: host-2}
-            - {at: 6s, label: {workload: web, labels: {quarantine: "true"}}, expect: [app → web 80/tcp: deny]}
+            - {at: 6s, label: {workload: web, labels: {quarantine: "true"}}}
             - {at: 7s, migrate: {workload: db-0, host: any}}
 
     A step is one of fail, heal, drain, migrate, rebalance, scale, label and rollout, and then what must hold: `expect`

@@ -104,7 +104,9 @@ def test_a_new_description_ends_no_maintenance_and_names_what_it_undoes(lab: cli
     assert (again.notes, again.nodes) == ((), ())
     with pytest.raises(LabError, match="a/more: 0 of 1 hosts fit: 1 is in maintenance"):
         lab.apply(replace(LAB, workloads=(*LAB.workloads, workload("a/more", 3, "a/lan"))))
-    assert [one.move.workload for one in lab.operate(Heal("host-3")).moved] == ["a/daemon"]
+    healed = lab.operate(Heal("host-3"))
+    assert [one.move.workload for one in healed.moved] == ["a/daemon"]
+    assert healed.notes[0] == "host-3 takes workloads again"
 
 
 def test_who_watches_sees_what_is_permitted_and_what_is_not(lab: client.Lab) -> None:

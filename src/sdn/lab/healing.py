@@ -26,6 +26,8 @@ def heal(running: Running, operation: Heal, watch: bool = False, say: Say = lamb
     if mended == placed.model and not (known and operation.name in waiting):
         return Outcome(operation, refused=(f"{operation.name} has not failed; there is nothing to heal",))
     work = Work(running, operation, say)
+    if operation.name in {h.name for h in placed.model.underlay.hosts if h.state is HostState.MAINTENANCE}:
+        work.notes += [f"{operation.name} takes workloads again"]
     work.become(mended, work.placement)
     work.stage("mended")
     _readmit(work)

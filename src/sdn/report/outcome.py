@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from sdn.model.lifecycle import Label, Moved, Outcome
+from sdn.model.lifecycle import Heal, Label, Moved, Outcome
 from sdn.report.changes import CountDocument, count_documents, summary, table
 from sdn.report.columns import columns
 from sdn.report.json import VERSION
@@ -87,7 +87,7 @@ def lines(lab: str, outcome: Outcome, dry: bool = False) -> Iterator[str]:
     yield from (f"failed: {sentence}" for sentence in outcome.failed)
     if dry or not (outcome.moved or outcome.changes):
         moves = count(len(outcome.moved), "moves")
-        idle = "no host has anything to change" if isinstance(outcome.operation, Label) else "nothing to do"
+        idle = "no host has anything to change" if isinstance(outcome.operation, Label | Heal) else "nothing to do"
         yield f"{lab} would make {moves}" if dry and outcome.moved else f"{lab}: {idle}"
         return
     if outcome.changes:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.plan.delta import Change, Changes, Op, delta, in_order
-from sdn.plan.parts import TABLE, Identity, Part, Thing
+from sdn.plan.parts import FIREWALL_FIELDS, NODE_FIELDS, TABLE, Identity, Part, Thing
 from sdn.plan.state import AddressSet, Firewall, LoadBalancer, NodeState, Plan
 
 Turn = tuple[Part, Thing | None, Thing | None]
@@ -173,18 +173,6 @@ def _sorted(turns: list[Any], thing: Callable[[Any], Any]) -> list[Any]:
     ]
 
 
-_NODE = {
-    Part.INTERFACE: "interfaces",
-    Part.LINK: "links",
-    Part.RULE: "rules",
-    Part.PORT: "ports",
-    Part.FDB: "fdb",
-    Part.NEIGHBOUR: "neighbours",
-    Part.ROUTE: "routes",
-}
-_FIREWALL = {Part.CHAIN: "chains", Part.PROFILE: "profiles", Part.EGRESS: "egress", Part.INGRESS: "ingress"}
-
-
 def patched(state: NodeState, turns: Iterable[Turn]) -> NodeState:
     """A Host after an event; each sequence is taken apart once, and searched instead of sorted anew."""
     by_part: dict[Part, list[Turn]] = defaultdict(list)
@@ -192,7 +180,7 @@ def patched(state: NodeState, turns: Iterable[Turn]) -> NodeState:
         by_part[turn[0]].append(turn)
     fields: dict[str, Any] = {
         name: _patched(getattr(state, name), by_part.pop(part), TABLE[part].order)
-        for part, name in _NODE.items()
+        for part, name in NODE_FIELDS.items()
         if part in by_part
     }
     if by_part:
@@ -219,7 +207,7 @@ def _patched(
 def _firewall(firewall: Firewall, by_part: Mapping[Part, list[Turn]]) -> Firewall:
     fields: dict[str, Any] = {
         name: _patched(getattr(firewall, name), by_part[part], TABLE[part].order)
-        for part, name in _FIREWALL.items()
+        for part, name in FIREWALL_FIELDS.items()
         if part in by_part
     }
     sets = firewall.sets

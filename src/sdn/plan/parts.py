@@ -206,7 +206,7 @@ TABLE: Mapping[Part, Row] = {
     Part.ROUTE: Row(_of_node("routes"), lambda t: (t.table, t.prefix, t.metric), _itself),
 }
 
-_NODE_FIELDS = {
+NODE_FIELDS = {
     Part.UPLINK: "uplinks",
     Part.INTERFACE: "interfaces",
     Part.LINK: "links",
@@ -216,18 +216,21 @@ _NODE_FIELDS = {
     Part.NEIGHBOUR: "neighbours",
     Part.ROUTE: "routes",
 }
-_FIREWALL_FIELDS = {
+"""Part → the field of a NodeState that holds its things as they are."""
+
+FIREWALL_FIELDS = {
     Part.CHAIN: "chains",
     Part.PROFILE: "profiles",
     Part.EGRESS: "egress",
     Part.INGRESS: "ingress",
 }
+"""The same of a Firewall."""
 
 
 def with_parts(state: NodeState, parts: Mapping[Part, Iterable[Any]]) -> NodeState:
     """The node with these parts replaced, each sorted as the plan sorts it."""
     things = {part: tuple(sorted(found, key=TABLE[part].order)) for part, found in parts.items()}
-    fields: dict[str, Any] = {_NODE_FIELDS[part]: found for part, found in things.items() if part in _NODE_FIELDS}
+    fields: dict[str, Any] = {NODE_FIELDS[part]: found for part, found in things.items() if part in NODE_FIELDS}
     if Part.NODE in things:
         fields["role"] = things[Part.NODE][0].role
     if Part.LOOPBACK in things:
@@ -244,7 +247,7 @@ def _with_firewall(firewall: Firewall | None, things: Mapping[Part, tuple[Any, .
         firewall = firewall or Firewall()
     if firewall is None:
         return None
-    fields = {_FIREWALL_FIELDS[part]: found for part, found in things.items() if part in _FIREWALL_FIELDS}
+    fields = {FIREWALL_FIELDS[part]: found for part, found in things.items() if part in FIREWALL_FIELDS}
     if Part.SET in things or Part.ELEMENT in things:
         fields["sets"] = _sets(firewall, things)
     return msgspec.structs.replace(firewall, **fields)

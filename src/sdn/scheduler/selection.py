@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 
 from sdn.model import (
@@ -17,7 +17,6 @@ from sdn.model import (
     NodeRequirement,
     NodeTerm,
     Operator,
-    Requirement,
     Selector,
     Where,
     Workload,
@@ -30,21 +29,9 @@ NAMESPACE_NAME = "kubernetes.io/metadata.name"
 def labels_match(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
     """All of the selector must hold; an empty one matches everything."""
     return all(labels.get(key) == value for key, value in selector.labels) and all(
-        _holds(requirement, labels) for requirement in selector.expressions
+        _holds(requirement.operator, requirement.values, labels.get(requirement.key))
+        for requirement in selector.expressions
     )
-
-
-def _holds(requirement: Requirement, labels: Mapping[str, str]) -> bool:
-    value = labels.get(requirement.key)
-    match requirement.operator:
-        case Operator.IN:
-            return value is not None and value in requirement.values
-        case Operator.NOT_IN:
-            return value is None or value not in requirement.values
-        case Operator.EXISTS:
-            return value is not None
-        case Operator.DOES_NOT_EXIST:
-            return value is None
 
 
 def node_matches(term: NodeTerm, labels: Mapping[str, str], name: str) -> bool:
@@ -55,17 +42,22 @@ def node_matches(term: NodeTerm, labels: Mapping[str, str], name: str) -> bool:
 def node_holds(requirement: NodeRequirement, labels: Mapping[str, str], name: str) -> bool:
     """One condition on a Host or node of that name."""
     value = name if requirement.key == NODE_NAME else labels.get(requirement.key)
-    match requirement.operator:
-        case NodeOperator.IN:
-            return value is not None and value in requirement.values
-        case NodeOperator.NOT_IN:
-            return value is None or value not in requirement.values
-        case NodeOperator.EXISTS:
+    if requirement.operator in (NodeOperator.GT, NodeOperator.LT):
+        return _compares(requirement, value)
+    return _holds(Operator(requirement.operator), requirement.values, value)
+
+
+def _holds(operator: Operator, values: Collection[str], value: str | None) -> bool:
+    """One condition on the value of a label, None where it is absent."""
+    match operator:
+        case Operator.IN:
+            return value is not None and value in values
+        case Operator.NOT_IN:
+            return value is None or value not in values
+        case Operator.EXISTS:
             return value is not None
-        case NodeOperator.DOES_NOT_EXIST:
+        case Operator.DOES_NOT_EXIST:
             return value is None
-        case NodeOperator.GT | NodeOperator.LT:
-            return _compares(requirement, value)
 
 
 def _compares(requirement: NodeRequirement, value: str | None) -> bool:

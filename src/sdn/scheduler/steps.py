@@ -40,17 +40,13 @@ class Steps:
         self.candidates = Candidates(self.cluster)
         self.bystanders = Bystanders(self.cluster)
         self.moves: list[Move] = []
+        # What runs, but is no workload of the Model any more, or runs on a Host or in a VM that is none.
         self._strays: dict[str, Place] = {
             key: (host, placement.nodes.get(key, ""))
             for key, host in placement.hosts.items()
             if self.cluster.where(key) is None
         }
         self._undo: list[_Undo] = []
-
-    @property
-    def strays(self) -> Collection[str]:
-        """What runs, but is no workload of the Model any more, or runs on a Host or in a VM that is none."""
-        return self._strays
 
     def inside(self, key: str) -> list[str]:
         """The Pods that run in the VM of that key, strays included."""

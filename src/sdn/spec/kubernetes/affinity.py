@@ -23,7 +23,7 @@ from sdn.model import (
 from sdn.spec.kubernetes import schema_affinity as written
 from sdn.spec.kubernetes import schema_selectors
 from sdn.spec.kubernetes.names import host_name
-from sdn.spec.kubernetes.policies import label_selector
+from sdn.spec.kubernetes.policies import known_operator, label_selector
 from sdn.spec.mistakes import Site, dotted, nearest
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -85,16 +85,9 @@ def _field_requirement(form: written.NodeRequirement, site: Site) -> NodeRequire
 
 
 def _node_requirement(form: written.NodeRequirement, site: Site) -> NodeRequirement:
-    operators = [operator.value for operator in NodeOperator]
-    if form.operator not in operators:
-        hint = nearest(form.operator, operators)
-        site.at("operator").report(f'"{form.operator}" does not exist (there are: {", ".join(operators)}){hint}')
+    operator = known_operator(form.operator, form.values, NodeOperator, site)
+    if operator is None:
         return NodeRequirement(form.key, NodeOperator.EXISTS)
-    operator = NodeOperator(form.operator)
-    if operator in (NodeOperator.IN, NodeOperator.NOT_IN) and not form.values:
-        site.at("values").report(f"{operator} needs at least one value; add values, or use Exists or DoesNotExist")
-    if operator in (NodeOperator.EXISTS, NodeOperator.DOES_NOT_EXIST) and form.values:
-        site.at("values").report(f"{operator} takes no values; remove them, or use In or NotIn")
     if operator in (NodeOperator.GT, NodeOperator.LT) and not (len(form.values) == 1 and _is_whole(form.values[0])):
         site.at("values").report(f'{operator} takes one whole number as text; write ["8"]')
     return NodeRequirement(form.key, operator, tuple(form.values))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TypeVar
 
 from sdn.model import (
     Direction,
@@ -15,6 +16,7 @@ from sdn.model import (
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyRule,
+    NodeOperator,
     Operator,
     PortRange,
     Requirement,
@@ -22,6 +24,8 @@ from sdn.model import (
 from sdn.spec.kubernetes import schema, schema_selectors
 from sdn.spec.kubernetes.objects import Object
 from sdn.spec.mistakes import Site, nearest
+
+AnyOperator = TypeVar("AnyOperator", Operator, NodeOperator)
 
 _TYPES = {"Ingress": Direction.INGRESS, "Egress": Direction.EGRESS}
 
@@ -77,18 +81,27 @@ def label_selector(written: schema_selectors.LabelSelector, site: Site) -> Label
 
 
 def _requirement(written: schema_selectors.Requirement, site: Site) -> Requirement:
-    operators = [operator.value for operator in Operator]
-    if written.operator not in operators:
-        hint = nearest(written.operator, operators)
-        site.at("operator").report(f'"{written.operator}" does not exist (there are: {", ".join(operators)}){hint}')
+    operator = known_operator(written.operator, written.values, Operator, site)
+    if operator is None:
         return Requirement(written.key, Operator.EXISTS)
-    operator = Operator(written.operator)
-    takes_values = operator in (Operator.IN, Operator.NOT_IN)
-    if takes_values and not written.values:
-        site.at("values").report(f"{operator} needs at least one value; add values, or use Exists or DoesNotExist")
-    if not takes_values and written.values:
-        site.at("values").report(f"{operator} takes no values; remove them, or use In or NotIn")
     return Requirement(written.key, operator, tuple(written.values))
+
+
+def known_operator(text: str, values: Sequence[str], kinds: type[AnyOperator], site: Site) -> AnyOperator | None:
+    """The operator of a requirement on labels, None if there is no such; values that it cannot have are complained of.
+
+    `kinds` are the operators that there are; what only some of them take is for the caller to see.
+    """
+    operators = [operator.value for operator in kinds]
+    if text not in operators:
+        hint = nearest(text, operators)
+        site.at("operator").report(f'"{text}" does not exist (there are: {", ".join(operators)}){hint}')
+        return None
+    if text in (Operator.IN, Operator.NOT_IN) and not values:
+        site.at("values").report(f"{text} needs at least one value; add values, or use Exists or DoesNotExist")
+    if text in (Operator.EXISTS, Operator.DOES_NOT_EXIST) and values:
+        site.at("values").report(f"{text} takes no values; remove them, or use In or NotIn")
+    return kinds(text)
 
 
 def _peers(peers: Sequence[schema.Peer], site: Site) -> tuple[NetworkPolicyPeer, ...]:

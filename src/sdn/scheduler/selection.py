@@ -44,19 +44,21 @@ def node_holds(requirement: NodeRequirement, labels: Mapping[str, str], name: st
     value = name if requirement.key == NODE_NAME else labels.get(requirement.key)
     if requirement.operator in (NodeOperator.GT, NodeOperator.LT):
         return _compares(requirement, value)
-    return _holds(Operator(requirement.operator), requirement.values, value)
+    return _holds(requirement.operator, requirement.values, value)
 
 
-def _holds(operator: Operator, values: Collection[str], value: str | None) -> bool:
-    """One condition on the value of a label, None where it is absent."""
-    match operator:
+def _holds(operator: Operator | NodeOperator, values: Collection[str], value: str | None) -> bool:
+    """One condition on the value of a label, None where it is absent; both kinds of operators are written alike."""
+    text: str = operator
+    match text:
         case Operator.IN:
             return value is not None and value in values
         case Operator.NOT_IN:
             return value is None or value not in values
         case Operator.EXISTS:
             return value is not None
-        case Operator.DOES_NOT_EXIST:
+        case _:
+            assert text == Operator.DOES_NOT_EXIST
             return value is None
 
 

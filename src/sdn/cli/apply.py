@@ -27,10 +27,14 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, swi
 
     Only what differs is touched, and nothing is open in between: ports that leave or move are closed first, then every
     host takes its new rules in one transaction, then come links and routes, and new ports last. Workloads keep their
-    addresses, their hosts as far as these still fit, and the processes that run in them; established connections stay,
-    also those of a workload that does no more than move to another host. With --cut-established, or
-    `options: {cut_established: true}` in the lab file, those end that the policies no longer allow. Without --lab, the
-    lab that bears the name in the file.
+    addresses, their hosts as far as these still fit, and the processes that run in them, and established connections
+    stay. Whoever has to go to another host moves as with `sdn migrate`, one after the other, each alive; who cannot,
+    because its host is gone or there is no order, gets a new cable, and a warning says so. With --cut-established, or
+    `options: {cut_established: true}` in the lab file, connections end that the policies no longer allow. Without
+    --lab, the lab that bears the name in the file.
+
+    What cannot be placed is refused before anything is touched. A move that the kernel refuses goes back; the moves
+    before it stay made, and the same command goes on from there.
 
     The file counts: labels, replicas and whatever else was changed while the lab ran is as the file says again, and a
     warning names who that is. What has failed or is in maintenance stays so until `sdn heal`.
@@ -48,6 +52,7 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, swi
     from sdn.lab import client
     from sdn.policy import lint
     from sdn.report import changes, json
+    from sdn.report.moved import moved_document
 
     with progress() as say:
         say("load")
@@ -70,6 +75,7 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, swi
             enforced=done.enforced,
             cut=done.cut,
             warnings=(*warnings, *done.notes),
+            moved=tuple(map(moved_document, done.moved)),
         )
         click.echo(json.dumps(document))
         leave(YES)
@@ -80,13 +86,16 @@ def command(paths: tuple[Path, ...], lab: str | None, cut_established: bool, swi
 
 
 def render(name: str, done: Applied) -> Iterator[str]:
-    """A row for each kind of thing, then where, how long and how much, and the connections that had to end."""
+    """Who moved, a row for each kind of thing, then where, how long and how much, and what had to end."""
     from sdn.report import changes
+    from sdn.report.moved import moved_table
     from sdn.report.words import count
 
     if done.cut:
         yield f"ended {count(done.cut, 'established connections')} that the policies no longer allow"
-    if not done.changes:
+    if done.moved:
+        yield from moved_table(done.moved)
+    if not (done.changes or done.moved):
         yield f"{name} was what it is asked to be: nothing was {'changed' if done.cut else 'sent'}"
         return
     yield from changes.table(done.changes)

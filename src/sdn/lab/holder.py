@@ -47,6 +47,7 @@ from sdn.lab.messages import (
     send,
 )
 from sdn.lab.operations import operate
+from sdn.lab.redescribed import redescribe, rewired
 from sdn.lab.running import Running
 from sdn.lab.undone import undone
 from sdn.model import Kind, Model, Placed, SegmentKind
@@ -141,13 +142,13 @@ class Holder:
         decided = time.monotonic() - started
         notes = len(running.driver.notes)
         with self._described(running):
-            done = running.move(model, placement, say)
+            moved, done = redescribe(running, model, placement, say)
         self._asked = model
-        new_notes = (*lost, *running.driver.notes[notes:])
+        new_notes = (*lost, *rewired(running, moved), *running.driver.notes[notes:])
         warnings = tuple(dict.fromkeys((*request.warnings, *running.driver.notes)))
         self.info = replace(self.info, sources=request.sources or self.info.sources, warnings=warnings)
         seconds = (round(decided + done.planned, 4), done.enforced)
-        return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes, done.cut)
+        return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes, done.cut, moved)
 
     def _operate(self, operation: Operation, watch: bool, say: Say) -> Operated:
         running = self._ready()

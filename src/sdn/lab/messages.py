@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from sdn.errors import LabError
 from sdn.model import Answer, Model, Observation, Placed, Question
-from sdn.model.lifecycle import Operation, Outcome
+from sdn.model.lifecycle import Moved, Operation, Outcome
 
 MAX_FRAME = 1 << 30
 GONE = "the lab ended before it answered; `sdn ls` shows what is left, `sdn up` builds it again"
@@ -96,7 +96,8 @@ class Applied(Struct, frozen=True, tag="applied"):
     """What has changed: `changes` by kind, as (added, changed, removed); what it took, and in how many seconds.
 
     `nodes` are those that were touched; `enforced` is until the kernel had taken the last of it. `cut` counts the
-    established connections that were ended because they are no longer allowed.
+    established connections that were ended because they are no longer allowed. `moved` are those that went to other
+    places, in that order.
     """
 
     changes: dict[str, tuple[int, int, int]] = {}
@@ -107,6 +108,7 @@ class Applied(Struct, frozen=True, tag="applied"):
     enforced: float = 0.0
     notes: tuple[str, ...] = ()
     cut: int = 0
+    moved: tuple[Moved, ...] = ()
 
 
 class Operated(Struct, frozen=True, tag="operated"):

@@ -13,13 +13,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sdn.errors import LabError
+from sdn.errors import LabError, RolledBackError
 from sdn.lab.running import Counts, Done, Running, Say
 from sdn.model import HostState, Kind, Model, Placement, Workload
 from sdn.model.lifecycle import Drain, Label, Migrate, Move, Moved, Operation, Outcome, Rebalance, Stage
 from sdn.plan.ids import namespace_of
 from sdn.probe.watch import Seen, Watch
 from sdn.scheduler import Proposal, drain, migrate, rebalance, with_hosts
+from sdn.scheduler.transition import net
 
 Planned = tuple[Model, Proposal]
 """What the lab is asked to be, and the moves that lead there; the Model is as before where nothing about it changes."""
@@ -82,16 +83,39 @@ def _unheard(operation: Operation, changed: bool) -> Iterator[str]:
 def _make(running: Running, model: Model, moves: Sequence[Move], say: Say) -> tuple[tuple[Moved, ...], list[Done]]:
     """First what the lab is asked to be, where everything is, then one move after the other."""
     done: list[Done] = []
-    moved: list[Moved] = []
     if model != running.prepared.placed.model:
         say("the lab's new description")
         done.append(running.move(model, running.prepared.placed.placement, say))
-    for number, move in enumerate(moves, 1):
-        say(f"{number} of {len(moves)}: {move.workload} from {move.source or 'nowhere'} to {move.target or 'nowhere'}")
-        one = running.move(model, after(running.prepared.placed.placement, move), say)
-        moved.append(Moved(move, one.gap, one.connections))
+    moved, made = take_turns(running, model, [(move,) for move in moves], say)
+    return moved, done + made
+
+
+def take_turns(
+    running: Running, model: Model, turns: Sequence[Sequence[Move]], say: Say
+) -> tuple[tuple[Moved, ...], list[Done]]:
+    """One change after the other, each of one move or of several at once; who refuses leaves those before it made."""
+    done: list[Done] = []
+    moved: list[Moved] = []
+    for number, turn in enumerate(turns, 1):
+        placement = running.prepared.placed.placement
+        for move in turn:
+            placement = after(placement, move)
+        say(f"{number} of {len(turns)}: {_told(net(turn))}")
+        try:
+            one = running.move(model, placement, say)
+        except RolledBackError as error:
+            if number == 1:
+                raise
+            raise RolledBackError(f"{number - 1} of {len(turns)} changes of place were made; then {error}") from error
+        moved += [Moved(move, one.gap, one.connections) for move in net(turn)]
         done.append(one)
     return tuple(moved), done
+
+
+def _told(turn: Sequence[Move]) -> str:
+    first = turn[0]
+    more = f" and {len(turn) - 1} more" if len(turn) > 1 else ""
+    return f"{first.workload} from {first.source or 'nowhere'} to {first.target or 'nowhere'}{more}"
 
 
 def _stages(done: Sequence[Done]) -> Iterator[Stage]:

@@ -10,6 +10,7 @@ from sdn.plan.delta import Changes
 from sdn.plan.describe import detail, title
 from sdn.report.columns import columns
 from sdn.report.json import VERSION
+from sdn.report.moved import MovedDocument
 from sdn.report.words import count, few
 
 Counts = Mapping[str, tuple[int, int, int]]
@@ -46,7 +47,10 @@ class PlanDocument(Struct, frozen=True):
 
 
 class ApplyDocument(Struct, frozen=True):
-    """`sdn apply --format json`: `messages` of netlink, `commands` of nft, seconds, connections that were `cut`."""
+    """`sdn apply --format json`: `messages` of netlink, `commands` of nft, seconds, connections that were `cut`.
+
+    `moved` are those that went to other places, in that order; a `gap` of 0 is a new cable, and connections were lost.
+    """
 
     version: int
     lab: str
@@ -58,6 +62,7 @@ class ApplyDocument(Struct, frozen=True):
     enforced: float
     cut: int
     warnings: tuple[str, ...]
+    moved: tuple[MovedDocument, ...] = ()
 
 
 def count_documents(counts: Counts) -> dict[str, CountDocument]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from msgspec.msgpack import encode
+from msgspec.msgpack import decode, encode
 from msgspec.structs import replace
 
 from sdn.errors import SdnError
@@ -111,8 +111,13 @@ class Events:
             assert [_refusal(live, event) for live in (self.keeping, self.lazy)] == [str(error)] * 2
             return
         wanted = delta(self.prepared.plan, scratch.plan)
+        if self.dice.one_in(3):  # the same, as somebody tells it who has everything anew
+            sent = decode(encode(model), type=Model)
+            event = lambda live: live.become(sent, placement)  # noqa: E731
         for live in (self.keeping, self.lazy):
+            moment = live.moment
             changes = event(live)
+            assert moment.prepared == self.prepared
             assert encode(changes.changes) == encode(wanted)
             assert changes.hosts == tuple(wanted.nodes)
             assert encode(live.plan) == encode(scratch.plan)

@@ -132,13 +132,13 @@ class Holder:
 
     def _apply(self, request: Apply, say: Say) -> Applied:
         running = self._ready()
-        running.require_whole()
         started = time.monotonic()
+        running.require_whole()
         say("place")
-        before = running.prepared.placed
-        model = unhealed(request.model, before.model)
-        lost = undone(self._asked or before.model, before.model, model)
-        placement = place_again(model, before.model, before.placement)
+        before = running.model
+        model = unhealed(request.model, before)
+        lost = undone(self._asked or before, before, model)
+        placement = place_again(model, before, running.placement)
         decided = time.monotonic() - started
         notes = len(running.driver.notes)
         with self._described(running):

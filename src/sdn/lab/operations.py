@@ -41,8 +41,8 @@ def operate(running: Running, operation: Operation, watch: bool = False, say: Sa
     """Do it, and say what came of it; with `watch` packets are sent meanwhile around whoever is concerned."""
     started = time.monotonic()
     running.require_whole()
-    placed = running.prepared.placed
-    model, proposal = propose(operation, placed.model, placed.placement)
+    before = running.model
+    model, proposal = propose(operation, before, running.placement)
     decided = _since(started)
     if proposal.refused:
         return Outcome(operation, refused=proposal.refused, notes=proposal.notes)
@@ -53,7 +53,7 @@ def operate(running: Running, operation: Operation, watch: bool = False, say: Sa
         moved, done = _make(running, model, proposal.moves, say)
         seen = watching.end(running.prepared.placed) if watching is not None else Seen()
     changes = total(one.changes for one in done)
-    unheard = _unheard(operation, changed=model != placed.model) if not changes else ()
+    unheard = _unheard(operation, changed=model != before) if not changes else ()
     return Outcome(
         operation,
         moved=moved,
@@ -83,9 +83,9 @@ def _unheard(operation: Operation, changed: bool) -> Iterator[str]:
 def _make(running: Running, model: Model, moves: Sequence[Move], say: Say) -> tuple[tuple[Moved, ...], list[Done]]:
     """First what the lab is asked to be, where everything is, then one move after the other."""
     done: list[Done] = []
-    if model != running.prepared.placed.model:
+    if model is not running.model and model != running.model:
         say("the lab's new description")
-        done.append(running.move(model, running.prepared.placed.placement, say))
+        done.append(running.move(model, running.placement, say))
     moved, made = take_turns(running, model, [(move,) for move in moves], say)
     return moved, done + made
 
@@ -97,7 +97,7 @@ def take_turns(
     done: list[Done] = []
     moved: list[Moved] = []
     for number, turn in enumerate(turns, 1):
-        placement = running.prepared.placed.placement
+        placement = running.placement
         for move in turn:
             placement = after(placement, move)
         say(f"{number} of {len(turns)}: {_told(net(turn))}")
@@ -149,10 +149,9 @@ def after(placement: Placement, move: Move) -> Placement:
             places[move.workload] = target
         else:
             places.pop(move.workload, None)
-    for pod, node in nodes.items():
-        if node == move.workload and move.target:
-            hosts[pod] = move.target
-    return Placement(dict(sorted(hosts.items())), dict(sorted(nodes.items())))
+    inside = [pod for pod, node in nodes.items() if node == move.workload] if move.target else []
+    hosts.update(dict.fromkeys(inside, move.target))
+    return Placement.in_order(hosts, nodes)
 
 
 def total(several: Iterable[Counts]) -> Counts:
@@ -171,8 +170,9 @@ def _since(started: float) -> float:
 
 def _called(model: Model, name: str) -> list[Workload]:
     """The workload of that key, or all replicas of the owner of that `namespace/name`; LabError if there is neither."""
-    exact = [workload for workload in model.workloads if workload.key == name]
-    found = exact or [w for w in model.workloads if w.owner[1] and f"{w.namespace}/{w.owner[1]}" == name]
+    where, _, called = name.partition("/")
+    exact = [workload for workload in model.workloads if workload.name == called and workload.namespace == where]
+    found = exact or [w for w in model.workloads if w.owner[1] == called != "" and w.namespace == where]
     if not found:
         raise LabError(f"there is no workload {name!r} in the lab; `sdn status` lists them")
     return found
@@ -180,10 +180,12 @@ def _called(model: Model, name: str) -> list[Workload]:
 
 def _label(model: Model, placement: Placement, operation: Label) -> Planned:
     """Nobody moves: groups are what changes, and with them the sets of every Host at once."""
-    keys = {workload.key for workload in _called(model, operation.workload)}
+    chosen = {id(one) for one in _called(model, operation.workload)}
     workloads = tuple(
-        replace(one, labels=_labelled(one.labels, operation.labels)) if one.key in keys else one
-        for one in model.workloads
+        [
+            replace(one, labels=_labelled(one.labels, operation.labels)) if id(one) in chosen else one
+            for one in model.workloads
+        ]
     )
     return replace(model, workloads=workloads), Proposal((), placement)
 

@@ -22,6 +22,7 @@ from sdn.model import Endpoint, Model, Placed, Placement
 from sdn.plan.desired import Prepared
 from sdn.plan.live import LivePlan
 from sdn.plan.live_changes import LiveChanges
+from sdn.plan.moment import Moment
 from sdn.plan.narrow import narrow_by
 from sdn.plan.state import Plan
 
@@ -56,7 +57,7 @@ class Running:
         self.name = name
         self.driver = driver
         self.torn = ""
-        self._prepared: Prepared | None = prepared  # None between two changes, until somebody asks
+        self._now = Moment.of(prepared)
         self._asking = threading.Lock()
         self._live: LivePlan | None = None  # made when the first change comes: most labs see none
         self._away: dict[str, Endpoint] = {}  # who is asked for and runs nowhere, as it was when it last ran
@@ -65,10 +66,22 @@ class Running:
     def prepared(self) -> Prepared:
         """What the lab is, and is measured by: during a change, as before it. Any thread may ask."""
         with self._asking:
-            if self._prepared is None:
-                assert self._live is not None
-                self._prepared = self._live.prepared
-            return self._prepared
+            return self._now.prepared
+
+    @property
+    def model(self) -> Model:
+        """What the lab is asked to be; of `prepared`, and known at once."""
+        return self._now.model
+
+    @property
+    def placement(self) -> Placement:
+        """Where everything is; of `prepared`, and known at once."""
+        return self._now.placement
+
+    def follow(self) -> None:
+        """Have all ready that the first change would have to make."""
+        if self._live is None:
+            self._live = LivePlan(self.prepared)
 
     def require_whole(self) -> None:
         """LabError where an earlier change failed half-way."""
@@ -77,9 +90,9 @@ class Running:
 
     def move(self, model: Model, placement: Placement, say: Say = lambda _: None) -> Done:
         """Become this Model with everything where `placement` says; who has addresses keeps them."""
-        self.require_whole()
-        before = self.prepared
         started = time.monotonic()
+        self.require_whole()
+        before = self._now
         try:
             changes = self._planned(model, placement)
         except Exception:
@@ -96,10 +109,11 @@ class Running:
                 why = str(error).partition("\n")[0]
                 self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
             raise
+        assert self._live is not None
         with self._asking:
-            self._prepared = None
+            self._now = self._live.moment
         if self._away or len(placement.hosts) < len(model.workloads):
-            self._remember(before.placed)
+            self._remember(before.prepared.placed)
         return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
 
     def _remember(self, before: Placed) -> None:
@@ -111,8 +125,8 @@ class Running:
 
     def _planned(self, model: Model, placement: Placement) -> LiveChanges:
         """From now on the plan that follows is the new one; what the lab is measured by is still the old one."""
-        if self._live is None:
-            self._live = LivePlan(self.prepared)
+        self.follow()
+        assert self._live is not None
         known = None
         if not self._away.keys().isdisjoint(placement.hosts):
             placed = self.prepared.placed

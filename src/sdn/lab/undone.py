@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from sdn.model import Model
+from sdn.model.differing import differing
 
 _SHOWN = 3
 
 
 def undone(described: Model, running: Model, wanted: Model) -> tuple[str, ...]:
     """A sentence where workloads are no longer as last described, and will not be as they are now."""
-    if running.workloads == described.workloads:
-        return ()
-    last, now, then = ({one.key: one for one in model.workloads} for model in (described, running, wanted))
-    touched = [key for key in sorted(last.keys() | now.keys()) if last.get(key) != now.get(key)]
-    keys = [key for key in touched if now.get(key) != then.get(key)]
+    touched = differing(described.workloads, running.workloads)
+    back = differing(running.workloads, wanted.workloads) if touched else {}
+    keys = [key for key in touched if key in back]
     if not keys:
         return ()
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""

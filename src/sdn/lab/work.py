@@ -37,12 +37,12 @@ class Work:
     @property
     def model(self) -> Model:
         """What the lab is asked to be now."""
-        return self.running.prepared.placed.model
+        return self.running.model
 
     @property
     def placement(self) -> Placement:
         """Where everything is now."""
-        return self.running.prepared.placed.placement
+        return self.running.placement
 
     def seconds(self) -> float:
         """Since it was asked for."""
@@ -57,8 +57,7 @@ class Work:
 
     def become(self, model: Model, placement: Placement) -> Done:
         """Have the kernel hold this, if it is anything else."""
-        placed = self.running.prepared.placed
-        if (model, placement) == (placed.model, placed.placement):
+        if (model, placement) == (self.model, self.placement):
             return Done()
         self._done.append(self.running.move(model, placement, self._say))
         return self._done[-1]

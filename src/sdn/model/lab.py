@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from sdn.model.constraints import Constraints
@@ -44,6 +46,11 @@ class Placement(Struct, frozen=True):
 
     hosts: dict[str, str]
     nodes: dict[str, str] = {}
+
+    @classmethod
+    def in_order(cls, hosts: Mapping[str, str], nodes: Mapping[str, str]) -> Placement:
+        """By key, as all are that are sent or written."""
+        return cls({key: hosts[key] for key in sorted(hosts)}, {key: nodes[key] for key in sorted(nodes)})
 
 
 class Model(Struct, frozen=True):

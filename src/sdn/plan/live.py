@@ -18,6 +18,7 @@ from sdn.plan.live_events import Event, events_between
 from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.live_services import LiveServices
+from sdn.plan.moment import Moment
 from sdn.plan.state import NodeState, Plan
 from sdn.policy.collector import settle, without_gc
 from sdn.policy.live import LivePolicy
@@ -42,6 +43,9 @@ class LivePlan:
     def _start(self, lab: Prepared | Placed) -> None:
         placed = lab.placed if isinstance(lab, Prepared) else lab
         self._base = placed
+        self._given = (
+            True  # whether that is the Model and Placement that are now, of which the last event made no other
+        )
         self._placed: Placed | None = placed
         self._keeps = isinstance(lab, Prepared)
         self._states: dict[str, NodeState] = dict(lab.plan) if isinstance(lab, Prepared) else {}
@@ -95,12 +99,12 @@ class LivePlan:
         """
         if known is not None:
             return self._replan(model, placement, known)
-        now = Placement(self._hosts, self._nodes)
-        events = events_between(self._base.model, self._workloads, now, model, placement)
+        events = events_between(self._model, self._workloads, Placement(self._hosts, self._nodes), model, placement)
         if events is None or len(events) > max(FEW, len(self._workloads) // 4):
             return self._replan(model, placement)
-        changes = self._make(events[0]) if len(events) == 1 else self._make_all(events, model, placement)
-        self._base = replace(self._base, model=model)
+        changes = self._make_each(events, model, placement)
+        self._base = replace(self._base, model=model, placement=self._tidy(placement))
+        self._given = True
         self._placed = None
         return changes
 
@@ -108,16 +112,33 @@ class LivePlan:
     def placed(self) -> Placed:
         """Where everything is now; made when it is asked for."""
         if self._placed is None:
-            base = self._base
-            workloads = tuple(self._workloads[key] for key in sorted(self._workloads))
-            self._placed = replace(
-                base,
-                model=replace(base.model, workloads=workloads),
-                placement=Placement(dict(self._hosts), dict(self._nodes)),
-                endpoints=dict(sorted(self._endpoints.items())),
-                slices=dict(sorted(self._addresses.slices.items())),
-            )
+            self._placed = self._moment({}).prepared.placed
         return self._placed
+
+    @property
+    def moment(self) -> Moment:
+        """Both, as they stay when this goes on."""
+        return self._moment(self.plan)
+
+    def _moment(self, plan: Plan) -> Moment:
+        base = replace(self._base, model=self._model, placement=self._placement)
+        return Moment(base, plan, dict(self._endpoints), dict(self._addresses.slices))
+
+    @property
+    def _model(self) -> Model:
+        """As it was given, or with the workloads that single events left."""
+        if self._given:
+            return self._base.model
+        return replace(self._base.model, workloads=tuple(self._workloads[key] for key in sorted(self._workloads)))
+
+    @property
+    def _placement(self) -> Placement:
+        return self._base.placement if self._given else Placement(dict(self._hosts), dict(self._nodes))
+
+    def _tidy(self, placement: Placement) -> Placement:
+        """Without what runs and is no workload."""
+        whole = len(placement.hosts) == len(self._hosts) and len(placement.nodes) == len(self._nodes)
+        return placement if whole else Placement(dict(self._hosts), dict(self._nodes))
 
     @property
     def plan(self) -> Plan:
@@ -152,6 +173,11 @@ class LivePlan:
         if found is None:
             return self._replan(*self._after(event))
         return self._step(event, *found)
+
+    def _make_each(self, events: list[Event], model: Model, placement: Placement) -> LiveChanges:
+        if not events and self._settled:
+            return LiveChanges({})
+        return self._make(events[0]) if len(events) == 1 else self._make_all(events, model, placement)
 
     def _make_all(self, events: list[Event], model: Model, placement: Placement) -> LiveChanges:
         """Several at once: who gets which address is asked of all of them together."""
@@ -225,6 +251,7 @@ class LivePlan:
     def _enter(self, event: Event) -> None:
         """What the workload is and where, in the lists from which Placed is made."""
         self._placed = None
+        self._given = False
         for known, value in ((self._hosts, event.host), (self._nodes, event.node)):
             if value:
                 known[event.key] = value

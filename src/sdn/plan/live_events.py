@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.model import Constraints, HostState, Model, Placement, Workload
+from sdn.model.differing import differing
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -27,26 +28,35 @@ def events_between(
 ) -> list[Event] | None:
     """First those that leave, then those that change, then those that come, each by key; None if that is not all.
 
-    `workloads` are those of the lab as it is; of `old` everything else counts.
+    `workloads` are all of `old`, by key.
     """
-    if _plain(old) != _plain(new):
+    if old is not new and _plain(old) != _plain(new):
         return None
-    wanted = {workload.key: workload for workload in new.workloads}
-    events = [Event(key, None) for key in sorted(workloads.keys() - wanted.keys())]
+    differ = differing(old.workloads, new.workloads)
+    gone: list[Event] = []
     changed: list[Event] = []
-    for key, workload in wanted.items():
-        was = workloads.get(key)
-        host, node = placement.hosts.get(key, ""), placement.nodes.get(key, "")
-        if was is None:
-            continue
-        if was is not workload and was != workload and _wiring(was) != _wiring(workload):
+    come: list[Event] = []
+    for key in sorted(differ.keys() | moved(placed.hosts, placement.hosts) | moved(placed.nodes, placement.nodes)):
+        was, now = differ.get(key) or (workloads.get(key), workloads.get(key))
+        where = placement.hosts.get(key, ""), placement.nodes.get(key, "")
+        if was is None or now is None:
+            if was is not None:
+                gone.append(Event(key, None))
+            elif now is not None:
+                come.append(Event(key, now, *where))
+        elif was is not now and _wiring(was) != _wiring(now):
             return None
-        if (placed.hosts.get(key, ""), placed.nodes.get(key, "")) != (host, node) or was != workload:
-            changed.append(Event(key, workload, host, node))
-    events += sorted(changed, key=lambda event: event.key)
-    for key in sorted(wanted.keys() - workloads.keys()):
-        events.append(Event(key, wanted[key], placement.hosts.get(key, ""), placement.nodes.get(key, "")))
-    return events
+        else:
+            changed.append(Event(key, now, *where))
+    return [*gone, *changed, *come]
+
+
+def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """The keys that do not have the same value in both."""
+    if before is after:
+        return set()
+    there = {key for key, value in after.items() if before.get(key) != value}
+    return there | (before.keys() - after.keys())
 
 
 def _plain(model: Model) -> tuple[object, ...]:

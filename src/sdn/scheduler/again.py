@@ -18,6 +18,8 @@ def unhealed(model: Model, running: Model) -> Model:
     away = {host.name: host.state for host in was.hosts if host.state is not HostState.UP}
     dark = {switch.name for switch in was.switches if switch.failed}
     down = {(link.a, link.b, link.index) for link in was.links if link.failed}
+    if not (away or dark or down or was.isolated):
+        return model
     isolated = {*now.isolated, *was.isolated} & {host.name for host in now.hosts}
     return replace(
         model,

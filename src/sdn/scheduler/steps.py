@@ -176,9 +176,7 @@ class Steps:
         placement = self.cluster.placement()
         hosts = placement.hosts | {key: host for key, (host, _) in self._strays.items()}
         nodes = placement.nodes | {key: node for key, (_, node) in self._strays.items() if node}
-        return Proposal(
-            tuple(self.moves), Placement(dict(sorted(hosts.items())), dict(sorted(nodes.items()))), (), tuple(notes)
-        )
+        return Proposal(tuple(self.moves), Placement.in_order(hosts, nodes), (), tuple(notes))
 
     def _change(self, key: str, target: Target | None, place: Place, why: str) -> None:
         to = (target.host, target.node) if target else NOWHERE

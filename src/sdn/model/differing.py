@@ -1,0 +1,35 @@
+"""Which workloads two descriptions of one lab do not have in common: most are the very same objects in both.
+
+A lab that runs is described anew at every event, and looking into each workload would cost more than the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import compress, count
+from operator import is_not
+
+from sdn.model.workload import Workload
+
+Pair = tuple[Workload | None, Workload | None]
+"""A workload as it is in the one and in the other; None where it is not there."""
+
+
+def differing(before: Sequence[Workload], after: Sequence[Workload]) -> dict[str, Pair]:
+    """Key → what is there before and after, sorted by key, of those that are not equal."""
+    if before is after:
+        return {}
+    shorter = min(len(before), len(after))
+    head = _shared(before, after, shorter)
+    tail = _shared(reversed(before), reversed(after), shorter - head)
+    old = {id(one): one for one in before[head : len(before) - tail]}
+    new = {id(one): one for one in after[head : len(after) - tail]}
+    was = {old[one].key: old[one] for one in old.keys() - new.keys()}
+    now = {new[one].key: new[one] for one in new.keys() - old.keys()}
+    pairs = {key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys())}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _shared(one: Iterable[object], other: Iterable[object], most: int) -> int:
+    """How many at the beginning of both are the same objects, up to so many."""
+    return min(most, next(compress(count(), map(is_not, one, other)), most))

@@ -6,6 +6,7 @@ back alone: the lab is whole then, and the same file asked for again goes on fro
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 from sdn.lab.operations import take_turns, total
@@ -20,10 +21,11 @@ _SHOWN = 3
 
 def redescribe(running: Running, model: Model, placement: Placement, say: Say) -> tuple[tuple[Moved, ...], Done]:
     """Become this Model at this Placement; who moved and how, and what all of it took."""
-    before = running.prepared.placed
-    way = transition(model, before.placement, placement)
+    started = time.monotonic()
+    way = transition(model, running.placement, placement)
     if way.turns:
-        allocate(model, placement, before)  # raises what would else be found when a part is done
+        allocate(model, placement, running.prepared.placed)  # raises what would else be found when a part is done
+    ordered = time.monotonic() - started
     first = running.move(model, way.first, say)
     moved, done = take_turns(running, model, way.turns, say)
     made = [first, *done]
@@ -32,7 +34,7 @@ def redescribe(running: Running, model: Model, placement: Placement, say: Say) -
         nodes=tuple(sorted({node for one in made for node in one.nodes})),
         messages=sum(one.messages for one in made),
         commands=sum(one.commands for one in made),
-        planned=round(sum(one.planned for one in made), 4),
+        planned=round(ordered + sum(one.planned for one in made), 4),
         enforced=round(sum(one.enforced for one in made), 4),
         cut=sum(one.cut for one in made),
     )
@@ -46,9 +48,10 @@ def _others(moved: Iterable[Moved]) -> Iterator[Moved]:
 
 def rewired(running: Running, moved: Iterable[Moved]) -> Iterator[str]:
     """A sentence about those that got a new cable, for each reason."""
-    wired = running.prepared.placed.endpoints
+    there = list(moved)
+    wired = running.prepared.placed.endpoints if there else {}
     reasons: dict[str, list[str]] = {}
-    for one in moved:
+    for one in there:
         move = one.move
         if move.workload in wired and move.source != move.target and move.target and not one.gap:
             reasons.setdefault(move.why, []).append(move.workload)

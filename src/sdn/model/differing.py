@@ -1,11 +1,11 @@
-"""Which workloads two descriptions of one lab do not have in common: most are the very same objects in both.
+"""What two descriptions of one lab do not have in common, workloads or places: most are the very same objects in both.
 
 A lab that runs is described anew at every event, and looking into each workload would cost more than the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress, count
 from operator import is_not
 
@@ -28,6 +28,14 @@ def differing(before: Sequence[Workload], after: Sequence[Workload]) -> dict[str
     now = {new[one].key: new[one] for one in new.keys() - old.keys()}
     pairs = {key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys())}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+    """Who is elsewhere: the keys that do not have the same value in both."""
+    if before is after:
+        return set()
+    there = {key for key, value in after.items() if before.get(key) != value}
+    return there | (before.keys() - after.keys())
 
 
 def _shared(one: Iterable[object], other: Iterable[object], most: int) -> int:

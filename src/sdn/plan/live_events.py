@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.model import Constraints, HostState, Model, Placement, Workload
-from sdn.model.differing import differing
+from sdn.model.differing import differing, moved
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -49,14 +49,6 @@ def events_between(
         else:
             changed.append(Event(key, now, *where))
     return [*gone, *changed, *come]
-
-
-def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
-    """The keys that do not have the same value in both."""
-    if before is after:
-        return set()
-    there = {key for key, value in after.items() if before.get(key) != value}
-    return there | (before.keys() - after.keys())
 
 
 def _plain(model: Model) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from msgspec import Struct
 
 from sdn.model import HostState, Model, Placement
+from sdn.model.differing import moved
 from sdn.model.lifecycle import Move
 from sdn.scheduler.order import moves
 from sdn.scheduler.steps import NOWHERE, Place
@@ -32,6 +33,9 @@ class Transition(Struct, frozen=True):
 
 def transition(model: Model, before: Placement, after: Placement) -> Transition:
     """The turns from where all runs to where the Model has it; where none are needed, all is one change."""
+    changed = moved(before.hosts, after.hosts) | moved(before.nodes, after.nodes)
+    if not any(key in before.hosts and key in after.hosts for key in changed):
+        return Transition(after)
     homeless = _homeless(model, before, after)
     first = _first(before, after, homeless)
     at_once = tuple(_move(before, after, key, why) for key, why in homeless.items())

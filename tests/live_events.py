@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 from msgspec.msgpack import decode, encode
 from msgspec.structs import replace
@@ -15,10 +16,17 @@ from sdn.plan.delta import delta
 from sdn.plan.desired import plan_placed
 from sdn.plan.live import LivePlan
 from sdn.plan.live_changes import LiveChanges
+from strategies_tiers import Writer
 from strategies_words import Dice, labels
-from strategies_world import workload
+from strategies_world import network_policy, service, workload
 
 KINDS = ("add", "add", "remove", "stop", "move", "move", "relabel", "relabel")
+WRITING = ("network policy", "network policy", "tier policy", "service")
+"""What people write beside their workloads: something comes, changes or goes."""
+
+
+K = TypeVar("K", str, tuple[str, str])
+V = TypeVar("V")
 
 
 class Events:
@@ -31,10 +39,10 @@ class Events:
         self.done: Counter[str] = Counter()
         self._hosts = sorted(host.name for host in placed.model.underlay.hosts)
 
-    def step(self, kinds: tuple[str, ...] = KINDS) -> None:
+    def step(self, kinds: tuple[str, ...] = (*KINDS, *WRITING)) -> None:
         """One event of one of these kinds, as far as there is anybody to whom it may happen."""
         keys = [workload.key for workload in self.prepared.placed.model.workloads]
-        kind = self.dice.pick(kinds) if keys else "add"
+        kind = self.dice.pick(tuple(k for k in kinds if keys or k in ("add", *WRITING)))
         self.done[kind] += 1
         if kind == "add":
             self._add()
@@ -44,8 +52,10 @@ class Events:
             self._stop(self.dice.pick(keys))
         elif kind == "move":
             self._move(self.dice.pick(keys))
-        else:
+        elif kind == "relabel":
             self._relabel(self.dice.pick(keys))
+        else:
+            self._write(kind)
 
     def several(self, number: int) -> None:
         """As many events at once as `become` is told of: some of the same workload, some that undo each other."""
@@ -98,6 +108,42 @@ class Events:
         placement = self.prepared.placed.placement
         self._both(replace(model, workloads=changed), placement, lambda live: live.relabel(key, new))
 
+    def _write(self, kind: str) -> None:
+        """A policy or Service goes, comes, or is another one under the name of one that is there."""
+        {"network policy": self._network_policy, "tier policy": self._tier_policy, "service": self._service}[kind]()
+
+    def _network_policy(self) -> None:
+        model = self.prepared.placed.model
+        one = network_policy(self.dice, self._addresses())
+        there = {(p.namespace, p.name): p for p in model.network_policies}
+        there = _changed(self.dice, there, (one.namespace, one.name), one)
+        self._become(replace(model, network_policies=tuple(there[key] for key in sorted(there))))
+
+    def _tier_policy(self) -> None:
+        model = self.prepared.placed.model
+        one = Writer(self.dice, model, self._addresses()).policy(f"t{self.dice.randint(0, 6)}")
+        there = _changed(self.dice, {p.name: p for p in model.policies}, one.name, one)
+        self._become(replace(model, policies=tuple(there[key] for key in sorted(there))))
+
+    def _service(self) -> None:
+        model = self.prepared.placed.model
+        one = service(self.dice, self.dice.randint(0, 4), [a.name for a in model.applications])
+        # Its address is made of its number, so no two in different namespaces may have the same one.
+        others = {s.key: s for s in model.services if s.name != one.name}
+        mine = next((s for s in model.services if s.name == one.name), None)
+        there = _changed(self.dice, {**others, **({mine.key: mine} if mine else {})}, one.key, one)
+        if mine is not None and mine.key != one.key and one.key in there:
+            del there[mine.key]
+        self._become(replace(model, services=tuple(there[key] for key in sorted(there))))
+
+    def _addresses(self) -> list[str]:
+        endpoints = self.prepared.placed.endpoints.values()
+        return sorted({a for endpoint in endpoints for a in endpoint.addresses}) or ["203.0.113.7"]
+
+    def _become(self, model: Model) -> None:
+        placement = self.prepared.placed.placement
+        self._both(model, placement, lambda live: live.become(model, placement))
+
     def _placement(self, hosts: dict[str, str]) -> Placement:
         old = self.prepared.placed.placement
         nodes = {key: node for key, node in old.nodes.items() if key not in hosts}
@@ -127,6 +173,14 @@ class Events:
             assert changes.after == {name: scratch.plan[name] for name in wanted.nodes if known}
         self.done["empty"] += not wanted
         self.prepared = scratch
+
+
+def _changed(dice: Dice, there: dict[K, V], key: K, one: V) -> dict[K, V]:
+    """One of them goes, or another one comes, in the place of the one that had its key."""
+    if there and dice.one_in(3):
+        gone = dice.pick(sorted(there))
+        return {name: value for name, value in there.items() if name != gone}
+    return {**there, key: one}
 
 
 def _refusal(live: LivePlan, event: Callable[[LivePlan], LiveChanges]) -> str:

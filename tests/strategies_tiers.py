@@ -46,14 +46,14 @@ class Writer:
         self._dice = dice
         self._addresses = addresses
         self._keys = [*(workload.key for workload in bare.workloads), "n1/nobody"]
-        self._groups: list[Group] = []
+        self._groups: list[Group] = list(bare.groups)
 
     def write(self, model: Model) -> Model:
         """The model with groups, policies of all tiers, and sometimes an exclusion list."""
         dice = self._dice
         for number in range(dice.randint(0, 4)):
             self._groups.append(self._group(f"g{number}"))
-        policies = tuple(replace(self._policy(), name=f"t{number}") for number in range(dice.randint(0, 5)))
+        policies = tuple(self.policy(f"t{number}") for number in range(dice.randint(0, 5)))
         excluded = dice.up_to(2, self.selector) if dice.one_in(3) else ()
         return replace(model, groups=tuple(self._groups), policies=policies, exclusions=excluded)
 
@@ -105,13 +105,13 @@ class Writer:
             case _:
                 return Peer(self.selector())
 
-    def _policy(self) -> Policy:
-        """Of any tier; its name is given later."""
+    def policy(self, name: str) -> Policy:
+        """Of any tier."""
         dice = self._dice
         rules = tuple(rule for number in range(dice.randint(1, 3)) for rule in self._rules(number))
         applies_to = dice.up_to(2, self.selector) if dice.one_in(2) else ()
         priority = dice.pick((0, 1000, 1000))
-        return Policy("", dice.pick(ANYWHERE), rules, applies_to, priority, stateless=dice.one_in(3))
+        return Policy(name, dice.pick(ANYWHERE), rules, applies_to, priority, stateless=dice.one_in(3))
 
     def _rules(self, number: int) -> Iterator[Rule]:
         """One rule, or two that are one of NSX: out at its sources, in at its destinations."""

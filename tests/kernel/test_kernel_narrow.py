@@ -30,7 +30,7 @@ def commands(before: NodeState, after: NodeState) -> Counter[str]:
 def test_what_differs_is_enough(seed: int) -> None:
     events = Events(seed, world(seed))
     seen = 0
-    for _ in range(12):
+    for _ in range(20):
         before = events.prepared
         events.step()
         after = events.prepared.placed

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from live_events import Events
+from live_events import WRITING, Events
 from sdn.errors import SdnError
 from sdn.model import Application, Placed, Placement, PortRange, Segment, SegmentKind, Service, ServicePort
 from sdn.plan.allocate import allocate
@@ -44,6 +44,18 @@ def test_several_events_at_once_need_no_planning_anew_either() -> None:
         events.several(3)
         replanned += events.keeping.replanned
     assert replanned < 10
+
+
+def test_what_people_write_needs_no_planning_anew() -> None:
+    done: Counter[str] = Counter()
+    for seed in range(15):
+        events = Events(seed, world(seed))
+        for _ in range(8):
+            events.step(WRITING)
+        done += events.done
+        assert events.keeping.replanned == events.lazy.replanned == 0
+    assert all(done[kind] > 15 for kind in WRITING)
+    assert done["empty"] < sum(done[kind] for kind in WRITING) / 2
 
 
 def test_most_events_need_no_planning_anew() -> None:

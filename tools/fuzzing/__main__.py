@@ -107,7 +107,8 @@ def main(pairs: int, wanted: int | None, events: int | None, seed: int | None) -
     """Ask evaluate and trace the same random questions, about every policy language, and tell where they differ.
 
     With --clusters: place random clusters and plan moves in them, and tell which rules are broken at which step.
-    With --events: let workloads come, go, move and change, and tell after which the plan is another than planned anew.
+    With --events: let workloads, policies and Services come, go and change, and tell after which event the plan is
+    another than planned anew.
     """
     first = SystemRandom().randrange(10**9) if seed is None else seed
     if wanted is not None:

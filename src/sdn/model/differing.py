@@ -1,22 +1,31 @@
-"""What two descriptions of one lab do not have in common, workloads or places: most are the very same objects in both.
+"""What two descriptions of one lab do not have in common, of things or places: most are the very same objects in both.
 
 A lab that runs is described anew at every event, and looking into each workload would cost more than the event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress, count
 from operator import is_not
+from typing import TypeVar
 
 from sdn.model.workload import Workload
 
+T = TypeVar("T")
 Pair = tuple[Workload | None, Workload | None]
 """A workload as it is in the one and in the other; None where it is not there."""
 
 
 def differing(before: Sequence[Workload], after: Sequence[Workload]) -> dict[str, Pair]:
     """Key → what is there before and after, sorted by key, of those that are not equal."""
+    return differing_by(before, after, lambda one: one.key)
+
+
+def differing_by(
+    before: Sequence[T], after: Sequence[T], key: Callable[[T], str]
+) -> dict[str, tuple[T | None, T | None]]:
+    """The same of whatever has a key of its own."""
     if before is after:
         return {}
     shorter = min(len(before), len(after))
@@ -24,10 +33,10 @@ def differing(before: Sequence[Workload], after: Sequence[Workload]) -> dict[str
     tail = _shared(reversed(before), reversed(after), shorter - head)
     old = {id(one): one for one in before[head : len(before) - tail]}
     new = {id(one): one for one in after[head : len(after) - tail]}
-    was = {old[one].key: old[one] for one in old.keys() - new.keys()}
-    now = {new[one].key: new[one] for one in new.keys() - old.keys()}
-    pairs = {key: (was.get(key), now.get(key)) for key in sorted(was.keys() | now.keys())}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+    was = {key(old[one]): old[one] for one in old.keys() - new.keys()}
+    now = {key(new[one]): new[one] for one in new.keys() - old.keys()}
+    pairs = {name: (was.get(name), now.get(name)) for name in sorted(was.keys() | now.keys())}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:

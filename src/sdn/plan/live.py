@@ -1,10 +1,13 @@
-"""A lab's plan while its workloads come, go, move and change: one event costs what it changes, not what there is.
+"""A lab's plan while workloads, policies and Services come, go and change: an event costs what it changes, not what
+there is.
 
 Every answer is what planning the whole lab anew, with the one before it as `previous`, would say; where that cannot be
 known from the event alone the lab is planned anew, and counted (`replanned`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
@@ -14,7 +17,7 @@ from sdn.plan.allocate import allocate
 from sdn.plan.desired import Prepared, UnderlayPlan, plan_placed
 from sdn.plan.live_addresses import LiveAddresses
 from sdn.plan.live_changes import Ledger, LiveChanges, between, patched, together
-from sdn.plan.live_events import Event, events_between
+from sdn.plan.live_events import Event, Written, events_between, written_between
 from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.live_services import LiveServices
@@ -93,16 +96,19 @@ class LivePlan:
         return self._make(Event(key, workload, self._hosts.get(key, ""), self._nodes.get(key, "")))
 
     def become(self, model: Model, placement: Placement, known: Placed | None = None) -> LiveChanges:
-        """The lab is another one: by events, where it differs in few workloads and nothing else, or planned anew.
+        """The lab is another one: by events, where it differs in few workloads, policies and Services, or planned anew.
 
         With `known`, which has addresses of others beside those that are there, it is planned anew from these.
         """
         if known is not None:
             return self._replan(model, placement, known)
-        events = events_between(self._model, self._workloads, Placement(self._hosts, self._nodes), model, placement)
-        if events is None or len(events) > max(FEW, len(self._workloads) // 4):
+        old = self._model
+        written = written_between(old, model)
+        now = Placement(self._hosts, self._nodes)
+        events = events_between(old, self._workloads, now, model, placement) if written is not None else None
+        if written is None or events is None or len(events) + len(written) > max(FEW, len(self._workloads) // 4):
             return self._replan(model, placement)
-        changes = self._make_each(events, model, placement)
+        changes = self._make_each(events, written, model, placement)
         self._base = replace(self._base, model=model, placement=self._tidy(placement))
         self._given = True
         self._placed = None
@@ -174,12 +180,14 @@ class LivePlan:
             return self._replan(*self._after(event))
         return self._step(event, *found)
 
-    def _make_each(self, events: list[Event], model: Model, placement: Placement) -> LiveChanges:
+    def _make_each(self, events: list[Event], written: Written, model: Model, placement: Placement) -> LiveChanges:
         if not events and self._settled:
-            return LiveChanges({})
-        return self._make(events[0]) if len(events) == 1 else self._make_all(events, model, placement)
+            return self._rewrite(written, model)
+        if len(events) == 1 and not written:
+            return self._make(events[0])
+        return self._make_all(events, written, model, placement)
 
-    def _make_all(self, events: list[Event], model: Model, placement: Placement) -> LiveChanges:
+    def _make_all(self, events: list[Event], written: Written, model: Model, placement: Placement) -> LiveChanges:
         """Several at once: who gets which address is asked of all of them together."""
         allocated = allocate(model, placement, self.placed)
         mine = {event.key for event in events}
@@ -188,10 +196,11 @@ class LivePlan:
             for key, endpoint in self._endpoints.items()
             if key in allocated.endpoints
         )
+        reads_addresses = self._reads_addresses or LivePolicy.reads_addresses(model)
         comes_or_goes = any((key in self._endpoints) != (key in allocated.endpoints) for key in mine)
-        if not (kept and self._settled) or (comes_or_goes and self._reads_addresses):
+        if not (kept and self._settled) or (comes_or_goes and reads_addresses):
             return self._replan(model, placement)
-        steps = []
+        steps = [self._rewrite(written, model)]
         for event in events:
             after = allocated.endpoints.get(event.key)
             where = (after.application, after.segment, after.host) if after is not None else ("", "", "")
@@ -201,6 +210,28 @@ class LivePlan:
         self._addresses.take_over(allocated)
         self._settled = self._addresses.settled
         return together(steps)
+
+    def _rewrite(self, written: Written, model: Model) -> LiveChanges:
+        """Policies and Services as in this Model."""
+        ledger = Ledger()
+        if written.gone or written.come:
+            policies = {"network_policies": model.network_policies, "policies": model.policies}
+            moves = self._policy.follow(
+                replace(self._base.model, **policies), written.gone, written.come, self._everybody
+            )
+            self._reads_addresses = LivePolicy.reads_addresses(model)
+            self._firewalls.change(moves, None, None, ledger)
+        if written.services_gone or written.services_come:
+            self._services.follow(
+                written.services_gone, written.services_come, self._in_namespace, self._overlay, ledger
+            )
+        return self._kept(ledger.finish())
+
+    def _everybody(self) -> Iterator[tuple[Workload, Endpoint]]:
+        return ((self._workloads[key], endpoint) for key, endpoint in self._endpoints.items())
+
+    def _in_namespace(self, name: str) -> Iterator[tuple[Workload, Endpoint]]:
+        return ((self._workloads[key], self._endpoints[key]) for key in self._policy.among(name))
 
     def _attach(self, event: Event) -> tuple[Endpoint | None, tuple[str, ...]] | None:
         """The workload's Endpoint after the event, and what its Host owns then; None if only `allocate` knows."""

@@ -1,17 +1,18 @@
-"""What lies between two labs, as events of single workloads; a lab that differs in more than that has to be planned.
+"""What lies between two labs, as events of single workloads, policies and Services; a lab that differs in more than
+that has to be planned.
 
 What only the scheduler reads (sizes, constraints, maintenance) and what only people assert is no difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sdn.model import Constraints, HostState, Model, Placement, Workload
-from sdn.model.differing import differing, moved
+from sdn.model import Constraints, HostState, Model, NetworkPolicy, Placement, Policy, Service, Workload
+from sdn.model.differing import T, differing, differing_by, moved
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -23,15 +24,43 @@ class Event(Struct, frozen=True, gc=False):
     node: str = ""
 
 
+class Written(Struct, frozen=True):
+    """Policies and Services that are no more, and that are new; one that changes is both."""
+
+    gone: tuple[NetworkPolicy | Policy, ...] = ()
+    come: tuple[NetworkPolicy | Policy, ...] = ()
+    services_gone: tuple[Service, ...] = ()
+    services_come: tuple[Service, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(map(len, (self.gone, self.come, self.services_gone, self.services_come)))
+
+
+def written_between(old: Model, new: Model) -> Written | None:
+    """What was written otherwise beside the workloads; None if that is not all."""
+    if old is new:
+        return Written()
+    if _plain(old) != _plain(new):
+        return None
+    networks = _sides(old.network_policies, new.network_policies, lambda one: f"{one.namespace}/{one.name}")
+    policies = _sides(old.policies, new.policies, lambda one: one.name)
+    services = _sides(old.services, new.services, lambda one: one.key)
+    return Written((*networks[0], *policies[0]), (*networks[1], *policies[1]), *services)
+
+
+def _sides(before: Sequence[T], after: Sequence[T], key: Callable[[T], str]) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """What is no more, and what is new."""
+    pairs = differing_by(before, after, key).values()
+    return tuple(old for old, _ in pairs if old is not None), tuple(new for _, new in pairs if new is not None)
+
+
 def events_between(
     old: Model, workloads: Mapping[str, Workload], placed: Placement, new: Model, placement: Placement
 ) -> list[Event] | None:
     """First those that leave, then those that change, then those that come, each by key; None if that is not all.
 
-    `workloads` are all of `old`, by key.
+    `workloads` are all of `old`, by key. What `written_between` tells is no event.
     """
-    if old is not new and _plain(old) != _plain(new):
-        return None
     differ = differing(old.workloads, new.workloads)
     gone: list[Event] = []
     changed: list[Event] = []
@@ -52,13 +81,16 @@ def events_between(
 
 
 def _plain(model: Model) -> tuple[object, ...]:
-    """All that a plan is made of but the workloads."""
+    """All that a plan is made of but workloads, policies and Services."""
     underlay = model.underlay
     hosts = [(host.name, host.pods, host.state is HostState.FAILED) for host in underlay.hosts]
     rest = replace(
         model,
         underlay=replace(underlay, hosts=()),
         workloads=(),
+        network_policies=(),
+        policies=(),
+        services=(),
         expectations=(),
         constraints=Constraints(),
         running=None,

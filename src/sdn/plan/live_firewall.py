@@ -17,7 +17,8 @@ from sdn.plan.live_hosts import Hosts
 from sdn.plan.parts import Element, Part, Thing
 from sdn.plan.state import AddressSet, Chain, Dispatch, Firewall, ProfileChain
 from sdn.policy.compiled import Profile, TierRules
-from sdn.policy.live import LivePolicy, Moves, Pair
+from sdn.policy.live import LivePolicy, Moves
+from sdn.policy.live_classes import Pair
 
 SetName = tuple[str, int]
 """Name and family."""
@@ -381,10 +382,12 @@ class LiveFirewalls:
         """A set's elements in these zones, sorted."""
         name, family = one
         group = name[2:-1]
-        if group not in self._elements:
-            self._elements[group] = self._read(group)
-        elements = self._elements[group].get((name, family), ())
-        return (element for element in elements if element[0] in zones)
+        found = self._elements.get(group)
+        if found is None:
+            found = self._read(group)
+            if group in self._mentions:  # else nobody tells of who joins it, and it was read to be taken away
+                self._elements[group] = found
+        return (element for element in found.get((name, family), ()) if element[0] in zones)
 
     def _read(self, group: str) -> dict[SetName, tuple[tuple[int, str], ...]]:
         found: dict[int, list[tuple[int, str]]] = {family: [] for family in FAMILIES}

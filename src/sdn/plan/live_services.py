@@ -1,22 +1,23 @@
-"""The load balancers of all Hosts while workloads come, go and change: whose backends they are."""
+"""The load balancers of all Hosts while workloads and Services come, go and change: who is behind what."""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import ChainMap, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 
 from sdn.model import Endpoint, Placed, Service, ServicePort, Workload, connected, family_of
 from sdn.plan.live_changes import Ledger
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.loadbalancer import gateways_of, target_of
-from sdn.plan.parts import Hairpin, Part
+from sdn.plan.parts import TABLE, Hairpin, Identity, Part
 from sdn.plan.state import Backend, LoadBalancer, Virtual
 
 PortKey = tuple[str, ServicePort, int]
 """Key of the Service, its port, and a family."""
 
 Where = tuple[Workload, Endpoint]
+FAMILIES = (4, 6)
 
 
 class LiveServices:
@@ -28,11 +29,9 @@ class LiveServices:
         self._gateways = gateways_of(placed.model.applications)
         self._by_place: dict[tuple[str, str], list[Service]] = defaultdict(list)
         self._of: dict[str, list[Service]] = defaultdict(list)
-        self._services = {service.key: service for service in placed.model.services}
+        self._services: dict[str, Service] = {}
         for service in placed.model.services:
-            if service.addresses:
-                self._by_place[service.namespace, service.application].append(service)
-                self._of[service.application].append(service)
+            self._enter(service)
         self._backends: dict[PortKey, list[Backend]] = defaultdict(list)
         for workload in placed.model.workloads:
             endpoint = placed.endpoints.get(workload.key)
@@ -82,6 +81,69 @@ class LiveServices:
             for entry in self._hairpin(after):
                 ledger.note(after[1].host, Part.HAIRPIN, None, entry)
 
+    def follow(
+        self,
+        gone: Iterable[Service],
+        come: Iterable[Service],
+        there: Callable[[str], Iterable[Where]],
+        overlay: LiveOverlay,
+        ledger: Ledger,
+    ) -> None:
+        """These Services are no more, and these are new; `there` says who has an endpoint in a namespace."""
+        places = {(service.namespace, service.application) for service in (*gone, *come)}
+        spaces = sorted({namespace for namespace, _ in places})
+        near = [w for space in spaces for w in there(space) if (w[0].namespace, w[0].application) in places]
+        old = [(where, set(self._hairpin(where))) for where in near]
+        seen = [self._seen_of(service) for service in gone]
+        for service in gone:
+            self._leave(service)
+        for service in come:
+            self._enter(service)
+        for service in come:
+            self._fill(service, near)
+        _share(seen, [self._seen_of(service) for service in come], overlay, ledger)
+        for where, before in old:
+            after = set(self._hairpin(where))
+            for entry in before - after:
+                ledger.note(where[1].host, Part.HAIRPIN, entry, None)
+            for entry in after - before:
+                ledger.note(where[1].host, Part.HAIRPIN, None, entry)
+
+    def _enter(self, service: Service) -> None:
+        self._services[service.key] = service
+        if service.addresses:
+            self._by_place[service.namespace, service.application].append(service)
+            self._of[service.application].append(service)
+
+    def _leave(self, service: Service) -> None:
+        del self._services[service.key]
+        for port in service.ports:
+            for family in FAMILIES:
+                self._backends.pop((service.key, port, family), None)
+        if service.addresses:
+            self._by_place[service.namespace, service.application].remove(service)
+            self._of[service.application].remove(service)
+
+    def _fill(self, service: Service, there: Iterable[Where]) -> None:
+        """Who is behind a Service that is new."""
+        place = (service.namespace, service.application)
+        for where in there:
+            if (where[0].namespace, where[0].application) == place:
+                for key, backend in self._behind_one(service, where):
+                    self._backends[key].append(backend)
+        for port in service.ports:
+            for family in FAMILIES:
+                if (service.key, port, family) in self._backends:
+                    self._backends[service.key, port, family].sort()
+
+    def _seen_of(self, service: Service) -> dict[tuple[str, Identity], Virtual]:
+        """One Service as the Applications see it that are connected to its own."""
+        found = {}
+        for application in self._connected.get(service.application, ()):
+            for virtual in self._virtuals(application, service):
+                found[application, TABLE[Part.VIRTUAL].identity(virtual)] = virtual
+        return found
+
     def _take_over(
         self, old: Iterable[tuple[PortKey, Backend]], new: Iterable[tuple[PortKey, Backend]]
     ) -> Iterator[tuple[str, Virtual, Virtual]]:
@@ -109,10 +171,13 @@ class LiveServices:
         """The Services of an Application and of those directly connected to it."""
         for owner in self._connected[application]:
             for service in self._of.get(owner, ()):
-                for port in service.ports:
-                    for address in service.addresses:
-                        backends = self._backends.get((service.key, port, family_of(address)), ())
-                        yield self._virtual(application, service, port, address, tuple(backends))
+                yield from self._virtuals(application, service)
+
+    def _virtuals(self, application: str, service: Service) -> Iterator[Virtual]:
+        for port in service.ports:
+            for address in service.addresses:
+                backends = self._backends.get((service.key, port, family_of(address)), ())
+                yield self._virtual(application, service, port, address, tuple(backends))
 
     def _virtual(
         self, application: str, service: Service, port: ServicePort, address: str, backends: tuple[Backend, ...]
@@ -121,18 +186,18 @@ class LiveServices:
 
     def _behind(self, where: Where) -> list[tuple[PortKey, Backend]]:
         """The ports of Services that lead to a workload."""
+        services = self._by_place.get((where[0].namespace, where[0].application), ())
+        return [entry for service in services for entry in self._behind_one(service, where)]
+
+    def _behind_one(self, service: Service, where: Where) -> Iterator[tuple[PortKey, Backend]]:
+        """The same of one Service of its place."""
         workload, endpoint = where
-        found = []
-        for service in self._by_place.get((workload.namespace, workload.application), ()):
-            if not _selects(service, workload):
-                continue
-            for port in service.ports:
-                number = target_of(workload, port)
-                for family in {family_of(address) for address in service.addresses} if number is not None else ():
-                    address = endpoint.address(family)
-                    if address is not None and number is not None:
-                        found.append(((service.key, port, family), Backend(address, number, workload.key)))
-        return found
+        for port in service.ports if _selects(service, workload) else ():
+            number = target_of(workload, port)
+            for family in {family_of(address) for address in service.addresses} if number is not None else ():
+                address = endpoint.address(family)
+                if address is not None and number is not None:
+                    yield (service.key, port, family), Backend(address, number, workload.key)
 
     def _hairpin(self, where: Where) -> Iterator[Hairpin]:
         """Its addresses that are behind a Service, at which it may meet itself."""
@@ -141,6 +206,19 @@ class LiveServices:
         for address in sorted({backend.address for _, backend in self._behind(where)}):
             gateway = self._gateways[endpoint.application, endpoint.segment, family_of(address)]
             yield Hairpin(zone, address, gateway, judged)
+
+
+def _share(
+    old: Iterable[dict[tuple[str, Identity], Virtual]],
+    new: Iterable[dict[tuple[str, Identity], Virtual]],
+    overlay: LiveOverlay,
+    ledger: Ledger,
+) -> None:
+    """What is seen of Services is the new one; an address may have gone from one to the other."""
+    before, after = ChainMap(*old), ChainMap(*new)
+    for application, identity in sorted(before.keys() | after.keys()):
+        was, now = before.get((application, identity)), after.get((application, identity))
+        ledger.share((Part.VIRTUAL, was, now), overlay.hosts_with(application))
 
 
 def _selects(service: Service, workload: Workload) -> bool:

@@ -48,6 +48,14 @@ class Blocks:
             self._united[key] = (*_prefixes(key, IPv4Address), *_prefixes(key, IPv6Address))
         return self._united[key]
 
+    def forget(self, blocks: Iterable[IPBlock]) -> None:
+        """Of blocks that a rule spoke of; who asks for them again waits again."""
+        key = frozenset(blocks)
+        self._united.pop(key, None)
+        for block in key:
+            for spare in (False, True):
+                self._known.pop((block, spare), None)
+
     def _normal(self, block: IPBlock, spare_workloads: bool) -> IPBlock | None:
         cidr = ip_network(block.cidr, strict=False)
         excepts = [network for text in block.excepts if (network := _inside(text, cidr)) is not None]

@@ -1,7 +1,8 @@
 """Where addresses lie among blocks: all that a set of blocks can tell apart, as one number per address.
 
 The ends of the blocks cut each family into pieces; two addresses in one piece are in the same blocks. A workload's
-class needs no more than its pieces, however many blocks there are.
+class needs no more than its pieces, however many blocks there are. A piece is told by where it starts, so that those
+which a further block does not cut keep their numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NOWHERE = -1
 
 
 class Places:
-    """The pieces into which some blocks cut both families, numbered from 0 in each."""
+    """The pieces into which some blocks cut both families, each by its first address as a number."""
 
     def __init__(self, blocks: Iterable[IPBlock]) -> None:
         ends: dict[int, set[int]] = {family: set() for family in FAMILIES}
@@ -26,14 +27,14 @@ class Places:
             for text in (block.cidr, *block.excepts):
                 family, first, beyond = _span(text)
                 ends[family] |= {first, beyond}
-        self._ends = {family: sorted(found) for family, found in ends.items()}
+        self._starts = {family: sorted({0, *found}) for family, found in ends.items()}
 
     def of_endpoint(self, endpoint: Endpoint) -> tuple[int, ...]:
         """The places of its IPv4 and its IPv6 address."""
         found = []
         for family in FAMILIES:
             address = endpoint.address(family)
-            found.append(NOWHERE if address is None else bisect_right(self._ends[family], int(ip_address(address))))
+            found.append(NOWHERE if address is None else self._of(family, int(ip_address(address))))
         return tuple(found)
 
     def inside(self, block: IPBlock) -> tuple[int, set[int]]:
@@ -46,9 +47,13 @@ class Places:
                 places -= self._between(family, first, beyond)
         return family, places
 
+    def _of(self, family: int, address: int) -> int:
+        starts = self._starts[family]
+        return starts[bisect_right(starts, address) - 1]
+
     def _between(self, family: int, first: int, beyond: int) -> set[int]:
-        ends = self._ends[family]
-        return set(range(bisect_left(ends, first) + 1, bisect_left(ends, beyond) + 1))
+        starts = self._starts[family]
+        return set(starts[bisect_left(starts, first) : bisect_left(starts, beyond)])
 
 
 def _span(prefix: str) -> tuple[int, int, int]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import cached_property
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -24,7 +25,9 @@ from sdn.model import (
     Kind,
     LabelSelector,
     Model,
+    NetworkPolicy,
     Peer,
+    Policy,
     PortRange,
     Protocol,
     Selector,
@@ -85,6 +88,26 @@ class GroupBook:
                 yield from self.blocks(peer.group)
 
 
+class News(NamedTuple):
+    """What nobody asked about until now: keys of labels, named ports, patterns of names, workloads' keys, blocks."""
+
+    keys: set[str]
+    ports: set[NamedPort]
+    patterns: set[str]
+    listed: set[str]
+    blocks: set[IPBlock]
+
+    def concern(self, workload: Workload) -> bool:
+        """Whether it may be told apart from others of its class now."""
+        return (
+            bool(self.blocks)
+            or not self.keys.isdisjoint(workload.labels)
+            or workload.key in self.listed
+            or any(fnmatchcase(workload.name, pattern) for pattern in self.patterns)
+            or any((port.protocol, port.name) in self.ports for port in workload.ports)
+        )
+
+
 class Vocabulary:
     """What a model's policies ask about; Groups count as far as some policy reaches them."""
 
@@ -97,7 +120,12 @@ class Vocabulary:
         self._namespaces = model.namespaces
         self._own: set[IPBlock] = set()
         self._seen: set[str] = set()
-        self._read(model)
+        self._read(model.network_policies, model.policies)
+        for selector in model.exclusions:
+            self._selector(selector)
+        self._index()
+
+    def _index(self) -> None:
         self.places = Places(self._own)
         self._literal = {pattern for pattern in self.patterns if not set(pattern) & set("*?[")}
         self._matchers = [(p, re.compile(translate(p)).match) for p in sorted(self.patterns - self._literal)]
@@ -105,6 +133,17 @@ class Vocabulary:
         for keys, number in self.lists.items():
             for key in set(keys):
                 self._listed[key].append(number)
+
+    def widen(self, network_policies: Iterable[NetworkPolicy], policies: Iterable[Policy]) -> News:
+        """Ask what these policies ask as well, and never anything less: finer classes come to the same rules."""
+        known = set(self.keys), set(self.ports), set(self.patterns), set(self.lists), set(self._own)
+        self._read(network_policies, policies)
+        keys, ports, patterns, blocks = self.keys, self.ports, self.patterns, self._own
+        lists = {key for one in self.lists.keys() - known[3] for key in one}
+        news = News(keys - known[0], ports - known[1], patterns - known[2], lists, blocks - known[4])
+        if any(news):
+            self._index()
+        return news
 
     @cached_property
     def spaces(self) -> dict[str, dict[str, str]]:
@@ -134,17 +173,15 @@ class Vocabulary:
         found = {(p.protocol, p.name, p.number) for p in workload.ports if (p.protocol, p.name) in self.ports}
         return tuple(sorted(found))
 
-    def _read(self, model: Model) -> None:
-        for network_policy in model.network_policies:
+    def _read(self, network_policies: Iterable[NetworkPolicy], policies: Iterable[Policy]) -> None:
+        for network_policy in network_policies:
             self._labels(network_policy.pods)
             for rules in (network_policy.ingress, network_policy.egress):
                 for written in rules:
                     self._ports(written.ports)
                     for pod_peer in written.peers:
                         self._labels(pod_peer.pods)
-        for selector in model.exclusions:
-            self._selector(selector)
-        for policy in model.policies:
+        for policy in policies:
             for rule in policy.rules:
                 self._ports(rule.ports)
                 self._own.update(self.book.of_peers(rule.own))

@@ -97,6 +97,18 @@ def layers(model: Model, universe: Universe, blocks: Blocks) -> list[Layer]:
     return [*first, Layer(NETWORK_POLICY, written), *last]
 
 
+def selected(policy: NetworkPolicy | Policy, universe: Universe) -> int:
+    """The classes that a policy says anything to."""
+    if isinstance(policy, NetworkPolicy):
+        start, mask = universe.pods(policy.namespace, policy.pods)
+        return mask << start if mask else 0
+    found = 0
+    for rule in policy.rules:
+        four, six = _subjects(policy, rule, universe)
+        found |= four | six
+    return found
+
+
 class _TierReader:
     """Policies of tiers: whom each rule is for, and whom it talks about."""
 
@@ -116,14 +128,10 @@ class _TierReader:
 
     def _rules(self, policy: Policy) -> Iterator[tuple[int, WrittenRule]]:
         """Each rule with the classes that it is for; twice or thrice if its own side depends on the family."""
-        universe = self._universe
-        among = universe.all if policy.tier in KUBERNETES else universe.all & ~universe.excluded
         for index, rule in enumerate(policy.rules):
-            if rule.nothing:
+            four, six = _subjects(policy, rule, self._universe)
+            if not four | six:
                 continue
-            applied = policy.applies_to or rule.applies_to
-            mask = among & universe.select_any(applied) if applied else among
-            four, six = (mask & own for own in universe.subjects(rule.own, rule.own_excluded))
             origin = rule_origin(rule.direction, policy.tier, policy.name, rule.label or index)
             peers = self._peers(rule)
             stateless = policy.stateless and rule.action is Action.ALLOW
@@ -142,6 +150,17 @@ class _TierReader:
         if rule.peers_excluded:
             return Peers(anybody=True, but=parts, but_blocks=self._blocks.union(blocks))
         return Peers(anybody=False, parts=parts, blocks=_normal(blocks, self._blocks, spare=False))
+
+
+def _subjects(policy: Policy, rule: Rule, universe: Universe) -> tuple[int, int]:
+    """Whom a rule is for: the classes for packets of IPv4, and those for IPv6."""
+    if rule.nothing:
+        return 0, 0
+    among = universe.all if policy.tier in KUBERNETES else universe.all & ~universe.excluded
+    applied = policy.applies_to or rule.applies_to
+    mask = among & universe.select_any(applied) if applied else among
+    four, six = universe.subjects(rule.own, rule.own_excluded) if mask else (0, 0)
+    return mask & four, mask & six
 
 
 def _piece(mask: int, rules: list[WrittenRule]) -> Iterator[WrittenPolicy]:

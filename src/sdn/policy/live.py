@@ -1,4 +1,4 @@
-"""A lab's policy, compiled, while workloads come, go and change: what one of them moves, without compiling the rest.
+"""A lab's policy, compiled, while workloads and policies come, go and change: what it moves, the rest is not compiled.
 
 Who is in no group and who is in one changes rules for others as well, so each class remembers the groups and named
 ports that its profiles asked for. Classes that nobody is in are forgotten, and so are their profiles.
@@ -7,45 +7,31 @@ ports that its profiles asked for. Classes that nobody is in are forgotten, and 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sdn.model import Direction, Endpoint, Model, NetworkPolicy, Placed, Workload
+from sdn.model import Direction, Endpoint, IPBlock, Model, NetworkPolicy, Placed, Policy, Workload
 from sdn.policy.collector import without_gc
 from sdn.policy.compiled import Profile
 from sdn.policy.compiler import Compiler, TierCompiler
-from sdn.policy.compiler_classes import Part, PodSelector, Universe
-from sdn.policy.compiler_vocabulary import NamedPort, WorkloadClass
-from sdn.policy.compiler_written import layers
-from sdn.policy.groups import Definition, Groups, port_token
-from sdn.policy.selector import positions_of
+from sdn.policy.compiler_blocks import Blocks
+from sdn.policy.compiler_vocabulary import WorkloadClass
+from sdn.policy.compiler_written import layers, selected
+from sdn.policy.groups import port_token
+from sdn.policy.live_classes import EVERYWHERE, NO_PAIR, Classes, LiveClass, Pair
+from sdn.policy.live_groups import LiveGroups
 
-EVERYWHERE = ""
-"""Where a group is filed whose members may be in any namespace."""
+Where = tuple[Workload, Endpoint]
+Written = NetworkPolicy | Policy
 
-Pair = tuple[str, str]
-"""The ids of an egress and an ingress profile."""
-
-NO_PAIR = ("", "")
-
-
-class LiveClass:
-    """Workloads that no policy can tell apart, who they are, and all that policy makes of them."""
-
-    __slots__ = ("asked", "found", "groups", "members", "pair")
-
-    def __init__(self, found: WorkloadClass, groups: tuple[str, ...]) -> None:
-        self.found = found
-        self.members: set[str] = set()
-        self.groups = groups
-        self.pair = NO_PAIR
-        self.asked: frozenset[str] = frozenset()
+_Chosen = tuple[LiveClass, Pair, frozenset[str]]
+"""A class, its profiles, and the groups and named ports that they asked for."""
 
 
 class Moves(Struct, frozen=True):
-    """What becomes of one workload: groups that it joins and leaves, and the classes whose profiles are others now.
+    """What an event comes to: the groups that a workload joins and leaves, and classes whose profiles are others now.
 
     `profiles` holds each such class with the profiles that it had before. The workload's own are before `before` and
     now `after`, NO_PAIR where it is not there.
@@ -64,19 +50,20 @@ class LivePolicy:
     def __init__(self, placed: Placed) -> None:
         self._model = placed.model
         with without_gc():
-            self._compiler = Compiler(placed, _LiveGroups)
+            self._compiler = Compiler(placed, LiveGroups)
             self._compiler.compile()
-        assert isinstance(self._compiler.groups, _LiveGroups)
+        assert isinstance(self._compiler.groups, LiveGroups)
         self._groups = self._compiler.groups
         self._universe = self._compiler.universe
         self.profiles: dict[str, Profile] = self._compiler.profiles
         self._policies: dict[str, list[NetworkPolicy]] = defaultdict(list)
         for policy in placed.model.network_policies:
             self._policies[policy.namespace].append(policy)
-        self._classes = _Classes()
+        self._classes = Classes()
         self._of: dict[str, LiveClass] = {}
         self._askers: dict[str, set[LiveClass]] = defaultdict(set)
         self._users: dict[str, int] = defaultdict(int)
+        self._unasked: set[str] = set()  # for which nobody asked at some time since policies changed
         with without_gc():
             self._take_over()
         self._groups.classes = self._classes
@@ -97,6 +84,79 @@ class LivePolicy:
         for found in self._classes.holders(self._groups.definitions[group]):
             if group in found.groups:
                 yield from found.members
+
+    def among(self, namespace: str) -> Iterator[str]:
+        """The workloads of a namespace that have an endpoint, in no order."""
+        for found in self._classes.within(namespace):
+            yield from found.members
+
+    def follow(
+        self, model: Model, gone: Collection[Written], come: Collection[Written], there: Callable[[], Iterable[Where]]
+    ) -> Moves:
+        """These policies are no more, and these are new; `model` has all of them, and is else as before.
+
+        `there` is everybody who has an endpoint, and is asked for if a policy reads what none has read so far.
+        """
+        networks, tiers = _by_kind(come)
+        self._forget_unasked()
+        news = self._universe.vocabulary.widen(networks, tiers)
+        for workload, endpoint in there() if any(news) else ():
+            if news.concern(workload):
+                self._split(workload, endpoint)
+        stale = self._selected(gone) | self._selected(come)
+        if self.reads_addresses(model) and not self.reads_addresses(self._model):
+            self._compiler.blocks = Blocks(address for _, endpoint in there() for address in endpoint.addresses)
+        self._rewrite(model, gone, networks)
+        return Moves(profiles=tuple(self._assign(self._chosen(stale))))
+
+    def _split(self, workload: Workload, endpoint: Endpoint) -> None:
+        """Of a workload that will be told apart from others of its class; so far all of them come to the same."""
+        key, found = workload.key, self._universe.vocabulary.classify(workload, endpoint)
+        before = self._of[key]
+        if before.found == found:
+            return
+        self._new_numbers(found)
+        after = self._classes.by_class.get(found)
+        if after is None:
+            after = self._classes.add(LiveClass(found, before.groups))
+            self._assign([(after, before.pair, before.asked)])
+        self._rehome(key, before, after)
+
+    def _selected(self, policies: Iterable[Written]) -> set[LiveClass]:
+        """Everybody to whom one of these policies says anything."""
+        found: set[LiveClass] = set()
+        for policy in policies:
+            space = policy.namespace if isinstance(policy, NetworkPolicy) else EVERYWHERE
+            universe = self._classes.universe(space, self._universe)
+            found.update(self._classes.holding(universe, selected(policy, universe)))
+        return found
+
+    def _rewrite(self, model: Model, gone: Iterable[Written], come: Iterable[NetworkPolicy]) -> None:
+        """What is written is this now; a policy that stays keeps its place among those of its namespace."""
+        self._model = model
+        for policy in gone:
+            for blocks in self._blocks_of(policy):
+                self._compiler.blocks.forget(blocks)
+            if isinstance(policy, NetworkPolicy):
+                self._policies[policy.namespace].remove(policy)
+        for policy in come:
+            self._policies[policy.namespace].append(policy)
+
+    def _blocks_of(self, policy: Written) -> Iterator[tuple[IPBlock, ...]]:
+        """What each of its rules speaks of."""
+        if isinstance(policy, NetworkPolicy):
+            for written in (*policy.ingress, *policy.egress):
+                yield tuple(peer.ip_block for peer in written.peers if peer.ip_block is not None)
+        else:
+            for rule in policy.rules:
+                yield tuple(self._universe.book.of_peers(rule.peers))
+
+    def _forget_unasked(self) -> None:
+        """Only now: whoever follows may have asked until the end of an event who was in a group that went."""
+        for name in self._unasked:
+            if name not in self._askers:
+                self._groups.forget(name)
+        self._unasked.clear()
 
     def move(self, key: str, workload: Workload | None, endpoint: Endpoint | None) -> Moves:
         """The workload is like this now; None: it is not there, or has no endpoint."""
@@ -132,46 +192,68 @@ class LivePolicy:
     def _recompile(self, flipped: set[str], after: LiveClass | None) -> list[tuple[LiveClass, Pair]]:
         """All classes that depend on what flipped, and the one that is new; with their former profiles."""
         stale = {one for token in flipped for one in self._askers.get(token, ())}
-        changed = []
-        for one in sorted(stale, key=lambda c: c.found):
-            was = one.pair
-            self._use(one, *self._compile(one.found))
-            if one.pair != was:
-                changed.append((one, was))
         if after is not None and after.pair == NO_PAIR:
-            self._use(after, *self._compile(after.found))
-        return changed
+            stale.add(after)
+        return [(one, was) for one, was in self._assign(self._chosen(stale)) if was != NO_PAIR]
 
     def _class(self, found: WorkloadClass) -> LiveClass:
         return self._classes.by_class.get(found) or self._classes.add(LiveClass(found, self._groups_of(found)))
 
     def _drop(self, gone: LiveClass) -> None:
         self._classes.remove(gone)
-        self._use(gone, NO_PAIR, frozenset())
+        self._assign([(gone, NO_PAIR, frozenset())])
 
-    def _use(self, one: LiveClass, pair: Pair, asked: frozenset[str]) -> None:
-        """Give a class its profiles; those that nobody has any more are forgotten."""
+    def _assign(self, chosen: Collection[_Chosen]) -> list[tuple[LiveClass, Pair]]:
+        """Give classes their profiles, and forget those that nobody has any more; who has others now, with his former.
+
+        All are taken before any is left: one class may leave what another one takes.
+        """
+        for _, pair, _ in chosen:
+            for name in filter(None, pair):
+                self._users[name] += 1
+        changed = []
+        for one, pair, asked in chosen:
+            was = one.pair
+            self._leave(was)
+            self._ask(one, asked)
+            one.pair = pair
+            if was != pair:
+                changed.append((one, was))
+        return changed
+
+    def _leave(self, pair: Pair) -> None:
         for name in filter(None, pair):
-            self._users[name] += 1
-        for name in filter(None, one.pair):
             self._users[name] -= 1
             if not self._users[name]:
                 del self._users[name]
                 self.profiles.pop(name, None)
+
+    def _ask(self, one: LiveClass, asked: frozenset[str]) -> None:
         for token in one.asked - asked:
             self._askers[token].discard(one)
+            if not self._askers[token]:
+                del self._askers[token]
+                self._unasked.add(token)
         for token in asked - one.asked:
             self._askers[token].add(one)
-        one.pair, one.asked = pair, asked
+        one.asked = asked
 
-    def _compile(self, found: WorkloadClass) -> tuple[Pair, frozenset[str]]:
-        """What the policies of its namespace and the tiers come to for this class alone."""
-        alone = self._universe.beside((found,))
-        model = replace(self._model, network_policies=tuple(self._policies.get(found.namespace, ())))
-        written = layers(model, alone, self._compiler.blocks)
-        names = [self._compiler.choose(alone, written, direction)[0] for direction in _SIDES]
-        asked = (tier.asked(0, found) for direction in _SIDES for tier in self._compiler.tiers[direction])
-        return (names[0], names[1]), frozenset().union(*asked)
+    def _chosen(self, classes: Iterable[LiveClass]) -> list[_Chosen]:
+        """What policies come to for these classes now, in the order of the classes."""
+        by_space: dict[str, list[LiveClass]] = defaultdict(list)
+        for one in sorted(classes, key=lambda c: c.found):
+            by_space[one.found.namespace].append(one)
+        return [one for space, found in by_space.items() for one in self._compile(space, found)]
+
+    def _compile(self, namespace: str, classes: list[LiveClass]) -> Iterator[_Chosen]:
+        """What the policies of their namespace and the tiers come to for these classes, which are in order."""
+        alone = self._universe.beside(one.found for one in classes)
+        policies = [p for p in self._policies.get(namespace, ()) if selected(p, alone)]
+        written = layers(replace(self._model, network_policies=tuple(policies)), alone, self._compiler.blocks)
+        egress, ingress = (self._compiler.choose(alone, written, direction) for direction in _SIDES)
+        for position, one in enumerate(classes):
+            pair = egress[position], ingress[position]
+            yield one, pair, self._asked(self._compiler.tiers, position, one.found)
 
     def _groups_of(self, found: WorkloadClass) -> tuple[str, ...]:
         """Of the groups that are known, those that hold the class."""
@@ -202,7 +284,7 @@ class LivePolicy:
             self._of.update(dict.fromkeys(one.members, one))
             asked = self._asked(compiler.tiers, position, found)
             pair = compiler.by_class[Direction.EGRESS][position], compiler.by_class[Direction.INGRESS][position]
-            self._use(one, pair, interned.setdefault(asked, asked))
+            self._assign([(one, pair, interned.setdefault(asked, asked))])
         compiler.tiers.clear()
         compiler.by_class.clear()
 
@@ -213,103 +295,6 @@ class LivePolicy:
 _SIDES = (Direction.EGRESS, Direction.INGRESS)
 
 
-class _Classes:
-    """All classes that somebody is in."""
-
-    def __init__(self) -> None:
-        self.by_class: dict[WorkloadClass, LiveClass] = {}
-        self._spaces: dict[str, list[LiveClass]] = defaultdict(list)
-
-    def add(self, one: LiveClass) -> LiveClass:
-        """One that is new."""
-        self.by_class[one.found] = one
-        self._spaces[one.found.namespace].append(one)
-        return one
-
-    def remove(self, one: LiveClass) -> None:
-        """One that nobody is in any more."""
-        del self.by_class[one.found]
-        self._spaces[one.found.namespace].remove(one)
-
-    def holders(self, definition: Definition) -> Iterable[LiveClass]:
-        """The classes among which a group's members are."""
-        space = _space_of(definition)
-        return self.by_class.values() if space == EVERYWHERE else self._spaces.get(space, ())
-
-
-class _LiveGroups(Groups):
-    """Groups of which it is known how many workloads are in each, while these change."""
-
-    def __init__(self, universe: Universe) -> None:
-        super().__init__(universe)
-        self.classes: _Classes | None = None  # before that, all is as in a whole compilation
-        self.sizes: dict[str, int] = {}
-        self.filed: dict[str, list[str]] = defaultdict(list)
-        self.numbers: dict[NamedPort, set[int]] = {
-            port: set(universe.numbers(port)) for port in universe.vocabulary.ports
-        }
-
-    def is_empty(self, name: str) -> bool:
-        """Whether nobody is in it now."""
-        return not self.sizes[name]
-
-    def count(self, joined: Iterable[str], left: Iterable[str]) -> set[str]:
-        """One member more, or less; the groups that were, or are now, without any."""
-        flipped = set()
-        for name in joined:
-            self.sizes[name] += 1
-            if self.sizes[name] == 1:
-                flipped.add(name)
-        for name in left:
-            self.sizes[name] -= 1
-            if not self.sizes[name]:
-                flipped.add(name)
-        return flipped
-
-    def by_class(self, universe: Universe) -> dict[int, list[str]]:
-        """Position of a class → the groups that hold it; for the universe that was compiled."""
-        found: dict[int, list[str]] = defaultdict(list)
-        for name, definition in self.definitions.items():
-            part = definition.parts[0]
-            if len(definition.parts) == 1 and definition.port is None and _space(part) != EVERYWHERE:
-                assert isinstance(part, PodSelector)
-                start, mask = universe.pods(part.namespace, part.pods)
-            else:
-                start, mask = 0, definition.within(universe)
-            for position in positions_of(mask):
-                found[start + position].append(name)
-        self._members.clear()
-        self._shared.clear()
-        return found
-
-    def _numbers(self, port: NamedPort) -> Iterable[int]:
-        return sorted(self.numbers[port])
-
-    def _look_up(self, name: str, definition: Definition) -> None:
-        self.filed[_space_of(definition)].append(name)
-        if self.classes is None:
-            super()._look_up(name, definition)
-            self.sizes[name] = len(self._members[name])
-        else:
-            self.sizes[name] = self._find_now(name, definition, self.classes)
-
-    def _find_now(self, name: str, definition: Definition, classes: _Classes) -> int:
-        """A group that nobody had asked for: who of those that are there now is in it."""
-        among = {one.found: one for one in classes.holders(definition)}
-        universe = self._universe.beside(among)
-        size = 0
-        for position in positions_of(definition.within(universe)):
-            one = among[universe.classes[position]]
-            one.groups = (*one.groups, name)
-            size += len(one.members)
-        return size
-
-
-def _space_of(definition: Definition) -> str:
-    """The namespace that all of its members are in, if one can say."""
-    spaces = {_space(part) for part in definition.parts}
-    return spaces.pop() if len(spaces) == 1 else EVERYWHERE
-
-
-def _space(part: Part) -> str:
-    return part.namespace if isinstance(part, PodSelector) and part.namespaces is None else EVERYWHERE
+def _by_kind(policies: Iterable[Written]) -> tuple[list[NetworkPolicy], list[Policy]]:
+    networks = [policy for policy in policies if isinstance(policy, NetworkPolicy)]
+    return networks, [policy for policy in policies if isinstance(policy, Policy)]

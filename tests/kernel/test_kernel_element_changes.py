@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -13,13 +12,15 @@ from sdn.kernel import element_changes, ruleset
 from sdn.kernel.driver import Driver
 from sdn.kernel.namespaces import NamespaceWorker
 from sdn.kernel.readback import drift
+from sdn.kernel.rtnetlink import Netlink
+from sdn.kernel.tracked import NETFILTER
 from sdn.plan.state import NodeState
 
 
 def sent(commands: list[str]) -> bool:
     """Whether they could be made, with a socket for them alone."""
-    with ExitStack() as sockets:
-        return element_changes.send(commands, sockets)
+    with Netlink(NETFILTER) as netlink:
+        return element_changes.send(tuple(commands), netlink)
 
 
 def shared(state: NodeState) -> list[ruleset.Elements]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -19,18 +18,15 @@ from sdn.kernel import links, processes, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, send, send_elements
-from sdn.kernel.conntrack import Conntrack, Owned, any_known
-from sdn.kernel.driver import Driver
-from sdn.kernel.libnft import Nft
+from sdn.kernel.conntrack import Owned
+from sdn.kernel.driver import Driver, Existing
+from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
 from sdn.kernel.node import Indexes
-from sdn.kernel.rtnetlink import Netlink
+from sdn.kernel.team import Team
 from sdn.plan.established import Connection, Established
 from sdn.plan.narrow import Narrow
 from sdn.plan.state import Bridge, NodeState, Plan, Port
-
-_SOCKETS = 200
-"""To netfilter, that stay open at a time."""
 
 Ports = dict[str, Port]
 """By namespace."""
@@ -72,9 +68,9 @@ def apply(
         return Applied()
     work = _Work(actual, desired, driver, limit, cut_established, narrow or {})
     work.whole = whole if whole is not None else actual
-    # Closing a socket to netfilter waits until the kernel has freed what it deleted, which is longer than all the rest.
-    with NamespaceWorker("apply") as worker, work.sockets:
+    with NamespaceWorker("apply") as worker:
         worker.run(None, work.run)
+    driver.sockets.rest()
     return Applied(
         driver.messages - work.messages, driver.commands - work.commands, work.nodes, work.seconds, len(work.cut)
     )
@@ -93,7 +89,6 @@ class _Work:
         self._cuts = cut_established
         self.whole = actual
         self.cut: set[Connection] = set()
-        self.sockets = ExitStack()
         self.seconds = 0.0
         self._started = time.monotonic()
         before, after = (
@@ -139,17 +134,20 @@ class _Work:
         """Ports that leave, move or are made anew; with a port goes the workload's own end."""
         for name, gone in self._links.gone.items():
             if gone.ports:
-                with inside(name):
-                    self._delete(gone.ports)
+                self._delete(name, gone.ports)
 
     def _judge(self) -> None:
-        """The rules of the Hosts that stay."""
-        for number, (name, changes) in enumerate(self._rules.items(), 1):
-            with inside(name):
-                if self._limit < LIMIT or not send_elements(changes, self.sockets):
-                    send(self.sockets.enter_context(Nft()), changes, self._desired[name], self._limit)
-            self._driver.commands += len(changes)
-            self._close_some(number)
+        """The rules of the Hosts that stay; the kernel takes those of two at once."""
+        with Team("judge") as team:
+            team.share(list(self._rules.items()), lambda item: self._judge_one(*item))
+
+    def _judge_one(self, name: str, changes: RuleChanges) -> None:
+        with self._driver.sockets.netfilter(name) as netlink:
+            whole = self._limit < LIMIT or not send_elements(changes, netlink)
+        if whole:
+            with self._driver.sockets.nft(name) as nft:
+                send(nft, changes, self._desired[name], self._limit)
+        self._driver.count(commands=len(changes))
 
     def _left_behind(self) -> tuple[Owned, Owned]:
         """The addresses that have no owner any more, and those that have another one."""
@@ -166,11 +164,10 @@ class _Work:
         anew = {*self._links.removed, *self._links.added}
         kept = [(name, node) for name, node in self.whole.items() if name not in anew]
         knowing = [name for name, node in kept if zones & {one.zone for one in node.interfaces}]
-        for number, name in enumerate(knowing, 1):
-            with inside(name):
-                if any_known():
-                    self._driver.messages += self.sockets.enter_context(Conntrack()).forget(gone)
-            self._close_some(number)
+        for name in knowing:
+            with self._driver.sockets.netfilter(name) as known:
+                if known.any_known():
+                    self._driver.count(messages=known.forget(gone))
 
     def _cut_established(self) -> None:
         """On both Hosts of each, or the one that remembers it would let the other's packets pass."""
@@ -178,16 +175,11 @@ class _Work:
             return
         allows = Established(self._desired).allows
         hosts = [name for name in self._kept if self._desired[name].role == "host"]
-        for number, name in enumerate(hosts, 1):
-            with inside(name):
-                found = self.sockets.enter_context(Conntrack()).cut(allows)
+        for name in hosts:
+            with self._driver.sockets.netfilter(name) as known:
+                found = known.cut(allows)
             self.cut.update(found)
-            self._driver.messages += len(found)
-            self._close_some(number)
-
-    def _close_some(self, number: int) -> None:
-        if number % _SOCKETS == 0:
-            self.sockets.close()
+            self._driver.count(messages=len(found))
 
     def _changed(self) -> Iterator[Port]:
         """The ports that are gone or different."""
@@ -202,31 +194,30 @@ class _Work:
     def _read_indexes(self) -> None:
         self._driver.indexes = {name: Indexes() for name in self._links.added}
         for name in {*self._links.gone, *self._links.come} - {*self._links.removed, *self._links.added}:
-            with inside(name), Netlink() as netlink:
-                self._driver.indexes[name] = Indexes(netlink.indexes())
+            with inside(name):
+                self._driver.indexes[name] = Existing.here()
 
     def _disconnect(self) -> None:
         """Links that go, and what lies on those that stay; routes and addresses stay until there are new ones."""
         for name, come in self._of_kept(self._links.come):
             if come.loopback:
-                with inside(name):
-                    self._driver.send(messages.loopback(come.loopback))
+                self._driver.tell(name, messages.loopback(come.loopback))
         for name, gone in self._of_kept(self._links.gone):
-            index = self._driver.indexes[name]
-            with inside(name):
-                if any(uplink.loss for uplink in self._actual[name].uplinks) and gone.uplinks:
-                    with Nft() as nft:
-                        nft.run(skeleton.no_losses())
-                self._driver.send(messages.fdb(gone.fdb, self._actual[name], index, remove=True))
-                self._driver.send(messages.neighbours(gone.neighbours, index, remove=True))
-                self._driver.send(messages.rules(gone, remove=True))
-                self._delete([*_tunnels_first(gone), *gone.uplinks])
+            if any(uplink.loss for uplink in self._actual[name].uplinks) and gone.uplinks:
+                with self._driver.sockets.nft(name) as nft:
+                    nft.run(skeleton.no_losses())
+            self._driver.tell(name, self._entries_gone(gone, self._driver.indexes[name]))
+            self._delete(name, [*_tunnels_first(gone), *gone.uplinks])
+
+    def _entries_gone(self, gone: NodeState, index: Indexes) -> Iterator[Message]:
+        yield from messages.fdb(gone.fdb, self._actual[gone.name], index, remove=True)
+        yield from messages.neighbours(gone.neighbours, index, remove=True)
+        yield from messages.rules(gone, remove=True)
 
     def _forget_routes(self) -> None:
         for name, gone in self._of_kept(self._links.gone):
-            with inside(name):
-                self._driver.send(messages.removed_routes(gone.routes))
-                self._driver.send(messages.loopback(gone.loopback, remove=True))
+            self._driver.tell(name, messages.removed_routes(gone.routes))
+            self._driver.tell(name, messages.loopback(gone.loopback, remove=True))
 
     def _change_peers(self) -> None:
         """What workloads whose link stays know of those that came or went: what they learnt, or were told for good."""
@@ -260,12 +251,12 @@ class _Work:
         """Their links by hand, because the kernel would take its time, and the far ends would stay as long."""
         for name in names:
             state = self._actual[name]
-            with inside(name):
-                self._delete([*_tunnels_first(state), *state.uplinks])
+            self._delete(name, [*_tunnels_first(state), *state.uplinks])
+            self._driver.sockets.leave([name])
             delete([name])
 
-    def _delete(self, gone: Collection[Device]) -> None:
-        self._driver.send(links.delete_links(device.name for device in gone))
+    def _delete(self, name: str, gone: Collection[Device]) -> None:
+        self._driver.tell(name, links.delete_links(device.name for device in gone))
 
     def _of_kept(self, plan: Plan) -> list[tuple[str, NodeState]]:
         return [(name, plan[name]) for name in self._kept if name in plan]

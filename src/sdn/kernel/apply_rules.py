@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from typing import TypeVar
 
 from msgspec import Struct
@@ -19,6 +18,7 @@ from sdn.errors import HalfDoneError, KernelError
 from sdn.kernel import element_changes, ruleset
 from sdn.kernel.libnft import TOO_LONG, Nft
 from sdn.kernel.owned import TABLE
+from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.ruleset import Elements
 from sdn.plan.state import Firewall, LoadBalancer, NodeState, ProfileChain
 
@@ -113,9 +113,9 @@ def _send_staged(nft: Nft, changes: RuleChanges, after: NodeState, limit: int) -
     nft.run_chunks(changes.old)
 
 
-def send_elements(changes: RuleChanges, sockets: ExitStack) -> bool:
-    """Make them in the namespace of the calling thread if they are elements of shared maps and nothing else."""
-    return element_changes.send([*changes.new, *changes.switch, *changes.dispatch, *changes.old], sockets)
+def send_elements(changes: RuleChanges, netlink: Netlink) -> bool:
+    """Make them in the namespace of a socket to netfilter if they are elements of shared maps and nothing else."""
+    return element_changes.send((*changes.new, *changes.switch, *changes.dispatch, *changes.old), netlink)
 
 
 def _fits(nft: Nft, commands: list[str], limit: int) -> bool:

@@ -7,7 +7,6 @@ plain with its server; and where one of the two stays behind, each Host gets its
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -68,7 +67,6 @@ class Carrier:
         there: Conntrack,
         changes: Changes,
         any_known: bool,
-        stack: ExitStack,
     ) -> None:
         self._around = around
         self._any = any_known
@@ -78,8 +76,6 @@ class Carrier:
         self._exchanged_here: list[Exchange] = []
         self._exchanged_there: list[Exchange] = []
         self._marked_there: list[Tracked] = []
-        for closed in (here.close, there.close, changes.close):
-            stack.callback(closed)
 
     @property
     def count(self) -> int:

@@ -7,11 +7,11 @@ to a Host that does not know his connections loses them.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
-from sdn.kernel.messages import packed
+from sdn.kernel.messages import attributes, packed
 from sdn.kernel.rtnetlink import Netlink, events, split
 from sdn.kernel.tracked import (
     DELETE,
@@ -31,7 +31,7 @@ from sdn.plan.established import Connection
 Owned = frozenset[tuple[int, str]]
 """(zone, address)."""
 
-_COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+_GET_COUNT, _COUNT = GET & ~0xFF | 5, 1
 _NEW, _UPDATE, _DESTROY = 1, 2, 3  # multicast groups
 
 
@@ -40,6 +40,11 @@ class Conntrack(Netlink):
 
     def __init__(self) -> None:
         super().__init__(NETFILTER)
+
+    def any_known(self) -> bool:
+        """Whether there may be any; so little work that it is worth asking before they are listed."""
+        said = self.one(_GET_COUNT, bytes(4), "count connections", (errno.EOPNOTSUPP, errno.EINVAL))
+        return said is None or int.from_bytes(attributes(said[4:])[_COUNT], "big") > 0
 
     def of(self, owned: Owned) -> list[Tracked]:
         """Every connection with one of these addresses at either end, before or after translation.
@@ -114,14 +119,6 @@ class Changes:
     def close(self) -> None:
         """Stop watching."""
         self._socket.close()
-
-
-def any_known() -> bool:
-    """Whether this Host may know a connection; so little work that it is worth asking before they are listed."""
-    try:
-        return _COUNT.read_text().strip() != "0"
-    except OSError:
-        return True  # some kernels hide the number from an ordinary user's namespaces
 
 
 def touches(one: Tracked, owned: Owned) -> bool:

@@ -22,8 +22,9 @@ from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import create, enter, inside, opened
 from sdn.kernel.node import Entries, Indexes
 from sdn.kernel.processes import Process, spawn
-from sdn.kernel.rtnetlink import Netlink, link_index
+from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.settle import settle
+from sdn.kernel.sockets import Sockets
 from sdn.kernel.team import Team
 from sdn.kernel.tracked import NETFILTER
 from sdn.plan.state import NodeState, Plan, Port, Route, Veth
@@ -48,10 +49,14 @@ class Existing(Indexes):
 
 
 class Named(Indexes):
-    """The indexes of a few links of the namespace that the calling thread is in, looked up one by one."""
+    """The indexes of a few links, asked one by one of the namespace of a socket."""
+
+    def __init__(self, netlink: Netlink) -> None:
+        super().__init__()
+        self._netlink = netlink
 
     def __missing__(self, name: str) -> int:
-        self[name] = link_index(name)
+        self[name] = self._netlink.index(name)
         return self[name]
 
 
@@ -60,6 +65,7 @@ class Driver:
 
     `notes` are sentences about what was asked for and this kernel cannot do; `messages` and `commands` count what was
     sent by netlink and to nft. `indexes` are those of links, by node; who adds to a lab reads them from the kernel.
+    `sockets` are for those who change a lab.
     """
 
     def __init__(self, progress: Progress = lambda _: None) -> None:
@@ -67,6 +73,7 @@ class Driver:
         self.notes: list[str] = []
         self.messages = 0
         self.commands = 0
+        self.sockets = Sockets()
         self._lock = threading.Lock()
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress
@@ -115,9 +122,18 @@ class Driver:
         if batch:
             with Netlink() as netlink:
                 netlink.send(batch)
-            self._count(messages=len(batch))
+            self.count(messages=len(batch))
 
-    def _count(self, messages: int = 0, commands: int = 0) -> None:
+    def tell(self, node: str, wanted: Iterable[Message]) -> None:
+        """Send messages in the namespace of a node that stays, if there are any."""
+        batch = list(wanted)
+        if batch:
+            with self.sockets.route(node) as netlink:
+                netlink.send(batch)
+            self.count(messages=len(batch))
+
+    def count(self, messages: int = 0, commands: int = 0) -> None:
+        """Add to what was sent; two threads may at once."""
         with self._lock:
             self.messages += messages
             self.commands += commands
@@ -161,7 +177,7 @@ class Driver:
         contents = list(self._encoder.contents(state))
         with Netlink(NETFILTER) as netlink:
             netlink.transact(contents)
-        self._count(len(contents), len(commands))
+        self.count(len(contents), len(commands))
 
     def _cables(self, state: NodeState) -> None:
         mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import lru_cache
 
 from sdn.errors import KernelError
@@ -16,7 +15,6 @@ from sdn.kernel.messages import Message
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import CHUNK, Netlink
 from sdn.kernel.ruleset import Elements
-from sdn.kernel.tracked import NETFILTER
 
 _COMMAND = re.compile(rf"(add|delete) element (\w+) {TABLE} (\w+) \{{ (.*) \}}")
 _ENCODE = {"add": additions, "delete": removals}
@@ -40,17 +38,16 @@ def _once(commands: tuple[str, ...]) -> list[Message] | None:
     return encoded(commands)
 
 
-def send(commands: Sequence[str], sockets: ExitStack) -> bool:
-    """All commands as one transaction in the namespace of the calling thread.
+def send(commands: tuple[str, ...], netlink: Netlink) -> bool:
+    """All commands as one transaction in the namespace of a socket to netfilter.
 
-    False, and nothing has happened, where they are more than elements, or the kernel refuses: libnftables says why. The
-    socket stays open as long as `sockets`: closing it waits until the kernel has freed what went, which takes longer.
+    False, and nothing has happened, where they are more than elements, or the kernel refuses: libnftables says why.
     """
-    wanted = _once(tuple(commands))
+    wanted = _once(commands)
     if not wanted:
         return False
     try:
-        sockets.enter_context(Netlink(NETFILTER)).transact(wanted)
+        netlink.transact(wanted)
     except KernelError:
         return False
     return True

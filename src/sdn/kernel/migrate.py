@@ -23,14 +23,14 @@ from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, rule_changes, send, send_elements
 from sdn.kernel.carry import Around, Carrier
-from sdn.kernel.conntrack import Changes, Conntrack, Owned, any_known
+from sdn.kernel.conntrack import Changes, Owned
 from sdn.kernel.driver import Driver, Existing, Named
 from sdn.kernel.dumps import Neighbour
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, plain, tunnels_first
 from sdn.kernel.namespaces import NamespaceWorker, inside, open_namespace, opened
-from sdn.kernel.rtnetlink import Netlink, link_index
+from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.narrow import Narrow
 from sdn.plan.state import NodeState, Plan, Port
 
@@ -71,8 +71,9 @@ def migrate(
 
     RolledBackError if the kernel refused and everything is as before; any other error leaves it in between, closed.
     """
-    with NamespaceWorker("migrate") as worker, ExitStack() as sockets:
-        return worker.run(None, _Migration(parts, (actual, desired, narrow or {}), driver, say, (sockets, limit)).run)
+    with NamespaceWorker("migrate") as worker, ExitStack() as stack:
+        stack.callback(driver.sockets.rest)
+        return worker.run(None, _Migration(parts, (actual, desired, narrow or {}), driver, say, (stack, limit)).run)
 
 
 class _Migration:
@@ -180,12 +181,13 @@ class _Migration:
         changes = rule_changes(before, after) if changes is None else changes
         if not len(changes):
             return
-        with inside(name):
-            if not send_elements(changes, self._sockets):
-                if name not in self._nft:
-                    self._nft[name] = self._sockets.enter_context(Nft())
-                send(self._nft[name], changes, after, self._limit)
-        self._driver.commands += len(changes)
+        with self._driver.sockets.netfilter(name) as netlink:
+            whole = not send_elements(changes, netlink)
+        if whole:
+            if name not in self._nft:
+                self._nft[name] = self._sockets.enter_context(self._driver.sockets.nft(name))
+            send(self._nft[name], changes, after, self._limit)
+        self._driver.count(commands=len(changes))
         if undo:
             self._undo.append(lambda: self._judge(name, after, before, undo=False))
 
@@ -223,21 +225,19 @@ class _Migration:
             at_target=_owned(self._actual[target]),
         )
         with inside(source):
-            changes, here = Changes(), Conntrack()
-            is_known = any_known()
-        with inside(target):
-            there = Conntrack()
-        return Carrier(around, here, there, changes, is_known, self._sockets)
+            changes = Changes()
+        self._sockets.callback(changes.close)
+        here, there = (self._sockets.enter_context(self._driver.sockets.netfilter(name)) for name in (source, target))
+        return Carrier(around, here, there, changes, here.any_known())
 
     def _prepare_cut(self) -> dict[str, list[Message]]:
         """Sockets into all that takes part, and what to send there, so that nothing is left to look up; the target's
         messages name an index that exists only when the cable is there."""
         found = {}
         for name, cut in self._parts.cuts.items():
-            with inside(name):
-                self._netlink[name] = self._sockets.enter_context(Netlink())
-                if name != self._parts.target:
-                    found[name] = list(self._change(name, cut, Named()))
+            netlink = self._netlink[name] = self._sockets.enter_context(self._driver.sockets.route(name))
+            if name != self._parts.target:
+                found[name] = list(self._change(name, cut, Named(netlink)))
         for port in self._parts.ports:
             with inside(port.namespace):
                 self._netlink[port.namespace] = self._sockets.enter_context(Netlink())
@@ -272,8 +272,7 @@ class _Migration:
         parts = self._parts
         self._stage("cut")
         with opened([parts.target]) as fds:
-            with inside(parts.source):
-                indexes = [link_index(port.name) for port in parts.ports]
+            indexes = [self._netlink[parts.source].index(port.name) for port in parts.ports]
             shut = time.monotonic()
             self._undo.append(self._return)
             self._send(parts.source, (links.set_up(index, False) for index in indexes))
@@ -307,7 +306,7 @@ class _Migration:
         with inside(target), Netlink() as netlink, ExitStack() as stack:
             stack.callback(os.close, home)
             present = [name for name in (port.name for port in self._parts.ports) if netlink.exists(name)]
-            netlink.send([links.move_link(link_index(name), home) for name in present])
+            netlink.send([links.move_link(netlink.index(name), home) for name in present])
         back = {name: Cut(cut.away, cut.home, cut.away) for name, cut in self._parts.cuts.items()}
         for name, cut in back.items():
             with inside(name):
@@ -343,7 +342,7 @@ class _Migration:
         batch = list(wanted)
         if batch:
             self._netlink[name].send(batch)
-            self._driver.messages += len(batch)
+            self._driver.count(messages=len(batch))
 
 
 def _replaced(staged: NodeState, actual: NodeState) -> NodeState:

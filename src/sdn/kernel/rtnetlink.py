@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
+from fcntl import ioctl
 from struct import Struct
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ _ACK_TLVS, _DUMP_INTERRUPTED = 0x200, 0x10
 _ERROR_TEXT = 1
 _ROUTE_KIND = 7  # a byte of the message
 _OPERATIONAL = b"\x06"  # IF_OPER_UP
+_SIOCGIFINDEX, _IFREQ = 0x8933, Struct("=16si20x")
 _SKIP_STATISTICS = u32(links.EXT_MASK, 1 << 3)
 
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
@@ -207,6 +209,13 @@ class Netlink:
         """Whether there is a link of this name."""
         body = bytes(16) + text(links.IFNAME, name) + _SKIP_STATISTICS
         return self.one(links.GETLINK, body, f"look for link {name}") is not None
+
+    def index(self, name: str) -> int:
+        """A link's index; NotFoundError if there is none of this name. A tenth of the work of asking by a message."""
+        try:
+            return int(_IFREQ.unpack(ioctl(self._socket, _SIOCGIFINDEX, _IFREQ.pack(name.encode(), 0)))[1])
+        except OSError as error:
+            raise refusal(error.errno or errno.ENODEV, f"find link {name}", os.strerror(errno.ENODEV)) from None
 
     def indexes(self) -> dict[str, int]:
         """Link name → index."""

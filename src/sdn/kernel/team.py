@@ -36,7 +36,9 @@ class Team:
         """Have the last member do this first; the next `share` waits for it, and raises what it raises."""
         self._begun.append(self._members[-1].submit(None, call))
 
-    def share(self, items: Sequence[Item], work: Callable[[Item], None], said: Callable[[int], None]) -> None:
+    def share(
+        self, items: Sequence[Item], work: Callable[[Item], None], said: Callable[[int], None] = lambda _: None
+    ) -> None:
         """Do `work` with every item, begun in their order, and return when all is done.
 
         `said` hears the number of items begun so far, never twice at once. After an error nothing more is begun.

@@ -138,7 +138,7 @@ class Holder:
         before = running.model
         model = unhealed(request.model, before)
         lost = undone(self._asked or before, before, model)
-        placement = place_again(model, before, running.placement)
+        placement = place_again(model, before, running.placement, running.kept)
         decided = time.monotonic() - started
         notes = len(running.driver.notes)
         with self._described(running):

@@ -20,21 +20,22 @@ from sdn.model.lifecycle import Drain, Label, Migrate, Move, Moved, Operation, O
 from sdn.plan.ids import namespace_of
 from sdn.probe.watch import Seen, Watch
 from sdn.scheduler import Proposal, drain, migrate, rebalance, with_hosts
+from sdn.scheduler.kept import Kept
 from sdn.scheduler.transition import net
 
 Planned = tuple[Model, Proposal]
 """What the lab is asked to be, and the moves that lead there; the Model is as before where nothing about it changes."""
 
-Planner = Callable[[Model, Placement, Any], Planned]
+Planner = Callable[[Model, Placement, Any, Kept], Planned]
 
 
-def propose(operation: Operation, model: Model, placement: Placement) -> Planned:
+def propose(operation: Operation, model: Model, placement: Placement, kept: Kept) -> Planned:
     """What an operation comes to; LabError for names that are not there."""
     planner = PLANNERS.get(type(operation))
     if planner is None:
         can = ", ".join(sorted(kind.__name__.lower() for kind in PLANNERS))
         raise LabError(f"this version of sdn cannot do that to a running lab; it can: {can}")
-    return planner(model, placement, operation)
+    return planner(model, placement, operation, kept)
 
 
 def operate(running: Running, operation: Operation, watch: bool = False, say: Say = lambda _: None) -> Outcome:
@@ -42,7 +43,7 @@ def operate(running: Running, operation: Operation, watch: bool = False, say: Sa
     started = time.monotonic()
     running.require_whole()
     before = running.model
-    model, proposal = propose(operation, before, running.placement)
+    model, proposal = propose(operation, before, running.placement, running.kept)
     decided = _since(started)
     if proposal.refused:
         return Outcome(operation, refused=proposal.refused, notes=proposal.notes)
@@ -178,7 +179,7 @@ def _called(model: Model, name: str) -> list[Workload]:
     return found
 
 
-def _label(model: Model, placement: Placement, operation: Label) -> Planned:
+def _label(model: Model, placement: Placement, operation: Label, _: Kept) -> Planned:
     """Nobody moves: groups are what changes, and with them the sets of every Host at once."""
     chosen = {id(one) for one in _called(model, operation.workload)}
     workloads = tuple(
@@ -203,19 +204,19 @@ def _require_target(model: Model, target: str, nodes: bool = False) -> None:
         raise LabError(f"there is no {what} {target!r} in the lab; `sdn status` lists them")
 
 
-def _migrate(model: Model, placement: Placement, operation: Migrate) -> Planned:
+def _migrate(model: Model, placement: Placement, operation: Migrate, kept: Kept) -> Planned:
     _require_target(model, operation.host, nodes=True)
-    return model, migrate(model, placement, operation.workload, operation.host)
+    return model, migrate(model, placement, operation.workload, operation.host, kept)
 
 
-def _drain(model: Model, placement: Placement, operation: Drain) -> Planned:
+def _drain(model: Model, placement: Placement, operation: Drain, _: Kept) -> Planned:
     """The Host takes nothing new from now on, also if nothing runs there."""
     _require_target(model, operation.host)
     emptied = with_hosts(model, {operation.host}, HostState.MAINTENANCE)
     return emptied, drain(model, placement, operation.host)
 
 
-def _rebalance(model: Model, placement: Placement, operation: Rebalance) -> Planned:
+def _rebalance(model: Model, placement: Placement, operation: Rebalance, _: Kept) -> Planned:
     return model, rebalance(model, placement)
 
 

@@ -25,6 +25,7 @@ from sdn.plan.live_changes import LiveChanges
 from sdn.plan.moment import Moment
 from sdn.plan.narrow import narrow_by
 from sdn.plan.state import Plan
+from sdn.scheduler.kept import Kept
 
 Say = Callable[[str], None]
 Counts = dict[str, tuple[int, int, int]]
@@ -57,6 +58,7 @@ class Running:
         self.name = name
         self.driver = driver
         self.torn = ""
+        self.kept = Kept()
         self._now = Moment.of(prepared)
         self._asking = threading.Lock()
         self._live: LivePlan | None = None  # made when the first change comes: most labs see none
@@ -82,6 +84,7 @@ class Running:
         """Have all ready that the first change would have to make."""
         if self._live is None:
             self._live = LivePlan(self.prepared)
+            self.kept.place(self.model, self.placement)
 
     def require_whole(self) -> None:
         """LabError where an earlier change failed half-way."""

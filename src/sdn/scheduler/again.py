@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from sdn.errors import UnschedulableError
 from sdn.model import HostState, Model, Placement
+from sdn.scheduler.kept import Kept
 from sdn.scheduler.place import schedule
 
 
@@ -35,8 +36,14 @@ def unhealed(model: Model, running: Model) -> Model:
     )
 
 
-def place_again(model: Model, running: Model, placement: Placement) -> Placement:
-    """As `place`; but who waited for a place in the lab that runs may go on waiting."""
+def place_again(model: Model, running: Model, placement: Placement, kept: Kept | None = None) -> Placement:
+    """As `place`; but who waited for a place in the lab that runs may go on waiting.
+
+    `kept` is the scheduler of that lab, and makes it no other answer.
+    """
+    known = kept.place(model, placement) if kept else None
+    if known is not None:
+        return known
     waiting = {one.key for one in running.workloads} - placement.hosts.keys()
     found = schedule(model, placement)
     refused = [f"{key}: {why}" for key, why in found.refused if key not in waiting]

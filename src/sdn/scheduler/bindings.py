@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sdn.model import HOSTNAME, HostState, Model, Workload
 from sdn.scheduler.admission import AdmissionControl
@@ -41,10 +41,10 @@ class Bindings(Ground):
     def _make_rules(self, model: Model) -> None:
         rules, hosts = model.constraints, tuple(sorted(model.underlay.hosts, key=lambda host: host.name))
         selection = Selection(model.namespaces, model.groups)
-        spaces = {w.namespace for w in self.workloads.values()} | {each.name for each in model.namespaces}
+        self.spaces = {w.namespace for w in self.workloads.values()} | {each.name for each in model.namespaces}
         self._shapes = Shapes()
         self.standing = Standing(rules, self.hosts)
-        self._affinities = Affinities(selection, spaces)
+        self._affinities = Affinities(selection, self.spaces)
         self._spreads = Spreads(self.standing.admits)
         self._rules = Rules(rules.rules, hosts, selection)
         self.separations = Separations(rules.separations)
@@ -58,6 +58,16 @@ class Bindings(Ground):
     def where(self, key: str) -> Target | None:
         """The Host or node that a workload is bound to, None if it is not."""
         return self._where.get(key)
+
+    @property
+    def bindings(self) -> Mapping[str, Target]:
+        """Everybody who is bound, with where."""
+        return self._where
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """Of all workloads, and maybe of some that are none any more."""
+        return self._shapes.all()
 
     def shape(self, workload: Workload) -> Shape:
         """What decides where it may go, looked up once; also of a workload that is not in the Model."""

@@ -21,14 +21,14 @@ class Bystanders:
         self._cluster = cluster
         self._near: defaultdict[int, list[str]] = defaultdict(list)  # by the identity of a Term or Spreading
         self._spread: defaultdict[int, list[str]] = defaultdict(list)
-        for key, workload in cluster.workloads.items():
+        self._any = any(shape.near or any(each.written.required for each in shape.spreads) for shape in cluster.shapes)
+        for key, workload in cluster.workloads.items() if self._any else ():
             shape = cluster.shape(workload)
             for term in shape.near:
                 self._near[id(term)].append(key)
             for spreading in shape.spreads:
                 if spreading.written.required:
                     self._spread[id(spreading)].append(key)
-        self._any = bool(self._near or self._spread)
 
     def followers(self, key: str) -> list[str]:
         """Those who must be near it, or near a Pod in it, wherever they are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sdn.model import HostState, Kind, Model, Placement
+from sdn.scheduler.kept import Kept
 from sdn.scheduler.proposal import Proposal, refusal
 from sdn.scheduler.repair import anew
 from sdn.scheduler.search import by_size, obstacles, regroup, relocate
@@ -14,9 +15,14 @@ from sdn.scheduler.steps import NOWHERE, Steps
 from sdn.scheduler.target import Target
 
 
-def migrate(model: Model, placement: Placement, key: str, host: str) -> Proposal:
-    """Move a workload to a Host, or a Pod to a node by key or name; with a Host it takes the best node there."""
-    steps = Steps(model, placement)
+def migrate(model: Model, placement: Placement, key: str, host: str, kept: Kept | None = None) -> Proposal:
+    """Move a workload to a Host, or a Pod to a node by key or name; with a Host it takes the best node there.
+
+    `kept` is the scheduler of a lab that runs, and makes it no other answer.
+    """
+    steps = Steps(model, placement, kept.cluster(model, placement) if kept else None)
+    if kept and steps.cluster.inside(key):
+        steps = Steps(model, placement)  # reasons name the first Pod of a node, of whom only a new one knows the order
     wrong = _wrong(steps, key, host)
     if wrong:
         return refusal(placement, [wrong])

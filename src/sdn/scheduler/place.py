@@ -57,7 +57,7 @@ def place(model: Model, previous: Placement | None = None) -> Placement:
 def schedule(model: Model, previous: Placement | None = None) -> Outcome:
     """As `place`, with what could not be placed beside what could."""
     previous = previous or model.running or Placement({})
-    best = run = _Run(model, previous, {}, packing=False)
+    best = run = _Run(Cluster(model), previous, {}, packing=False)
     run.bind_all()
     first: dict[str, int] = {}
     small = len(run.cluster.workloads) * len(run.cluster.hosts) <= SMALL
@@ -66,17 +66,23 @@ def schedule(model: Model, previous: Placement | None = None) -> Outcome:
             break
         for workload in run.refused:
             first[workload.key] = first.get(workload.key, 0) - 1
-        run = _Run(model, previous, first, packing=attempt % 2 == 1)
+        run = _Run(Cluster(model), previous, first, packing=attempt % 2 == 1)
         run.bind_all()
         best = min(best, run, key=_Run.loss)  # the earlier one among equals
     return best.outcome()
 
 
+def bind_rest(cluster: Cluster, waiting: Sequence[Workload]) -> bool:
+    """Bind these, all who are bound to nothing, by key, as `schedule` would; False where that takes more than room."""
+    run = _Run(cluster, Placement({}), {}, packing=False)
+    return not any(run.bind([w for w in waiting if w.kind is kind]) for kind in (Kind.VM, Kind.POD))
+
+
 class _Run:
     """One order tried: the Cluster, and what did not fit."""
 
-    def __init__(self, model: Model, previous: Placement, first: dict[str, int], packing: bool) -> None:
-        self.cluster = Cluster(model)
+    def __init__(self, cluster: Cluster, previous: Placement, first: dict[str, int], packing: bool) -> None:
+        self.cluster = cluster
         self.refused: list[Workload] = []
         self._previous = previous
         self._first = first
@@ -118,8 +124,8 @@ class _Run:
     def _bind_level(self, kind: Kind) -> None:
         cluster = self.cluster
         waiting = [w for w in cluster.workloads.values() if w.kind is kind and cluster.where(w.key) is None]
-        failed = self._bind(waiting)
-        while failed and len(again := self._bind(failed)) < len(failed):
+        failed = self.bind(waiting)
+        while failed and len(again := self.bind(failed)) < len(failed):
             failed = again  # somebody whom they must be near may have come meanwhile
         for workload in sorted(failed, key=self._urgency):
             if cluster.where(workload.key) is None and not self._force(workload):
@@ -142,7 +148,7 @@ class _Run:
                     gone.append(workload)
             if not gone:
                 return
-            self.refused += self._bind(gone) if attempt < ROUNDS else gone
+            self.refused += self.bind(gone) if attempt < ROUNDS else gone
 
     def _force(self, workload: Workload) -> bool:
         """Have others move or go for it."""
@@ -174,7 +180,7 @@ class _Run:
             self.cluster.unbind(key)
         return self._force(workload)
 
-    def _bind(self, workloads: Iterable[Workload]) -> list[Workload]:
+    def bind(self, workloads: Iterable[Workload]) -> list[Workload]:
         """Bind what fits; returns what does not."""
         groups: defaultdict[object, list[Workload]] = defaultdict(list)
         for workload in workloads:

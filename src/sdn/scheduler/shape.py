@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sdn.scheduler.spreading import Spreading
     from sdn.scheduler.terms import Term
 
+_SEEN = 1000  # forms of what is asked of the scheduler, beyond those in use, that are known by identity
+
 Owner = tuple[str, str, str]  # namespace, kind and name of what made the replicas
 
 
@@ -59,6 +61,7 @@ class Shapes:
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], Shape] = {}
         self._schedulings: dict[Scheduling, int] = {}
+        self._met = 0
         self._seen: dict[int, tuple[Scheduling, int]] = {}  # by identity, because hashing one is slow
 
     def all(self) -> list[Shape]:
@@ -67,8 +70,22 @@ class Shapes:
 
     def of(self, workload: Workload, rules: tuple[Rule, ...]) -> tuple[Shape, bool]:
         """The Shape, and whether it is new."""
-        w = workload
-        key = (
+        key = self._content(workload, rules)
+        shape = self._known.get(key)
+        if shape:
+            return shape, False
+        shape = self._known[key] = Shape(workload, self._met, owner_of(workload), rules)
+        self._met += 1
+        return shape, True
+
+    def forget(self, shape: Shape) -> None:
+        """Nobody has it any more."""
+        self._known.pop(self._content(shape.workload, shape.rules), None)
+        if len(self._seen) > 2 * len(self._known) + _SEEN:
+            self._seen.clear()
+
+    def _content(self, w: Workload, rules: tuple[Rule, ...]) -> tuple[object, ...]:
+        return (
             w.namespace,
             w.kind is Kind.VM,
             w.is_node,
@@ -83,11 +100,6 @@ class Shapes:
             self._number(w.scheduling),
             rules,
         )
-        shape = self._known.get(key)
-        if shape:
-            return shape, False
-        shape = self._known[key] = Shape(w, len(self._known), owner_of(w), rules)
-        return shape, True
 
     def _number(self, scheduling: Scheduling) -> int:
         seen = self._seen.get(id(scheduling))

@@ -31,22 +31,31 @@ class _Undo(NamedTuple):
 
 
 class Steps:
-    """Where all runs, step by step. What `placement` has and the Model has no place for is a stray until it moves."""
+    """Where all runs, step by step. What `placement` has and the Model has no place for is a stray until it moves.
 
-    def __init__(self, model: Model, placement: Placement) -> None:
+    `cluster` is as of both, where somebody has it, and goes along with the steps.
+    """
+
+    def __init__(self, model: Model, placement: Placement, cluster: Cluster | None = None) -> None:
         self.model = model
         self.before = placement
-        self.cluster = Cluster.of(model, placement)
-        self.candidates = Candidates(self.cluster)
+        self.cluster = Cluster.of(model, placement) if cluster is None else cluster
+        self._candidates: Candidates | None = None
         self.bystanders = Bystanders(self.cluster)
         self.moves: list[Move] = []
         # What runs, but is no workload of the Model any more, or runs on a Host or in a VM that is none.
         self._strays: dict[str, Place] = {
-            key: (host, placement.nodes.get(key, ""))
-            for key, host in placement.hosts.items()
-            if self.cluster.where(key) is None
+            key: (placement.hosts[key], placement.nodes.get(key, ""))
+            for key in placement.hosts.keys() - self.cluster.bindings.keys()
         }
         self._undo: list[_Undo] = []
+
+    @property
+    def candidates(self) -> Candidates:
+        """Where something can go; put in order when somebody asks."""
+        if self._candidates is None:
+            self._candidates = Candidates(self.cluster)
+        return self._candidates
 
     def inside(self, key: str) -> list[str]:
         """The Pods that run in the VM of that key, strays included."""
@@ -174,6 +183,8 @@ class Steps:
         if reasons:
             return refusal(self.before, reasons, notes)
         placement = self.cluster.placement()
+        if not self._strays:
+            return Proposal(tuple(self.moves), placement, (), tuple(notes))
         hosts = placement.hosts | {key: host for key, (host, _) in self._strays.items()}
         nodes = placement.nodes | {key: node for key, (_, node) in self._strays.items() if node}
         return Proposal(tuple(self.moves), Placement.in_order(hosts, nodes), (), tuple(notes))
@@ -188,8 +199,9 @@ class Steps:
         source = self.cluster.where(key)
         if source:
             self.cluster.unbind(key)
-            self.candidates.changed(source)
         if target:
             self.cluster.bind(self.workload(key), target)
-            self.candidates.changed(target)
+        for place in (source, target):
+            if place and self._candidates:
+                self._candidates.changed(place)
         self.cluster.loosened.clear()  # for rankings, of which there are none here; it would only grow

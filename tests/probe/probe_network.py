@@ -42,6 +42,9 @@ TCP, UDP, SCTP, ICMP = Protocol
 LISTENS = [(TCP, 80), (TCP, 81), (TCP, 82), (TCP, 85), (TCP, 89), (TCP, 8000), (TCP, 7001), (UDP, 53), (UDP, 54)]
 LISTENS += [(UDP, 55), (UDP, 8000), (SCTP, 90), (SCTP, 91), (SCTP, 92), (SCTP, 8000)]
 
+MANY = ("tcp timeout 4", "udp connected 4", "udp rejected 4", "tcp connected 6", "tcp refused 6")
+"""Asked so often that several batches are sent, some of which the kernel interrupts because of an earlier packet."""
+
 FIREWALL = """
 table inet sdn {
   chain c_nat {
@@ -204,11 +207,14 @@ def main() -> None:
     try:
         seen = engine.ask(list(asked.values()), [answers(name, question) for name, question in asked.items()])
         again = engine.ask([asked["tcp connected 4"]] * 3)
+        many = engine.ask([asked[name] for name in MANY] * 150)
         lossy = engine.ask([asked["tcp lossy 4"], asked["tcp lossy 6"]] * 30)
     finally:
         engine.close()
         taken.close()
     shown = dict(zip(asked, seen, strict=True))
+    for index, name in enumerate(MANY):
+        shown[f"150 of {name}"] = tuple({one: None for (one,) in many[index :: len(MANY)]})
     shown |= {"again": tuple(one for (one,) in again), "lossy": tuple(one for (one,) in lossy)}
     print(json.dumps({k: [[o.outcome, o.responder, o.port, o.rules] for o in v] for k, v in shown.items()}))
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 from typing import Any
 
+import probe_network
 import probe_sandbox
 import pytest
 
@@ -94,3 +95,8 @@ def test_a_question_asked_again_is_judged_again(seen: Any) -> None:
 def test_no_loss_is_read_as_silence_however_often_one_asks(seen: Any) -> None:
     """Three packets of ten are lost in each direction, and each connection needs half a dozen."""
     assert seen["lossy"] == [["connected", "lab/b", 8000, ALLOWED]] * 60
+
+
+@pytest.mark.parametrize("name", probe_network.MANY)
+def test_many_at_once_are_answered_as_one_alone(seen: Any, name: str) -> None:
+    assert seen[f"150 of {name}"] == seen[name]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 
 from sdn.model import Outcome
 from sdn.probe import wire
-from sdn.probe.nflog import packet_keys
+from sdn.probe.logged import Logged, LogParser, packet_keys
 
 A4, B4 = socket.inet_aton("10.244.0.2"), socket.inet_aton("10.244.1.2")
 A6, B6 = (socket.inet_pton(socket.AF_INET6, text) for text in ("fd00::2", "fd00:1::2"))
@@ -26,8 +27,10 @@ def test_checksum_of_rfc_1071() -> None:
 @pytest.mark.parametrize(("source", "destination"), [(A4, B4), (A6, B6)], ids=["ipv4", "ipv6"])
 def test_what_is_sent_sums_to_zero(source: bytes, destination: bytes) -> None:
     """Zero has two spellings in one's complement."""
-    syn = wire.tcp_syn(source, destination, (40000, 80), 7)
-    assert wire.checksum(wire.pseudo_header(source, destination, 6, len(syn)) + syn) in (0, 0xFFFF)
+    for sequence in (0, 7, 0x1_0000, 0xFFFF_FFFE):
+        syn = wire.tcp_syn(source, destination, (40000, 80), sequence)
+        assert wire.checksum(wire.pseudo_header(source, destination, 6, len(syn)) + syn) in (0, 0xFFFF)
+        assert (syn[:8], syn[12:14]) == (struct.pack("!HHI", 40000, 80, sequence), bytes((0x50, wire.SYN)))
     for payload in (b"even", b"odd"):
         datagram = wire.udp_datagram(source, destination, (40000, 53), payload)
         assert wire.checksum(wire.pseudo_header(source, destination, 17, len(datagram)) + datagram) in (0, 0xFFFF)
@@ -97,3 +100,56 @@ def test_a_logged_packet_is_known_by_its_source() -> None:
     assert packet_keys(ip6 + b"\x81" + echo[1:]) == ((58, A6, nobody), (58, B6, 41000))
     assert packet_keys(ip6) is None
     assert packet_keys(b"") is None
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _message(origin: str, packet: bytes, *, origin_last: bool = False) -> bytes:
+    """One of NFLOG's, with the attributes that Linux writes: packet header, prefix, mark, payload."""
+    header, prefix = _attribute(1, b"\x08\0\x02\0"), _attribute(10, origin.encode() + b"\0")
+    rest = _attribute(2, bytes(4)) + (_attribute(9, packet) if packet else b"")
+    body = bytes(4) + header + (rest + prefix if origin_last else prefix + rest)
+    return struct.pack("=IHHII", 16 + len(body), 0x400, 0, 0, 0) + body + bytes(-len(body) % 4)
+
+
+def _ip4(protocol: int, above: bytes, options: bytes = b"") -> bytes:
+    return bytes([0x45 + len(options) // 4, 0, 0, 40, 0, 0, 0, 0, 64, protocol, 0, 0]) + A4 + B4 + options + above
+
+
+SYN, ECHO = wire.tcp_syn(A4, B4, (40000, 80), 7), wire.echo_request(4, 41000, b"abcd")
+LOGGED = {
+    "usual": (_message("egress a[0]", _ip4(6, SYN)), ("egress a[0]", (6, A4, 40000), (6, B4, 80))),
+    "another length of origin": (_message("e", _ip4(6, SYN)), ("e", (6, A4, 40000), (6, B4, 80))),
+    "options": (_message("egress a[0]", _ip4(6, SYN, bytes(4))), ("egress a[0]", (6, A4, 40000), (6, B4, 80))),
+    "origin last": (_message("x", _ip4(6, SYN), origin_last=True), ("x", (6, A4, 40000), (6, B4, 80))),
+    "echo": (_message("egress a[0]", _ip4(1, ECHO)), ("egress a[0]", (1, A4, 41000), (1, B4, -1))),
+    "IPv6": (
+        _message("egress a[0]", bytes([0x60, 0, 0, 0, 0, 20, 6, 64]) + A6 + B6 + SYN),
+        ("egress a[0]", (6, A6, 40000), (6, B6, 80)),
+    ),
+    "not IP": (_message("egress a[0]", b"\x45" + bytes(10)), None),
+    "no packet": (_message("egress a[0]", b""), None),
+}
+
+
+@pytest.mark.parametrize("name", LOGGED)
+def test_a_log_is_read_alike_the_first_time_and_when_its_kind_is_known(name: str) -> None:
+    """Between messages of every other kind, whose shapes are remembered, too."""
+    message, expected = LOGGED[name]
+    parser = LogParser()
+    for _ in range(3):
+        for other, _ in LOGGED.values():
+            found: list[Logged] = []
+            parser.parse(message + other + message, found)
+            assert [one for one in found if one == expected][:2] == ([expected] * 2 if expected else [])
+        found = []
+        parser.parse(message * 2, found)
+        assert found == ([expected] * 2 if expected else [])
+
+
+def test_a_log_that_is_no_message_ends_the_reading() -> None:
+    found: list[Logged] = []
+    LogParser().parse(bytes(64), found)
+    assert found == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from math import ceil, log
 
 from sdn.model import HOST, Answer, Disposition, Observation, Outcome, Protocol, Question
@@ -146,7 +147,7 @@ class Asked:
 
     def observations(self, dead: Collection[Alive]) -> tuple[Observation, ...]:
         """What was seen; nothing, where silence proves nothing."""
-        if any(key in dead for key in self.silent()):
+        if dead and any(key in dead for key in self.silent()):
             return ()
         return tuple(self._observation(attempt) for attempt in self._attempts)
 
@@ -198,8 +199,12 @@ def _rules(attempt: Attempt, is_service: bool) -> tuple[str, ...]:
     elif is_service and logs:
         last = logs[-1][0]
         logs, answers = ([(sent, origin) for sent, origin in found if sent == last] for found in (logs, answers))
-    there = sorted(dict.fromkeys(origin for _, origin in logs), key=_rank)
-    return tuple(dict.fromkeys((*there, *(origin for _, origin in answers))))
+    return _in_order(tuple([origin for _, origin in logs]), tuple([origin for _, origin in answers]))
+
+
+@lru_cache(maxsize=1 << 12)
+def _in_order(there: tuple[str, ...], back: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*sorted(there, key=_rank), *back)))
 
 
 def _rank(origin: str) -> int:

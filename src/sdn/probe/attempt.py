@@ -16,7 +16,8 @@ class Attempt:
     `mark` is that of the packet, 0 for none.
     `connects`: a whole TCP connection, in which the listener says who it is; else one raw packet. `patient`: nobody
     may own the destination, and the kernel needs three seconds to say so. `hopeful`: an answer is expected, so silence
-    deserves a closer look (None: nobody knows). `outcome` is None while it is unanswered.
+    deserves a closer look (None: nobody knows). `outcome` is None while it is unanswered. `sent` counts its sends;
+    `sent_at` is when the last of them was, in seconds of the monotonic clock.
     `logs` are the origins that firewalls logged, each with the number of the send that it belongs to.
     """
 
@@ -37,6 +38,7 @@ class Attempt:
         "refused",
         "responder",
         "sent",
+        "sent_at",
         "source",
         "target",
     )
@@ -56,6 +58,7 @@ class Attempt:
         self.packed = b""
         self.packet = b""
         self.sent = 0
+        self.sent_at = 0.0
         self.outcome: Outcome | None = None
         self.responder = ""
         self.port = 0

@@ -16,6 +16,9 @@ from sdn.probe.attempt import Attempt, Numbers
 from sdn.probe.sockets import family_of, read_errors, set_mark, want_errors
 from sdn.probe.wire import read_token
 
+CONNECTIONS = 3000
+"""At a time; each is a descriptor of the asker and one of the listener."""
+
 _UNREACHABLE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL})
 _WAITS = frozenset({errno.EINPROGRESS, errno.EAGAIN})
 _BEFORE_SECOND_SYN = 0.8  # seconds; it comes after one
@@ -35,6 +38,10 @@ class Connector:
         self._sent: deque[tuple[float, Attempt, int]] = deque()
         self._inside = ""
 
+    def count(self) -> int:
+        """Descriptors in use."""
+        return len(self._open)
+
     def forget_place(self) -> None:
         """The thread was moved by somebody else."""
         self._inside = ""
@@ -45,6 +52,7 @@ class Connector:
         A listener that answered the first SYN, and whose answer was lost, would not understand another from that port.
         """
         attempt.sent += 1
+        attempt.sent_at = monotonic()
         if self.is_established(attempt) and attempt.sent % _NUDGES:
             self._nudge(attempt)
             return
@@ -65,7 +73,7 @@ class Connector:
         code = self._connect(sock, attempt)
         if code in _WAITS or code == 0:
             self._epoll.register(sock, select.EPOLLIN)
-            self._sent.append((monotonic(), attempt, attempt.sent))
+            self._sent.append((attempt.sent_at, attempt, attempt.sent))
         else:
             self._fail(sock, attempt, code)
 

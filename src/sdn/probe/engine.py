@@ -18,6 +18,7 @@ from sdn.policy.collector import without_gc
 from sdn.probe.asked import Alive, Asked
 from sdn.probe.attempt import Attempt, Numbers
 from sdn.probe.compare import together, virtual_of
+from sdn.probe.connect import CONNECTIONS
 from sdn.probe.flight import Flight
 from sdn.probe.listeners import Listeners
 from sdn.probe.nflog import LogReader
@@ -26,7 +27,6 @@ from sdn.probe.sender import Senders
 from sdn.probe.sockets import raise_descriptor_limit
 
 _SPARE = 512  # descriptors for everything else in this process
-_CONNECTIONS = 3000  # at a time; each is a descriptor of the asker and one of the listener
 _LOG_RETRIES = 2
 _NUMBERS = Numbers()  # of all engines of this process: firewalls remember what an earlier one asked
 
@@ -82,7 +82,7 @@ class Engine:
         ports: dict[str, list[tuple[Protocol, int]]] = defaultdict(list)
         for workload, protocol, number in sorted(self._listens):
             ports[workload].append((protocol, number))
-        needed = len(self._listens) + len(self._hosts) + _SPARE + 2 * _CONNECTIONS
+        needed = len(self._listens) + len(self._hosts) + _SPARE + 2 * CONNECTIONS
         if needed > limit:
             raise ProbeError(
                 f"probing needs {needed} open files and this process may have {limit}; raise it with `ulimit -n`"
@@ -113,13 +113,9 @@ class Engine:
             self._answer_sctp()
         askers = together(questions, answers or [()] * len(questions), self._listens)
         asked = [
-            Asked(
-                question,
-                answers[index] if answers else (),
-                self._listens,
-                self._is_service(question),
-                askers[virtual_of(question)],
-            )
+            Asked(question, answers[index] if answers else (), self._listens, is_service, askers[virtual_of(question)])
+            if (is_service := self._is_service(question))
+            else Asked(question, answers[index] if answers else (), self._listens, is_service=False)
             for index, question in enumerate(questions)
         ]
         for wave in self._waves(asked):
@@ -138,7 +134,7 @@ class Engine:
         by_source: dict[str, list[Asked]] = defaultdict(list)
         for one in asked:
             by_source[one.question.flow.source].append(one)
-        room = raise_descriptor_limit() - self._listeners.count() - len(self._hosts) - _SPARE - 2 * _CONNECTIONS
+        room = raise_descriptor_limit() - self._listeners.count() - len(self._hosts) - _SPARE - 2 * CONNECTIONS
         wave: list[Asked] = []
         used = 0
         for several in by_source.values():
@@ -154,36 +150,23 @@ class Engine:
 
     def _fly(self, flight: Flight, wave: Sequence[Asked], deadline: float, tries: int) -> None:
         lost = sum(reader.lost for reader in self._logs)
-        self._run(
-            flight,
-            self._first(wave),
-            deadline,
-        )
+        flight.run(self._first(wave), deadline)
         self._identify(flight, wave, deadline)
         while more := [attempt for one in wave for attempt in one.more(tries)]:
-            self._run(flight, more, deadline)
+            flight.run(more, deadline)
         for _ in range(_LOG_RETRIES):
             if sum(reader.lost for reader in self._logs) == lost:
                 break
             lost = sum(reader.lost for reader in self._logs)
-            self._run(flight, [attempt for one in wave for attempt in one.unlogged()], deadline)
+            flight.run([attempt for one in wave for attempt in one.unlogged()], deadline)
 
     def _first(self, wave: Sequence[Asked]) -> list[Attempt]:
         foreign = self._listeners.foreign
         return [attempt for one in wave for attempt in one.first(self._is_patient, foreign)]
 
-    def _run(self, flight: Flight, attempts: Sequence[Attempt], deadline: float) -> None:
-        """Connections, as many at a time as there are descriptors for; all raw packets with the last of them."""
-        raw = [attempt for attempt in attempts if not attempt.connects]
-        connecting = [attempt for attempt in attempts if attempt.connects]
-        while len(connecting) > _CONNECTIONS:
-            flight.run(connecting[:_CONNECTIONS], deadline)
-            del connecting[:_CONNECTIONS]
-        flight.run(connecting + raw, deadline)
-
     def _identify(self, flight: Flight, wave: Sequence[Asked], deadline: float) -> None:
         """Connect to every TCP port that a SYN found open, to hear who is there."""
-        self._run(flight, [attempt for one in wave for attempt in one.identify(self._listeners.foreign)], deadline)
+        flight.run([attempt for one in wave for attempt in one.identify(self._listeners.foreign)], deadline)
         for one in wave:
             one.identified()
 
@@ -199,11 +182,7 @@ class Engine:
         for wave in self._waves(controls):
             flight = Flight(self._placed, self._netns_of, _NUMBERS, ())
             try:
-                self._run(
-                    flight,
-                    self._first(wave),
-                    deadline,
-                )
+                flight.run(self._first(wave), deadline)
                 self._identify(flight, wave, deadline)
             finally:
                 flight.close()

@@ -8,15 +8,18 @@ chance is no explanation any more.
 from __future__ import annotations
 
 import select
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import ceil, log
 from time import monotonic
 
 from sdn.kernel.namespaces import enter
 from sdn.model import HOST, Direction, Outcome, Placed, Protocol, default_origin
 from sdn.probe.attempt import Attempt, Numbers
-from sdn.probe.connect import Connector
-from sdn.probe.nflog import LogReader, PacketKey
+from sdn.probe.batch import MOST
+from sdn.probe.connect import CONNECTIONS, Connector
+from sdn.probe.logged import PacketKey
+from sdn.probe.nflog import LogReader
+from sdn.probe.post import Post
 from sdn.probe.scout import Scout
 from sdn.probe.sender import Sender, Senders
 from sdn.probe.sockets import packed
@@ -32,7 +35,8 @@ _DOUBT = 8.0  # seconds of sending again, however much of the lab is broken
 _MISSED = 1e-7  # the chance that is taken of reading loss as silence
 _LEAST_LOSS = 0.5  # of a packet or its answer, where something vanished
 _PASSED = (Outcome.CONNECTED, Outcome.REFUSED)
-_BURST = 64  # packets between two looks at what came back, so that no buffer overflows
+_BURST = 64  # connections between two looks at what came back, so that no buffer overflows
+_STUCK = 1.0  # seconds; by then each connection that nobody took has given its descriptor back
 
 
 class Flight:
@@ -47,6 +51,7 @@ class Flight:
         self._logs = {log_reader.fileno(): log_reader for log_reader in logs}
         self._epoll = select.epoll()
         self._connector = Connector(self._epoll, numbers, self._note)
+        self._post = Post()
         self._scouts: dict[tuple[str, Protocol, Sender], Scout | None] = {}
         self._handlers: dict[int, Scout] = {}
         self._keys: dict[PacketKey, Attempt] = {}
@@ -60,44 +65,105 @@ class Flight:
 
     def close(self) -> None:
         """Give all descriptors back, apart from the log's."""
+        self._post.close()
         for scout in self._handlers.values():
             scout.close()
         self._epoll.close()
 
     def run(self, attempts: Sequence[Attempt], deadline: float) -> None:
-        """Give every attempt an outcome; silence is TIMEOUT, `deadline` seconds after the last packet was sent."""
-        silent = ready = [attempt for attempt in attempts if self._prepare(attempt)]
-        self._open = len(ready)
-        sends, first = 0, monotonic()
-        last = tired = first
+        """Give every attempt an outcome; silence is TIMEOUT, `deadline` seconds after its last packet was sent."""
+        while attempts := self._run(attempts, deadline):
+            pass
+
+    def _run(self, attempts: Sequence[Attempt], deadline: float) -> list[Attempt]:
+        """Gives those that were not sent, because others have all descriptors for connections and say nothing."""
+        first = monotonic()
+        left = self._launch(attempts)
+        silent = ready = [attempt for attempt in attempts if attempt.sent]
+        sends, tired = 1, 0.0
         while ready:
-            for count, attempt in enumerate(ready):
-                self._send(attempt)
-                if count % _BURST == _BURST - 1:
-                    self._pump(0)
-            sends, last = sends + 1, monotonic()
             self._wait_for_quiet()
             if sends == 1:
                 tired = monotonic() + _DOUBT
             over = sends >= self._enough() or (sends >= _SENDS and monotonic() > tired)
             ready = [] if over else self._doubtful(attempt for attempt in ready if attempt.outcome is None)
-        self._wait_until(last + deadline, silent)
+            self._launch(ready)
+            sends += 1
+        self._wait_for_answers(deadline, silent)
         self._wait_until(first + PATIENCE, [attempt for attempt in silent if attempt.patient and not attempt.logs])
         mute = [attempt for attempt in silent if attempt.connects and self._connector.is_established(attempt)]
         self._wait_until(monotonic() + deadline, mute)  # who took the connection a moment ago may still speak
         self._conclude(silent)
         self._wait_for_logs()
+        return left
 
-    def _prepare(self, attempt: Attempt) -> bool:
+    def _launch(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Send, or send again. One thread sends what is raw, batch by batch, while this one opens connections.
+
+        So silence begins early for raw packets, of which most are denied, and is waited for while connections are made.
+        """
+        connecting = [attempt for attempt in reversed(attempts) if attempt.connects]
+        for scout, batch in self._batches(attempt for attempt in attempts if not attempt.connects):
+            while connecting and self._post.is_busy and self._connector.count() < CONNECTIONS:
+                self._connect(connecting.pop())
+            self._post.send(scout, batch)
+            self._pump(0)
+        self._post.wait()
+        while connecting and self._has_room():
+            for attempt in connecting[: -_BURST - 1 : -1]:
+                self._connect(attempt)
+            del connecting[-_BURST:]
+            self._pump(0)
+        return connecting[::-1]
+
+    def _batches(self, raw: Iterable[Attempt]) -> Iterator[tuple[Scout, list[Attempt]]]:
+        """By their sockets, and one source after another."""
+        batches: dict[Scout, list[Attempt]] = {}
+        source = ""
+        for attempt in raw:
+            if attempt.flow.source != source:
+                yield from batches.items()
+                batches, source = {}, attempt.flow.source
+            scout = self._ready(attempt)
+            if scout is None:
+                continue
+            batch = batches.setdefault(scout, [])
+            batch.append(attempt)
+            if len(batch) == MOST:
+                yield scout, batches.pop(scout)
+        yield from batches.items()
+
+    def _has_room(self) -> bool:
+        """Whether there are descriptors for more connections; where there are none, it waits for others to end."""
+        until = monotonic() + _STUCK
+        while self._connector.count() > CONNECTIONS - _BURST and (left := until - monotonic()) > 0:
+            self._pump(left)
+        return self._connector.count() <= CONNECTIONS - _BURST
+
+    def _ready(self, attempt: Attempt) -> Scout | None:
+        """Who sends its packet, which has been made; None where there is nothing to send."""
+        if attempt.outcome is not None:
+            return None
+        if not attempt.sent:
+            return self._prepare(attempt)
+        if attempt.flow.protocol is Protocol.TCP:
+            # A listener answers the same SYN again only twice a second; one from another port at once.
+            attempt.renumber(self._numbers)
+            self._know(attempt)
+        return self._scout(attempt, Sender(attempt.source, attempt.mark))
+
+    def _prepare(self, attempt: Attempt) -> Scout | None:
         """Number it; an attempt of somebody without an address of its family ends here."""
         sender = self._senders.of(attempt.flow)
-        if sender is None or (not attempt.connects and self._scout(attempt, sender) is None):
+        scout = None if sender is None or attempt.connects else self._scout(attempt, sender)
+        if sender is None or (scout is None and not attempt.connects):
             attempt.outcome = Outcome.UNREACHABLE
-            return False
+            return None
         self._nonce = self._nonce % 0xFFFF_FFFE + 1  # an SCTP tag is never 0
         attempt.number_it(sender, self._numbers, self._nonce.to_bytes(4, "big"))
         self._know(attempt)
-        return True
+        self._open += 1
+        return scout
 
     def _know(self, attempt: Attempt) -> None:
         flow = attempt.flow
@@ -118,21 +184,12 @@ class Flight:
             self._epoll.register(scout, select.EPOLLIN)
         return self._scouts[key]
 
-    def _send(self, attempt: Attempt) -> None:
-        flow = attempt.flow
-        if attempt.outcome is not None:
-            return
-        if attempt.connects:
-            self._connector.send(attempt, self._netns_of(flow.source))
+    def _connect(self, attempt: Attempt) -> None:
+        if not attempt.sent:
+            self._prepare(attempt)
+        if attempt.outcome is None:
+            self._connector.send(attempt, self._netns_of(attempt.flow.source))
             self._know(attempt)  # under another number, if the first was taken
-        else:
-            scout = self._scouts[flow.source, flow.protocol, Sender(attempt.source, attempt.mark)]
-            assert scout is not None  # `_prepare` left it out otherwise
-            if attempt.sent and flow.protocol is Protocol.TCP:
-                # A listener answers the same SYN again only twice a second; one from another port at once.
-                attempt.renumber(self._numbers)
-                self._know(attempt)
-            scout.send(attempt)
 
     def _note(self, attempt: Attempt) -> None:
         self._open -= 1
@@ -192,6 +249,13 @@ class Flight:
             if self._open < before:
                 until = monotonic() + _QUIET
 
+    def _wait_for_answers(self, deadline: float, silent: Sequence[Attempt]) -> None:
+        while waiting := [attempt for attempt in silent if attempt.outcome is None]:
+            until = max(attempt.sent_at for attempt in waiting) + deadline
+            if monotonic() >= until:
+                return
+            self._wait_until(until, waiting)
+
     def _wait_until(self, until: float, silent: Sequence[Attempt]) -> None:
         waiting = [attempt for attempt in silent if attempt.outcome is None]
         while any(attempt.outcome is None for attempt in waiting) and (left := until - monotonic()) > 0:
@@ -199,7 +263,10 @@ class Flight:
 
     def _conclude(self, silent: Iterable[Attempt]) -> None:
         for attempt in silent:
-            if attempt.connects and attempt.outcome is None:
+            if attempt.outcome is not None:
+                continue
+            self._open -= 1
+            if attempt.connects:
                 self._connector.conclude(attempt)
             if attempt.outcome is None:
                 attempt.outcome = Outcome.REFUSED if attempt.refused else Outcome.TIMEOUT

@@ -81,7 +81,7 @@ class Listeners:
             self._hang_up_on_the_slow()
             for _ in range(64):
                 connection, _ = sock.accept()
-                connection.send(said)
+                connection.send(said, socket.MSG_MORE)  # in one segment with the end
                 connection.shutdown(socket.SHUT_WR)
                 # Kept until the other side is done: what arrives at a closed socket is answered with a reset, which
                 # would destroy words that were lost and are to be sent again.

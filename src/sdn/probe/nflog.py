@@ -13,32 +13,20 @@ from struct import Struct, pack
 from sdn.errors import ProbeError
 from sdn.kernel.namespaces import enter
 from sdn.plan.state import LOG_GROUP
+from sdn.probe.logged import Logged, LogParser
 
 _NETFILTER = 12
-_PACKET, _CONFIG = 0x400, 0x401
+_CONFIG = 0x401
 _ERROR = 2
 _REQUEST_ACK = 5
 _BIND, _CMD, _MODE, _BUFFER, _TIMEOUT, _THRESHOLD = 1, 1, 2, 3, 4, 5
-_PREFIX, _PAYLOAD = 10, 9
 _COPY_PACKET = 2
 _COPY_BYTES = 64  # an IPv6 header and the first 24 bytes above it
 _ENOBUFS, _EBUSY = 105, 16
 _SO_RCVBUFFORCE = 33
-_ECHO_REPLIES = (0, 129)
-_NO_NUMBER = -1
-_NO_OPTIONS = 0x45  # IPv4 with a header of 20 bytes
-_WITH_PORTS = frozenset({6, 17, 132})
-_usual = Struct("!9xB2x4s4sHH").unpack_from
 
 _header = Struct("=IHHII")
 _attribute = Struct("=HH")
-
-PacketKey = tuple[int, bytes, int]
-"""(protocol number, packed source address, source port or ICMP id)."""
-
-
-Logged = tuple[str, PacketKey, PacketKey]
-"""A packet that met a deciding rule: the rule's origin, the packet's key, and that of what it may be an answer to."""
 
 
 class LogReader:
@@ -48,8 +36,7 @@ class LogReader:
         """Moves the calling thread into the Host's namespace. ProbeError where somebody else reads the group."""
         self.host = host
         self.lost = 0
-        self._origins: dict[bytes, str] = {}
-        self._shapes: dict[tuple[int, int], int] = {}  # (length, of the prefix) → where the payload is
+        self._parser = LogParser()
         enter(namespace)
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETFILTER)
         self._grow(8 << 20)
@@ -94,7 +81,7 @@ class LogReader:
         self._socket.close()
 
     def read(self) -> list[Logged]:
-        """Everything that waits, oldest first. Packets that are no IP, or too short to be told apart, are left out."""
+        """Everything that waits, oldest first."""
         found: list[Logged] = []
         while True:
             try:
@@ -106,66 +93,4 @@ class LogReader:
                     raise
                 self.lost += 1
                 continue
-            self._messages(data, found)
-
-    def _messages(self, data: bytes, found: list[Logged]) -> None:
-        unpack, message = _header.unpack_from, self._message
-        at, end = 0, len(data)
-        while at + 20 <= end:
-            length, kind, _, _, _ = unpack(data, at)
-            if kind == _PACKET and (logged := message(data, at + 20, at + length)) is not None:
-                found.append(logged)
-            at += length + 3 & ~3
-
-    def _message(self, data: bytes, at: int, end: int) -> Logged | None:
-        """The header comes first, the prefix second, the payload last; where, is the same in all that look alike."""
-        shape = end - at, data[at + 8]
-        payload = self._shapes.get(shape)
-        if payload is not None and data[at + 10] == _PREFIX:
-            length, kind = _attribute.unpack_from(data, at + payload)
-            if kind == _PAYLOAD and at + payload + length == end:
-                return self._logged(data[at + 12 : at + 8 + data[at + 8]], data[at + payload + 4 : end])
-        found: dict[int, tuple[int, int]] = {}
-        start = at
-        while at + 4 <= end:
-            length, kind = _attribute.unpack_from(data, at)
-            found[kind] = at, at + length
-            at += length + 3 & ~3
-        if _PREFIX not in found or _PAYLOAD not in found:
-            return None
-        (prefix, prefix_end), (payload, payload_end) = found[_PREFIX], found[_PAYLOAD]
-        if prefix == start + 8:
-            self._shapes[shape] = payload - start
-        return self._logged(data[prefix + 4 : prefix_end], data[payload + 4 : payload_end])
-
-    def _logged(self, prefix: bytes, packet: bytes) -> Logged | None:
-        keys = packet_keys(packet)
-        origin = self._origins.get(prefix)
-        if origin is None:
-            origin = self._origins[prefix] = prefix.rstrip(b"\0").decode(errors="replace")
-        return (origin, *keys) if keys is not None else None
-
-
-def packet_keys(packet: bytes) -> tuple[PacketKey, PacketKey] | None:
-    """How a packet, from its IP header on, is told from all others in flight, and the one that it would answer.
-
-    None for what has neither port nor id.
-    """
-    if len(packet) < 28:
-        return None
-    if packet[0] == _NO_OPTIONS and packet[9] in _WITH_PORTS:  # nearly all there is
-        protocol, source, target, own, other = _usual(packet)
-        return (protocol, source, own), (protocol, target, other)
-    if packet[0] >> 4 == 4:
-        above, protocol, source, target = (packet[0] & 15) * 4, packet[9], packet[12:16], packet[16:20]
-    else:
-        above, protocol, source, target = 40, packet[6], packet[8:24], packet[24:40]
-    is_echo = protocol in (1, 58)
-    at = above + 4 if is_echo else above
-    numbers = packet[at : at + 4]
-    if len(numbers) < 4:
-        return None
-    own, other = numbers[0] << 8 | numbers[1], numbers[2] << 8 | numbers[3]
-    if is_echo:  # both have the same id
-        own, other = (_NO_NUMBER, own) if packet[above] in _ECHO_REPLIES else (own, _NO_NUMBER)
-    return (protocol, source, own), (protocol, target, other)
+            self._parser.parse(data, found)

@@ -25,7 +25,7 @@ class Scout:
     """Asks from one address in one protocol. Made in the namespace that owns the address; used from anywhere."""
 
     def __init__(self, protocol: Protocol, version: int, sender: Sender, resolved: Callable[[Attempt], None]) -> None:
-        self._version = version
+        self.version = version
         self._resolved = resolved
         self._protocol = protocol
         self._asked: dict[int, Attempt] = {}
@@ -45,10 +45,13 @@ class Scout:
         """Give the descriptor back."""
         self._socket.close()
 
-    def send(self, attempt: Attempt) -> None:
-        """Send, or resend; what the own kernel refuses is answered at once."""
+    def expect(self, attempt: Attempt) -> None:
+        """It is about to be sent, or sent again."""
         self._asked[attempt.number] = attempt
         attempt.sent += 1
+
+    def send(self, attempt: Attempt) -> None:
+        """What the own kernel refuses is answered at once."""
         try:
             self._socket.sendto(attempt.packet, (attempt.flow.destination, 0))
             return
@@ -76,14 +79,14 @@ class Scout:
                 return
             except OSError:
                 continue  # a pending error, which the error queue tells in full
-            if self._version == 4:
+            if self.version == 4:
                 self._read(data, (data[0] & 15) * 4, data[12:16])
             else:
                 self._read(data, 0, socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0]))
 
     def _read_errors(self) -> None:
         at = 4 if self._protocol is Protocol.ICMP else 0
-        for quoted, outcome in read_errors(self._socket, self._version):
+        for quoted, outcome in read_errors(self._socket, self.version):
             attempt = self._asked.get(int.from_bytes(quoted[at : at + 2], "big"))
             if attempt is not None:
                 self._answer(attempt, outcome)

@@ -7,6 +7,7 @@ of its own. Formats: RFC 9293 (TCP), 768 (UDP), 792 and 4443 (ICMP), 9260 (SCTP)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct, pack
 
 from sdn.model import Outcome, Protocol
@@ -29,6 +30,7 @@ MAGIC = b"sdn "
 """How everything that a listener says begins."""
 
 ECHO_REQUEST = {4: 8, 6: 128}
+_TCP = NUMBERS[Protocol.TCP, 4]
 _STATE_COOKIE = 7
 _USER_ABORT = 12
 _WINDOW = 65535
@@ -53,10 +55,17 @@ def pseudo_header(source: bytes, destination: bytes, protocol: int, length: int)
     return source + destination + pack("!II", length, protocol)
 
 
+@lru_cache(maxsize=1 << 17)
+def _sum(data: bytes) -> int:
+    return int.from_bytes(data, "big") % 0xFFFF
+
+
 def tcp_syn(source: bytes, destination: bytes, ports: tuple[int, int], sequence: int) -> bytes:
     """A SYN without options, which asks whether a port is open and leaves no connection behind."""
-    head = _tcp.pack(*ports, sequence, 0, 0x50, SYN, _WINDOW, 0, 0)
-    return head[:16] + pack("!H", checksum(pseudo_header(source, destination, 6, 20) + head)) + head[18:]
+    own, other = ports
+    pseudo = _sum(source) + _sum(destination) + _TCP + _tcp.size
+    total = pseudo + own + other + (sequence >> 16) + (sequence & 0xFFFF) + (0x5000 | SYN) + _WINDOW
+    return _tcp.pack(own, other, sequence, 0, 0x50, SYN, _WINDOW, ~(total % 0xFFFF) & 0xFFFF, 0)
 
 
 def udp_datagram(source: bytes, destination: bytes, ports: tuple[int, int], payload: bytes) -> bytes:

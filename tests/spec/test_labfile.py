@@ -16,6 +16,7 @@ from sdn.errors import Problem, SpecError
 from sdn.model import (
     Action,
     Direction,
+    Heartbeat,
     IPBlock,
     Kind,
     LabelSelector,
@@ -322,6 +323,21 @@ def test_an_inline_network_policy_belongs_to_the_only_application(lab: Load) -> 
     assert policy.directions == (Direction.INGRESS, Direction.EGRESS)
     assert policy.egress[0].ports == (PortRange(Protocol.UDP, 53),)
     assert model.options == Options(ipblock_matches_pods=False, judge_hairpin=False)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", None),
+        ("{}", Heartbeat(1000, 5)),
+        ("{interval: 200ms}", Heartbeat(200, 5)),
+        ("{interval: 2s, fail: 3}", Heartbeat(2000, 3)),
+    ],
+)
+def test_hosts_are_watched_where_the_lab_asks_for_it(lab: Load, written: str, expected: Heartbeat | None) -> None:
+    assert lab(f"options: {{judge_hairpin: false, heartbeat: {written}}}").options == Options(
+        judge_hairpin=False, heartbeat=expected
+    )
 
 
 # --- with manifests

@@ -29,7 +29,8 @@ def command(lab: str | None, form: str) -> None:
     Reads back from the kernel what was built, and lists every difference from the plan: what somebody changed by hand,
     or what died. LAB may be left out where only one is up.
 
-    What has failed by `sdn fail` is part of the plan, and named as such.
+    What has failed by `sdn fail` is part of the plan, and named as such. So is a host that heartbeats have given up,
+    where the lab file asks for them (`options: {heartbeat: {interval: 1s}}`); when and what was done about it is told.
 
     Exit status: 0 if the kernel is as planned, 1 if it differs, 2 if the lab does not answer.
 
@@ -85,6 +86,7 @@ def render(info: Info, placed: Placed, now: float) -> Iterator[str]:
         yield f"  and {len(rows) - MOST - 1:,} more: --format json has them"
     yield ""
     yield from (f"  {line}" for line in broken(placed))
+    yield from (f"  {time.strftime('%H:%M:%S', time.localtime(one.at))} {one.text}" for one in info.noticed)
     yield from (f"warning: {warning}" for warning in info.warnings)
     yield from (f"  {difference}" for difference in info.drift)
     if info.drift:

@@ -40,6 +40,26 @@ def pull(plan: Plan, node: str, peer: str) -> None:
             worker.run(None, partial(_down, one, devices))
 
 
+def cut_cables(plan: Plan) -> list[tuple[str, str]]:
+    """The two nodes of each cable that should be up, and is not at one of its ends, or not there at all.
+
+    Whether it carries packets would be no answer: that is noticed late of a cable that has just been made.
+    """
+    found: set[tuple[str, str]] = set()
+
+    def look() -> None:
+        for node, state in plan.items():
+            wanted = [veth for veth in state.uplinks if veth.up]
+            if wanted:
+                with inside(node), Netlink() as netlink:
+                    up = {link.name for link in netlink.links() if link.up}
+                found.update((min(node, v.peer_node), max(node, v.peer_node)) for v in wanted if v.name not in up)
+
+    with NamespaceWorker("outage") as worker:
+        worker.run(None, look)
+    return sorted(found)
+
+
 def _down(name: str, devices: Collection[str]) -> None:
     """What somebody has removed by hand is down already."""
     with inside(name), Netlink() as netlink:

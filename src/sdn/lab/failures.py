@@ -124,6 +124,32 @@ def _give_up(work: Work, model: Model, isolated: Collection[str], failed: frozen
     work.moved += [Moved(move) for key, move in known.items() if key not in started]
 
 
+def give_up(running: Running, silent: Collection[str], say: Say = lambda _: None) -> Outcome:
+    """Hosts are not heard any more, and nobody has said that they should not: as if their cables had been pulled.
+
+    Cables that carry nothing are down from now on, until they are healed.
+    """
+    work = Work(running, Fail(What.HOST, ", ".join(sorted(silent))), say)
+    model = work.model
+    known = failed_hosts(model)
+    for one, other in outage.cut_cables(running.prepared.plan):
+        work.notes.append(f"link {one}:{other} is down")
+        model = with_link(model, f"{one}:{other}", failed=True)
+    lost = frozenset({*silent, *cut_off(model.underlay)} - known)
+    _give_up(work, model, {*model.underlay.isolated, *lost}, lost)
+    return work.outcome()
+
+
+def given_up(outcome: Outcome) -> str:
+    """What came of it, as one sentence of a log."""
+    moved = [one.move for one in outcome.moved]
+    again = sum(bool(move.target) for move in moved)
+    seconds = ", ".join(f"{stage.name} {stage.seconds * 1000:.0f} ms" for stage in outcome.stages)
+    assert isinstance(outcome.operation, Fail)
+    told = f"not heard any more: {outcome.operation.name}, fenced; {again} of {len(moved)} workloads run elsewhere"
+    return "; ".join([f"{told} ({seconds})", *outcome.notes])
+
+
 def _started(planned: Sequence[Move], lost: Collection[str]) -> list[Move]:
     """Without the stops of what was lost, which have happened."""
     waiting = set(lost)

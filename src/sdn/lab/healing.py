@@ -23,8 +23,9 @@ def heal(running: Running, operation: Heal, watch: bool = False, say: Say = lamb
     mended = _mended(placed.model, operation.name)
     waiting = waiting_in(placed.model, running)
     known = operation.name in {one.key for one in placed.model.workloads}
-    if mended == placed.model and not (known and operation.name in waiting):
-        return Outcome(operation, refused=(f"{operation.name} has not failed; there is nothing to heal",))
+    heard_again = operation.name in {*placed.model.underlay.isolated} - {*cut_off(placed.model.underlay)}
+    if mended == placed.model and not (heard_again or (known and operation.name in waiting)):
+        return Outcome(operation, refused=(_nothing_wrong(placed.model, operation.name),))
     work = Work(running, operation, say)
     if operation.name in {h.name for h in placed.model.underlay.hosts if h.state is HostState.MAINTENANCE}:
         work.notes += [f"{operation.name} takes workloads again"]
@@ -38,6 +39,12 @@ def heal(running: Running, operation: Heal, watch: bool = False, say: Say = lamb
         work.notes += proposal.notes
         work.start(proposal.moves)
     return work.outcome()
+
+
+def _nothing_wrong(model: Model, name: str) -> str:
+    if name in model.underlay.isolated:
+        return f"nobody reaches {name} before a way to it is mended; `sdn status` says which links and switches failed"
+    return f"{name} has not failed; there is nothing to heal"
 
 
 def waiting_in(model: Model, running: Running) -> list[str]:

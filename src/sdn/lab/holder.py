@@ -22,7 +22,7 @@ from sdn.kernel import sandbox
 from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
-from sdn.lab.failures import fail
+from sdn.lab.failures import fail, give_up, given_up
 from sdn.lab.growth import rollout, scale
 from sdn.lab.healing import heal
 from sdn.lab.messages import (
@@ -36,6 +36,7 @@ from sdn.lab.messages import (
     Failed,
     GetPlaced,
     Info,
+    Noticed,
     Observations,
     Operate,
     Operated,
@@ -50,6 +51,8 @@ from sdn.lab.operations import operate
 from sdn.lab.redescribed import redescribe, rewired
 from sdn.lab.running import Running
 from sdn.lab.undone import undone
+from sdn.lab.vigil import Vigil, Watched
+from sdn.lab.work import speakers
 from sdn.model import Kind, Model, Placed, SegmentKind
 from sdn.model.lifecycle import Fail, Heal, Operation, Rollout, Scale
 from sdn.plan.desired import Prepared, prepare
@@ -62,6 +65,9 @@ Say = Callable[[str], None]
 
 PATIENCE = 10.0
 """Seconds until a holder that nobody has asked to build anything ends; its client asks at once."""
+
+REMEMBERED = 50
+"""Things that nobody had asked for of which `sdn status` knows."""
 
 _RETRY = 0.1  # seconds
 
@@ -78,6 +84,7 @@ class Holder:
         self._running: Running | None = None
         self._asked: Model | None = None  # how somebody described the lab last
         self._counted: Prepared | None = None  # for which `info.counts` is right
+        self._vigil = Vigil(self._silent, self._notice)
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
@@ -128,6 +135,7 @@ class Holder:
             counts=counts(prepared.placed, prepared.plan),
             stages=tuple(clock.stages),
         )
+        self._watch()
         return self.info
 
     def _apply(self, request: Apply, say: Say) -> Applied:
@@ -141,7 +149,7 @@ class Holder:
         placement = place_again(model, before, running.placement, running.kept)
         decided = time.monotonic() - started
         notes = len(running.driver.notes)
-        with self._described(running):
+        with self._described(running), self._rewired():
             moved, done = redescribe(running, model, placement, say)
         self._asked = model
         new_notes = (*lost, *rewired(running, moved), *running.driver.notes[notes:])
@@ -155,9 +163,11 @@ class Holder:
         with self._described(running):
             match operation:
                 case Fail():
-                    outcome = fail(running, operation, watch, say)
+                    with self._rewired():
+                        outcome = fail(running, operation, watch, say)
                 case Heal():
-                    outcome = heal(running, operation, watch, say)
+                    with self._rewired():
+                        outcome = heal(running, operation, watch, say)
                 case Scale():
                     outcome = scale(running, operation, watch, say)
                 case Rollout():
@@ -165,6 +175,36 @@ class Holder:
                 case _:
                     outcome = operate(running, operation, watch, say)
             return Operated(outcome)
+
+    @contextmanager
+    def _rewired(self) -> Iterator[None]:
+        """Heartbeats stop while cables change or others beat; afterwards those are watched who should be heard."""
+        with self._vigil.aside():
+            yield
+            self._watch()
+
+    def _watch(self) -> None:
+        prepared = self._ready().prepared
+        heartbeat = prepared.placed.model.options.heartbeat
+        self._vigil.watch(Watched(*speakers(prepared), heartbeat) if heartbeat is not None else None)
+
+    def _silent(self, hosts: frozenset[str]) -> None:
+        """Hosts are not heard. Who changes the lab at this moment may be why, so it is asked again after that."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            running = self._ready()
+            if running.torn:
+                self._vigil.watch(None)
+                raise LabError(running.torn)
+            with self._described(running), self._rewired():
+                outcome = give_up(running, hosts)
+            self._notice(given_up(outcome))
+        finally:
+            self._lock.release()
+
+    def _notice(self, text: str) -> None:
+        self.info = replace(self.info, noticed=(*self.info.noticed[1 - REMEMBERED :], Noticed(time.time(), text)))
 
     @contextmanager
     def _described(self, running: Running) -> Iterator[None]:

@@ -78,8 +78,18 @@ class Progress(Struct, frozen=True, tag="progress"):
     seconds: float = 0.0
 
 
+class Noticed(Struct, frozen=True):
+    """What the holder did by itself, or could not do; `at` is in seconds of the epoch."""
+
+    at: float
+    text: str
+
+
 class Info(Struct, frozen=True, tag="info"):
-    """One lab in a list. `state` is building or up; `since` is in seconds of the epoch; `pid` as seen outside."""
+    """One lab in a list. `state` is building or up; `since` is in seconds of the epoch; `pid` as seen outside.
+
+    `noticed` are the last things that nobody had asked for, such as Hosts that fell silent.
+    """
 
     name: str
     pid: int
@@ -90,6 +100,7 @@ class Info(Struct, frozen=True, tag="info"):
     drift: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
+    noticed: tuple[Noticed, ...] = ()
 
 
 class Applied(Struct, frozen=True, tag="applied"):

@@ -15,7 +15,7 @@ from sdn.model.constraints import (
     Volume,
 )
 from sdn.model.flow import EPHEMERAL, Answer, Disposition, Flow, Observation, Outcome, Step, Trace, Verdict, unsendable
-from sdn.model.lab import Expectation, Model, Options, Placed, Placement
+from sdn.model.lab import Expectation, Heartbeat, Model, Options, Placed, Placement
 from sdn.model.overlay import Application, Endpoint, Segment, SegmentKind, connected
 from sdn.model.policy import (
     ADMIN,
@@ -105,6 +105,7 @@ __all__ = [
     "Expression",
     "Flow",
     "Group",
+    "Heartbeat",
     "Host",
     "HostState",
     "IPBlock",

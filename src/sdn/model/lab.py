@@ -15,12 +15,20 @@ from sdn.model.underlay import Underlay
 from sdn.model.workload import Namespace, Protocol, Workload
 
 
+class Heartbeat(Struct, frozen=True):
+    """How closely the Hosts of a running lab are watched: one that is not heard for `fail` intervals has failed."""
+
+    interval: int = 1000  # milliseconds
+    fail: int = 5
+
+
 class Options(Struct, frozen=True):
     """Where real systems differ, the lab says which one it is."""
 
     ipblock_matches_pods: bool = True  # NetworkPolicy's ipBlock also matches addresses of workloads
     judge_hairpin: bool = True  # policy judges a client that meets itself behind a Service
     cut_established: bool = False  # a change of policy ends the connections that it no longer allows
+    heartbeat: Heartbeat | None = None  # the Hosts are watched all the time; None: only while something is broken
 
 
 class Expectation(Struct, frozen=True):

@@ -5,7 +5,8 @@ own, and what the one says that hears most Hosts is believed: an observer that i
 The sockets are opened when somebody asks and closed afterwards, so that a lab in which nothing fails pays nothing.
 
 One thread drives all of it, so its clock counts its own rounds: while this process does not get to run, no Host is
-late.
+late. Who watches a lab for hours is `careful` beyond that: a round that took much too long does not count, nor does it
+for an observer that has not even heard itself, for then the kernel is late with packets, and not a Host.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ PATIENCE = Patience(interval=0.02, suspect=3, fail=10)
 """Seconds, and heartbeats. A power failure is noticed after a fifth of a second."""
 
 OBSERVERS = 3
+LATE = 2
+"""A round that takes so many intervals says more of this process than of any Host."""
+
 _SPARE = 256  # descriptors for everything else in this process
 
 
@@ -35,26 +39,45 @@ class Pulse:
     Hosts that never spoke count as failed as soon as the patience with them is over.
     """
 
-    def __init__(self, loopbacks: Mapping[str, str], racks: Mapping[str, str]) -> None:
-        self._loopbacks = loopbacks
+    def __init__(
+        self,
+        loopbacks: Mapping[str, str],
+        racks: Mapping[str, str],
+        patience: Patience = PATIENCE,
+        *,
+        careful: bool = False,
+    ) -> None:
+        self.patience = patience
+        self._careful = careful
+        self.loopbacks = loopbacks
         self._sockets: dict[str, socket.socket] = {}
         self._hosts = sorted(loopbacks)
         self.observers = _spread(sorted(loopbacks), racks)
-        self._detectors = {name: Heartbeats(loopbacks, 0.0, PATIENCE) for name in self.observers}
+        self._detectors = {name: Heartbeats(loopbacks, 0.0, patience) for name in self.observers}
         self._owners = {address: name for name, address in loopbacks.items()}
-        self._rounds = 0
+        self._rounds = dict.fromkeys(self.observers, 0)
+        self._sound = {*self.observers}  # for whom the last round counted
+        self._sent = time.monotonic()
 
     def __enter__(self) -> Pulse:
-        needed, limit = len(self._loopbacks) + _SPARE, raise_descriptor_limit()
+        self.open()
+        return self
+
+    def open(self) -> None:
+        """Who spoke before is known still; heartbeats that were on their way are lost."""
+        needed, limit = len(self.loopbacks) + _SPARE, raise_descriptor_limit()
         if needed > limit:
             raise ProbeError(f"heartbeats need {needed} open files and this process may have {limit}; see `ulimit -n`")
         with NamespaceWorker("pulse") as worker:
             worker.run(None, self._open)
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for one in self._sockets.values():
-            one.close()
+        self.close()
+
+    def close(self) -> None:
+        """Until it is opened again nobody speaks, and nobody is late."""
+        while self._sockets:
+            self._sockets.popitem()[1].close()
 
     def end(self, host: str) -> None:
         """Its agent ends, as all that runs on a Host without power."""
@@ -64,10 +87,11 @@ class Pulse:
         self.observers = tuple(name for name in self.observers if name != host)
 
     def failed(self) -> frozenset[str]:
-        """Whom the best observer has given up."""
+        """Whom the best observer has given up, of those that can judge."""
         silent = [
             frozenset(host for host in self._hosts if detector.health(host) is Health.FAILED)
-            for detector in self._detectors.values()
+            for name, detector in self._detectors.items()
+            if name in self._sound
         ]
         return min(silent, key=len, default=frozenset())
 
@@ -80,23 +104,39 @@ class Pulse:
 
     def steady(self) -> frozenset[str]:
         """Beat for as long as a Host may be silent; who is given up then."""
-        for _ in range(PATIENCE.fail + 1):
+        for _ in range(self.patience.fail + 1):
             self.beat()
         return self.failed()
 
     def beat(self) -> None:
         """One round: everybody sends, time passes, the observers listen."""
-        self._rounds += 1
-        now = self._rounds * PATIENCE.interval
+        self.send()
+        time.sleep(self.patience.interval)
+        self.listen()
+
+    def send(self) -> None:
+        """A round begins."""
+        self._sent = time.monotonic()
         for one in self._sockets.values():
             for observer in self.observers:
                 with contextlib.suppress(OSError):  # no route, no power: nobody will hear it
-                    one.sendto(b"beat", (self._loopbacks[observer], HEARTBEAT_PORT))
-        time.sleep(PATIENCE.interval)
+                    one.sendto(b"beat", (self.loopbacks[observer], HEARTBEAT_PORT))
+
+    def listen(self) -> None:
+        """It ends, an interval later."""
+        late = self._careful and time.monotonic() - self._sent > LATE * self.patience.interval
         for name, detector in self._detectors.items():
-            for host in self._heard(name):
+            heard = self._heard(name)
+            if self._careful and (late or name not in heard):
+                self._sound.discard(name)
+            else:
+                self._sound.add(name)
+                self._rounds[name] += 1
+            now = self._rounds[name] * self.patience.interval
+            for host in heard:
                 detector.heard(host, now)
-            detector.check(now)
+            if name in self._sound:
+                detector.check(now)
 
     def _heard(self, observer: str) -> set[str]:
         """From whom something has come since the last look, itself included."""
@@ -112,7 +152,7 @@ class Pulse:
         return found
 
     def _open(self) -> None:
-        for name, address in self._loopbacks.items():
+        for name, address in self.loopbacks.items():
             enter(name)
             one = socket.socket(family_of(6 if ":" in address else 4), socket.SOCK_DGRAM)
             one.setblocking(False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sdn.errors import Problem
-from sdn.model import Application, Expectation, Namespace, Options, Segment, Underlay
+from sdn.model import Application, Expectation, Heartbeat, Namespace, Options, Segment, Underlay
 from sdn.spec.expect import Directory, parse_line
 from sdn.spec.labfile import (
     constraints,
@@ -23,7 +23,7 @@ from sdn.spec.labfile import (
     workloads,
 )
 from sdn.spec.labfile.complaints import Complaints, suggest
-from sdn.spec.labfile.forms import LabForm, NodeForm, WorkloadForm
+from sdn.spec.labfile.forms import LabForm, NodeForm, OptionsForm, WorkloadForm
 from sdn.spec.labfile.forms_scenario import line_of
 from sdn.spec.labfile.workloads import Group
 from sdn.spec.parts import LabParts, Places, place_key
@@ -70,7 +70,7 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         policies=policies.build(form, known, complaints),
         groups=selectors.groups(form, known, complaints),
         exclusions=selectors.exclusions(form, known, complaints),
-        options=Options(**form.options.model_dump()),
+        options=_options(form.options),
         constraints=constraints.build(form, fabric, groups, known, complaints),
         priorities=ranks,
         running=_running(form, known),
@@ -86,6 +86,12 @@ def parse(document: Document, problems: list[Problem], beside: Sequence[LabParts
         form, known, key, message, complaints.into(found)
     )
     return parts
+
+
+def _options(form: OptionsForm) -> Options:
+    watched = form.heartbeat
+    heartbeat = Heartbeat(watched.interval, watched.fail) if watched is not None else None
+    return Options(**form.model_dump(exclude={"heartbeat"}), heartbeat=heartbeat)
 
 
 def _applications(

@@ -72,6 +72,7 @@ Bandwidth = Annotated[int, _read(text.bandwidth), WithJsonSchema(TEXT | {"exampl
 Loss = Annotated[int, _read(text.loss), WithJsonSchema(TEXT | {"examples": ["1%"]})]
 Percent = Annotated[int, _read(text.percent), WithJsonSchema(TEXT | {"examples": ["200%"]})]
 Delay = Annotated[int, _read(text.delay), WithJsonSchema(TEXT | {"examples": ["5ms"]})]
+Interval = Annotated[int, _read(text.interval), WithJsonSchema(TEXT | {"examples": ["1s", "200ms"]})]
 Subnet = Annotated[str, _read(text.subnet), WithJsonSchema(TEXT | {"examples": ["10.1.1.0/24"]})]
 Block = Annotated[str, _read(text.block), WithJsonSchema(TEXT | {"examples": ["203.0.113.0/24"]})]
 Address = Annotated[str, _read(text.address), WithJsonSchema(TEXT | {"examples": ["10.1.1.5"]})]

@@ -15,6 +15,7 @@ from sdn.spec.labfile.fields import (
     Delay,
     Form,
     Hosts,
+    Interval,
     LabelKey,
     Labels,
     LabelValue,
@@ -222,6 +223,15 @@ class ApplicationForm(Form):
     services: dict[Name, ServiceForm] = Field(default_factory=dict)
 
 
+class HeartbeatForm(Form):
+    """The hosts of a running lab are watched all the time."""
+
+    interval: Interval = 1000
+    """Between two heartbeats of a host: 1s, 200ms."""
+    fail: Annotated[int, Field(ge=2, le=1000)] = 5
+    """After so many missing ones a host has failed: it is fenced, and what ran there starts elsewhere."""
+
+
 class OptionsForm(Form):
     """Where real systems differ, the lab says which one it is."""
 
@@ -231,6 +241,8 @@ class OptionsForm(Form):
     """Policy judges a client that a Service leads back to itself."""
     cut_established: bool = False
     """When a running lab changes, established connections that are no longer allowed end."""
+    heartbeat: HeartbeatForm | None = None
+    """Watch the hosts all the time, {} as usual; left out, only sdn fail looks for who is silent."""
 
 
 class LabForm(Form):

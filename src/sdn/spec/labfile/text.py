@@ -16,6 +16,9 @@ _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MEMORY = re.compile(r"[0-9]{1,12}(\.[0-9]{1,3})?([KMGT]i|[kMGT])", re.ASCII)
 _CPU = re.compile(r"[0-9]{1,9}m|[0-9]{1,6}(\.[0-9]{1,3})?", re.ASCII)
 
+LEAST_INTERVAL = 20
+"""Milliseconds between two heartbeats, at least."""
+
 Network = IPv4Network | IPv6Network
 
 
@@ -172,6 +175,14 @@ def percent(value: Any) -> int:
 def delay(value: Any) -> int:
     """Milliseconds, each way, from `5ms` or `1s`."""
     return _measure(value, {"ms": 1, "s": 1000}, "a delay", "5ms or 1s", 60_000)
+
+
+def interval(value: Any) -> int:
+    """Milliseconds between two heartbeats, from `1s` or `200ms`."""
+    found = _measure(value, {"ms": 1, "s": 1000}, "an interval", "1s or 200ms", 60_000)
+    if found < LEAST_INTERVAL:
+        raise ValueError(f"{show(value)} is too short to be kept by any machine; write {LEAST_INTERVAL}ms or more")
+    return found
 
 
 def moment(value: Any) -> int:

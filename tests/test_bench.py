@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 BENCH = Path(__file__).parent.parent / "tools/bench"
+sys.path.append(str(BENCH.parent))
+from benchmarks.gone import seconds_until_gone
+
 ENVIRONMENT = {**os.environ, "SDN_VENV": os.environ.get("SDN_VENV") or sys.prefix}
 
 
@@ -38,3 +42,11 @@ def test_unknown_name_lists_what_there_is() -> None:
     done = bench("boots")
     assert done.returncode == 2
     assert "No such command 'boots'" in done.stderr and "boot" in done.stderr
+
+
+@pytest.mark.kernel
+def test_who_cannot_tell_when_all_is_gone_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process that shall watch does not even start, nobody waits for it."""
+    monkeypatch.setenv("PYTHONPATH", "/nonexistent")
+    with pytest.raises(RuntimeError, match=r"(?s)cannot tell when the kernel had finished:.*benchmarks"):
+        seconds_until_gone(time.monotonic)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
-from itertools import chain
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -15,6 +17,7 @@ from benchmarks import (
     datapath,
     enforce,
     events,
+    everything,
     failure,
     hosts,
     leaks,
@@ -25,32 +28,48 @@ from benchmarks import (
     questions,
 )
 from benchmarks.labs import MANY_HOSTS, SHAPES
-from benchmarks.rows import Row, as_json, as_text
+from benchmarks.rows import Row, as_json, as_line, as_text
 from sdn.errors import SdnError
 
-FORMAT = click.Choice(["text", "json"])
+FORMAT = click.Choice(["text", "json", "lines"])
+"""Text and lines of JSON come as they are measured, the list of JSON at the end."""
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def _note(sentence: str) -> None:
     click.echo(f"note: {sentence}", err=True)
 
 
-def _print(rows: Iterator[Row], form: str) -> None:
-    """Text as it comes, for a benchmark takes minutes; JSON at the end."""
+def show(rows: Iterator[Row], form: str) -> None:
+    """What was measured before a benchmark fails is printed in any case."""
+    measured: list[Row] = []
     try:
-        if form == "json":
-            click.echo(as_json(rows))
-            return
         for row in rows:
-            click.echo(as_text(row))
+            if form == "json":
+                measured.append(row)
+            else:
+                click.echo(as_line(row) if form == "lines" else as_text(row))
     except SdnError as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(2)
+    finally:
+        if form == "json":
+            click.echo(as_json(measured))
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """Whoever is asked to end does so in order, so that no lab stays; and once, or that would be interrupted, too."""
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Measure how fast sdn is; every number stands beside a peer or a floor from the same run."""
+    for one in _ENDING:
+        signal.signal(one, _end)
 
 
 @main.command("boot")
@@ -61,7 +80,7 @@ def main() -> None:
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, repeat_large: int, form: str) -> None:
     """From a file to a lab that is up, and down until the kernel has removed all of it."""
-    _print(boot.run(boot.Options(pods, shapes, repeat, repeat_large), _note), form)
+    show(boot.run(boot.Options(pods, shapes, repeat, repeat_large), _note), form)
 
 
 @main.command("hosts")
@@ -72,8 +91,8 @@ def boot_command(pods: tuple[int, ...], shapes: tuple[str, ...], repeat: int, re
 @click.option("--shape", type=click.Choice(list(MANY_HOSTS)), default="flat", show_default=True, help="Lab.")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def hosts_command(many: tuple[int, ...], pods_per_host: int, shape: str, form: str) -> None:
-    """Many Hosts with few pods: from a file to the last answer, and down; not part of `all`."""
-    _print(hosts.run(hosts.Options(many, pods_per_host, shape), _note), form)
+    """Many Hosts with few pods: from a file to the last answer, and down."""
+    show(hosts.run(hosts.Options(many, pods_per_host, shape), _note), form)
 
 
 @main.command("policy")
@@ -85,7 +104,7 @@ def hosts_command(many: tuple[int, ...], pods_per_host: int, shape: str, form: s
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def policy_command(namespaces: int, everybody: int, pods: int, blocks: int, policies: int, form: str) -> None:
     """From policies to profiles and groups, all that may talk to anything, and flow by flow, for large clusters."""
-    _print(policy.run(policy.Options(namespaces, everybody, pods, blocks, policies), _note), form)
+    show(policy.run(policy.Options(namespaces, everybody, pods, blocks, policies), _note), form)
 
 
 @main.command("place")
@@ -100,7 +119,7 @@ def policy_command(namespaces: int, everybody: int, pods: int, blocks: int, poli
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def place_command(hosts: int, plain: int, pods: int, nodes: int, inside: int, vms: int, form: str) -> None:
     """From a lab to where everything runs, and the moves that mend it, for large clusters and data centres."""
-    _print(place.run(place.Options(hosts, plain, pods, nodes, inside, vms), _note), form)
+    show(place.run(place.Options(hosts, plain, pods, nodes, inside, vms), _note), form)
 
 
 @main.command("plan")
@@ -112,7 +131,7 @@ def place_command(hosts: int, plain: int, pods: int, nodes: int, inside: int, vm
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def plan_command(hosts: int, apps: int, replicas: int, number: int, sites: int, form: str) -> None:
     """From the files of a large lab to the state of every Host, and many small sites under one policy; no kernel."""
-    _print(plan.run(plan.Options(hosts, apps, replicas, number, sites), _note), form)
+    show(plan.run(plan.Options(hosts, apps, replicas, number, sites), _note), form)
 
 
 @main.command("events")
@@ -128,7 +147,7 @@ def plan_command(hosts: int, apps: int, replicas: int, number: int, sites: int, 
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def events_command(pods: tuple[int, ...], number: int, form: str) -> None:
     """From one Pod that comes, goes, moves or is relabelled to what changes on which Host, compiled and planned."""
-    _print(events.run(events.Options(pods, number), _note), form)
+    show(events.run(events.Options(pods, number), _note), form)
 
 
 @main.command("enforce")
@@ -138,7 +157,7 @@ def events_command(pods: tuple[int, ...], number: int, form: str) -> None:
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def enforce_command(pods: int, hosts: int, number: int, form: str) -> None:
     """From one event in a running lab until it is enforced: a label, a move, a pod that goes, a pod that comes."""
-    _print(enforce.run(enforce.Options(pods, hosts, number), _note), form)
+    show(enforce.run(enforce.Options(pods, hosts, number), _note), form)
 
 
 @main.command("migrate")
@@ -148,7 +167,7 @@ def enforce_command(pods: int, hosts: int, number: int, form: str) -> None:
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def migrate_command(migrations: int, workloads: int, seed: int, form: str) -> None:
     """Live migrations with open connections and traffic both ways: what broke or leaked, how long each was away."""
-    _print(migrate.run(migrate.Options(migrations, workloads, seed), _note), form)
+    show(migrate.run(migrate.Options(migrations, workloads, seed), _note), form)
 
 
 @main.command("birth")
@@ -159,7 +178,7 @@ def migrate_command(migrations: int, workloads: int, seed: int, form: str) -> No
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def birth_command(workloads: int, wave: int, hosts: int, seed: int, form: str) -> None:
     """Workloads that start while all others flood them and the lab is stopped at random points: what came of it."""
-    _print(birth.run(birth.Options(workloads, wave, hosts, seed), _note), form)
+    show(birth.run(birth.Options(workloads, wave, hosts, seed), _note), form)
 
 
 @main.command("failure")
@@ -168,7 +187,7 @@ def birth_command(workloads: int, wave: int, hosts: int, seed: int, form: str) -
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def failure_command(workloads: int, hosts: int, form: str) -> None:
     """A Host that fails with all that runs on it: the time of each stage, and every question afterwards."""
-    _print(failure.run(failure.Options(workloads, hosts), _note), form)
+    show(failure.run(failure.Options(workloads, hosts), _note), form)
 
 
 @main.command("change")
@@ -180,7 +199,7 @@ def failure_command(workloads: int, hosts: int, form: str) -> None:
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def change_command(pods: tuple[int, ...], number: int, counted: int, form: str) -> None:
     """One change of a running lab of each size: request to enforced, system calls and bytes sent."""
-    _print(change.run(change.Options(pods, number, counted), _note), form)
+    show(change.run(change.Options(pods, number, counted), _note), form)
 
 
 @main.command("questions")
@@ -190,7 +209,7 @@ def change_command(pods: tuple[int, ...], number: int, counted: int, form: str) 
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def questions_command(workloads: int, flows: int, repeat: int, form: str) -> None:
     """How long one waits for an answer: start, trace, sdn test, and real packets between all pairs."""
-    _print(questions.run(questions.Options(workloads, flows, repeat), _note), form)
+    show(questions.run(questions.Options(workloads, flows, repeat), _note), form)
 
 
 @main.command("datapath")
@@ -217,27 +236,34 @@ def datapath_command(
     """Throughput, packets, new connections and round trips in labs with ever more policy, beside none and iptables."""
     everything = datapath.Options()
     chosen = (paths or everything.paths, measures or everything.measures)
-    _print(datapath.run(datapath.Options(entries, linear, blocks, rounds, *chosen), _note), form)
+    show(datapath.run(datapath.Options(entries, linear, blocks, rounds, *chosen), _note), form)
 
 
 @main.command("leaks")
-@click.option("--cycles", type=click.IntRange(10), default=1_000, show_default=True, help="Labs up and down.")
-@click.option("--commands", type=click.IntRange(10), default=1_000, show_default=True, help="The same by the command.")
-@click.option("--events", "number", type=click.IntRange(40), default=10_000, show_default=True, help="In one lab.")
+@click.option("--cycles", type=click.IntRange(0), default=1_000, show_default=True, help="Labs up and down; 0: none.")
+@click.option("--commands", type=click.IntRange(0), default=1_000, show_default=True, help="The same by the command.")
+@click.option(
+    "--events", "number", type=click.IntRange(0), default=10_000, show_default=True, help="In one lab; 0: none."
+)
 @click.option("--tests", type=click.IntRange(1), default=20, show_default=True, help="Of that lab, meanwhile.")
 @click.option("--pods", type=click.IntRange(10), default=40, show_default=True, help="Of that lab.")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def leaks_command(cycles: int, commands: int, number: int, tests: int, pods: int, form: str) -> None:
     """Labs up and down, and changes of a day in one: what stays behind. Fails where anything grows; takes an hour."""
-    _print(leaks.run(leaks.Options(cycles, commands, number, tests, pods), _note), form)
+    show(leaks.run(leaks.Options(cycles, commands, number, tests, pods), _note), form)
 
 
 @main.command("all")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def all_command(form: str) -> None:
-    """Every benchmark, as it is by default."""
-    every = (boot, policy, place, plan, events, enforce, change, migrate, birth, failure, datapath, questions)
-    _print(chain(*(bench.run(bench.Options(), _note) for bench in every)), form)
+    """Every benchmark, smaller than by default where that takes long: under a quarter of an hour.
+
+    Exit status 2 if any of them fails; the others go on.
+    """
+    run = everything.Run(_note)
+    show(run.rows(), form)
+    if run.failed:
+        sys.exit(2)
 
 
 if __name__ == "__main__":

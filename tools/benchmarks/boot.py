@@ -7,8 +7,6 @@ absolute times are the machine's, ratios are ours.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import floor, machine, peers
+from benchmarks import command, floor, machine, peers
 from benchmarks.floor import Floor
 from benchmarks.gone import seconds_until_gone
 from benchmarks.labs import SHAPES, Size
 from benchmarks.positive import ask_everybody
 from benchmarks.rows import Row, best_and_median, compared, plain
-from sdn.errors import LabError, SdnError
 from sdn.lab import client
 from sdn.policy import lint
 from sdn.report import words
@@ -89,9 +86,10 @@ def measure(write: Callable[[Path, Size], Path], folder: Path, size: Size, found
     """One floor, and one lab from its file until it is gone; where that is quick, by the command line as well."""
     _floor(size, found)
     path, name = write(folder, size), f"bench-{os.getpid()}-{size.pods}"
-    _in_process(path, name, found)
-    if size.pods <= BY_COMMAND:
-        _by_command(path, name, found)
+    with command.ending(name):
+        _in_process(path, name, found)
+        if size.pods <= BY_COMMAND:
+            _by_command(path, name, found)
 
 
 def _floor(size: Size, found: Times) -> None:
@@ -114,11 +112,7 @@ def _in_process(path: Path, name: str, found: Times) -> None:
     info = client.up([path], loaded.model, name, warnings=warnings)
     up_at = time.monotonic()
     lab = client.connect(name)
-    try:
-        found.questions = ask_everybody(lab)
-    except SdnError:
-        lab.down()
-        raise
+    found.questions = ask_everybody(lab)
     found.probed.append(time.monotonic() - start)
     found.up.append(up_at - start)
     found.kernel.append(machine.kernel_memory() - memory)
@@ -150,21 +144,15 @@ def _by_command(path: Path, name: str, found: Times) -> None:
 
     def down() -> float:
         start = time.monotonic()
-        _sdn("down", name)
+        command.sdn("down", name)
         found.command_down.append(time.monotonic() - start)
         return start
 
     start = time.monotonic()
-    _sdn("up", str(path), "--name", name)
+    command.sdn("up", str(path), "--name", name)
     found.command_up.append(time.monotonic() - start)
     # The kernel holds its lock on links while it removes them, which the next lab would have to wait for.
     seconds_until_gone(down)
-
-
-def _sdn(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "sdn.cli", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise LabError(f"`sdn {' '.join(arguments)}` failed: {done.stderr.strip()}")
 
 
 def _warm_up(folder: Path) -> None:
@@ -177,8 +165,9 @@ def _warm_up(folder: Path) -> None:
     place = folder / "warm-up"
     place.mkdir()
     name = f"bench-{os.getpid()}-warm-up"
-    _sdn("up", str(SHAPES["flat"](place, Size(1))), "--name", name)
-    _sdn("down", name)
+    with command.ending(name):
+        command.sdn("up", str(SHAPES["flat"](place, Size(1))), "--name", name)
+        command.sdn("down", name)
 
 
 def rows(case: str, pods: int, found: Times) -> Iterator[Row]:

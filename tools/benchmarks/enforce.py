@@ -73,10 +73,15 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
 
 
 class Events:
-    """Random events; each gives seconds of planning and seconds until enforced after it."""
+    """Random events; each gives seconds of planning and seconds until enforced after it.
 
-    def __init__(self, lab: client.Lab, options: Options) -> None:
+    With `renamed` nobody comes back under the name that somebody had before, as Pods never do.
+    """
+
+    def __init__(self, lab: client.Lab, options: Options, renamed: bool = False) -> None:
         self._lab = lab
+        self._renamed = renamed
+        self._come = 0
         self._chance = Random(options.seed)
         self._hosts = [f"host-{number}" for number in range(1, options.hosts + 1)]
         self._gone: Workload | None = None
@@ -97,7 +102,9 @@ class Events:
             self._gone = workload
             return self._apply(replace(model, workloads=tuple(w for w in model.workloads if w is not workload)))
         assert self._gone is not None
-        workloads = sorted((*model.workloads, self._gone), key=lambda one: one.key)
+        self._come += 1
+        new = replace(self._gone, name=f"new-{self._come}") if self._renamed else self._gone
+        workloads = sorted((*model.workloads, new), key=lambda one: one.key)
         return self._apply(replace(model, workloads=tuple(workloads)))
 
     def _operate(self, operation: Label | Migrate) -> tuple[float, float]:

@@ -8,6 +8,7 @@ that other labs change, too.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -36,13 +37,27 @@ def seconds_until_gone(end: Callable[[], float]) -> float:
         command = [sys.executable, "-m", __name__, str(pipe)]
         waiter = threading.Thread(target=lambda: results.append(sandbox.run(command, timeout=TIMEOUT)))
         waiter.start()
-        with pipe.open("wb") as go:  # blocks until the other side has its pairs ready
-            began = end()
-            go.write(b"go")
-        waiter.join()
-    if not results or results[0].status:
+        go = _ready(pipe, waiter)
+        if go is not None:
+            with os.fdopen(go, "wb") as stream:
+                began = end()
+                stream.write(b"go")
+            waiter.join()
+    if go is None or not results or results[0].status:
         raise RuntimeError(f"cannot tell when the kernel had finished:\n{results[0].stderr if results else ''}")
     return float(results[0].stdout) - began
+
+
+def _ready(pipe: Path, waiter: threading.Thread) -> int | None:
+    """The pipe for the word, once the other side has its pairs and reads; None if it has ended before that."""
+    while waiter.is_alive():
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nobody reads yet
+                raise
+        time.sleep(_POLL)
+    return None
 
 
 def _pair(name: str) -> None:

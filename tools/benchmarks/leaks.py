@@ -1,7 +1,8 @@
 """What stays behind: a small lab again and again up and down, and one lab that changes as often as in a day.
 
-The figures of a process are its own. Those of the kernel are of the whole machine, so they are judged only where
-nobody else was seen to have network namespaces meanwhile; the others always are, and one that grows is an error.
+Each figure is a slope with its standard error (see `series`). The figures of a process are its own, and so is its
+error where one grows. Those of the kernel are of the whole machine: where others had network namespaces meanwhile,
+they may be found flat, but growth is not ours to tell.
 """
 
 from __future__ import annotations
@@ -10,34 +11,39 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from benchmarks import enforce, machine
+from benchmarks import command, enforce, leaks_process, machine
+from benchmarks.gone import seconds_until_gone
+from benchmarks.leaks_kernel import Kernel, strangers
 from benchmarks.rows import Row, compared, plain
-from benchmarks.series import Series
+from benchmarks.series import Series, Verdict
 from sdn.errors import LabError
 from sdn.kernel import sandbox
 from sdn.lab import client
 from sdn.spec.load import load
 
 DAY = 24 * 60 * 60  # seconds
-SETTLING = 8192.0
-"""KiB by which a process may seem to grow in all steps together: a holder that rests varies by up to 12 MB between two
-events, and the least of few samples still by some."""
 
-SAMPLES = 50
+SAMPLES = 100
 """Of a case, evenly; with fewer steps one after each."""
+
+TOLD = 10
+"""Times that a case says how far it is."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Labs up and down in this process; as many by the command; events in one lab of `pods`, and tests of it."""
+    """Labs up and down in this process; as many by the command; events in one lab of `pods`, and tests of it.
+
+    0 leaves a case out.
+    """
 
     cycles: int = 1_000
     commands: int = 1_000
@@ -64,51 +70,63 @@ LAB = {
 
 
 class Watched:
-    """All series of one case."""
+    """All series of one case, and how far it is; after each `turn` of steps all is as before, if nothing leaks."""
 
-    def __init__(self, case: str, steps: int, series: Sequence[Series]) -> None:
+    def __init__(self, case: str, steps: int, series: Sequence[Series], note: client.Say, turn: int = 1) -> None:
         self.case = case
         self._steps = steps
+        self._every = turn * max(1, steps // SAMPLES // turn)
         self._own = list(series)
-        self._machine = [
-            Series("kernel memory", "KiB", 40.0 + SETTLING / steps),
-            Series("network namespaces of the machine", "", 0.2),
-        ]
+        self._kernel = Kernel()
+        if self._kernel.missing:
+            note(self._kernel.missing)
         self._others = 0
+        self._note = note
         self._start = time.monotonic()
 
     def is_due(self, step: int) -> bool:
         """Whether to sample after this step."""
-        every = max(1, self._steps // SAMPLES)
-        return step % every == 0
+        if step % max(1, self._steps // TOLD) == 0:
+            self._note(f"{self.case}: {step:,} of {self._steps:,}, {time.monotonic() - self._start:.0f} s")
+        return step % self._every == 0
 
-    def sample(self, step: int, values: Sequence[float], holder: int = 0) -> None:
-        """Of the series in their order; `holder` is the process of a lab of our own, if one is up."""
-        self._others = max(self._others, _strangers(holder))
+    def sample(self, step: int, values: Sequence[float], *holders: int) -> None:
+        """Of the series in their order; `holders` are the processes of labs of our own that are up."""
+        self._others = max(self._others, strangers(*holders))
         for series, value in zip(self._own, values, strict=True):
             series.add(step, value)
-        for series, value in zip(self._machine, (machine.kernel_memory() * 1024, namespaces()), strict=True):
-            series.add(step, value)
+        self._kernel.sample(step)
 
     def rows(self) -> Iterator[Row]:
-        """A row for each series."""
+        """A few rows for each series, and what can be said of all."""
         yield plain(f"{self.case}: steps", self._steps)
         yield plain(f"{self.case}: one step", (time.monotonic() - self._start) / self._steps * 1000, "ms")
-        for series in (*self._own, *self._machine):
-            unit = f"{series.unit}/step".removeprefix("/step") or "/step"
-            yield compared(f"{self.case}: {series.name}, slope", series.slope, unit, "allowed", series.allowed)
-            yield compared(f"{self.case}: {series.name}, last", series.last, series.unit, "first", series.first)
-        if self._others:
-            yield plain(f"{self.case}: kernel", f"not judged: others had {self._others} network namespaces")
+        for series in (*self._own, *self._kernel.series):
+            name, unit = f"{self.case}: {series.name}", f"{series.unit}/step"
+            yield compared(f"{name}, slope", series.slope, unit, "allowed", series.allowed)
+            error = series.error if isfinite(series.error) else "unknown: too few steps"
+            yield plain(f"{name}, its standard error", error, unit)
+            yield compared(f"{name}, last", series.last, series.unit, "first", series.first)
+        yield from self._kernel.rows(self.case)
+        yield plain(f"{self.case}: network namespaces of others, most", self._others)
+        verdicts = list(self._verdicts())
+        for verdict in Verdict:
+            yield plain(f"{self.case}: {verdict}", ", ".join(s.name for s, v in verdicts if v is verdict) or "nothing")
 
     def growing(self) -> list[str]:
         """A sentence for each series that must not grow and does."""
-        judged = self._own if self._others else [*self._own, *self._machine]
         return [
-            f"{self.case}: {one.name} grow by {one.slope:.3g} {one.unit} at each step (allowed: {one.allowed:g})"
-            for one in judged
-            if one.grows
+            f"{self.case}: {one.name}: each step adds {one.slope:.3g} {one.unit} ± {one.error:.2g} "
+            f"(allowed: {one.allowed:g})"
+            for one, verdict in self._verdicts()
+            if verdict is Verdict.GROWS
         ]
+
+    def _verdicts(self) -> Iterator[tuple[Series, Verdict]]:
+        yield from ((one, one.verdict) for one in self._own)
+        for one in self._kernel.series:
+            others = self._others and one.verdict is Verdict.GROWS
+            yield one, Verdict.UNKNOWN if others else one.verdict
 
 
 def run(options: Options, note: client.Say) -> Iterator[Row]:
@@ -126,86 +144,67 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
 
 
 def _cases(options: Options, path: Path, note: client.Say) -> Iterator[Watched]:
-    note(f"{options.cycles} labs up and down in one process")
-    yield in_one_process(path, options.cycles)
-    note(f"{options.commands} labs up and down by the command")
-    yield by_command(path, options.commands)
-    hours = f"one every {DAY / options.events:.3g} s would be 24 hours"
-    note(f"{options.events} events in one lab, without waiting between them; {hours}")
-    yield changing(options)
+    cases: list[tuple[int, str, Callable[[], Watched]]] = [
+        (options.cycles, "labs up and down in one process", lambda: in_one_process(path, options.cycles, note)),
+        (options.commands, "labs up and down by the command", lambda: by_command(path, options.commands, note)),
+        (options.events, "events in one lab, without waiting between them", lambda: changing(options, note)),
+    ]
+    for steps, what, case in cases:
+        note(f"{steps:,} {what}" if steps else f"left out, as asked: {what}")
+        if steps:
+            yield case()
 
 
-def in_one_process(path: Path, cycles: int) -> Watched:
+def in_one_process(path: Path, cycles: int, note: client.Say) -> Watched:
     """As a test suite does it."""
     model = load([path]).model
-    watched = Watched("leaks in one process", cycles, _of_process("this process", 4.0 + SETTLING / cycles))
+    watched = Watched("leaks in one process", cycles, leaks_process.series("this process"), note)
     for step in range(1, cycles + 1):
         with client.temporary(model) as lab:
             lab.built()
         if watched.is_due(step):
-            watched.sample(step, _process(os.getpid()))
+            seconds_until_gone(time.monotonic)
+            watched.sample(step, leaks_process.sample(os.getpid(), leaks_process.here()))
     return watched
 
 
-def by_command(path: Path, cycles: int) -> Watched:
+def by_command(path: Path, cycles: int, note: client.Say) -> Watched:
     """As a shell script does it; nothing of a lab may be left when `sdn down` has returned."""
     name = f"bench-leaks-{os.getpid()}"
-    watched = Watched("leaks by command", cycles, [Series("labs that still run", "", 0.0)])
-    for step in range(1, cycles + 1):
-        _sdn("up", str(path), "--name", name)
-        _sdn("down", name)
-        if watched.is_due(step):
-            watched.sample(step, [sum(lab.name == name for lab in sandbox.labs())])
+    watched = Watched("leaks by command", cycles, [Series("labs that still run", "", 0.0)], note)
+    with command.ending(name):
+        for step in range(1, cycles + 1):
+            command.sdn("up", str(path), "--name", name)
+            command.sdn("down", name)
+            if watched.is_due(step):
+                seconds_until_gone(time.monotonic)
+                watched.sample(step, [sum(lab.name == name for lab in sandbox.labs())])
     return watched
 
 
-def changing(options: Options) -> Watched:
-    """One lab through a day: labels, live migrations, pods that go and come, and the whole suite now and then."""
+def changing(options: Options, note: client.Say) -> Watched:
+    """One lab through a day: labels, live migrations, pods that go and others that come; now and then the suite."""
+    note(f"one event every {DAY / options.events:.3g} s would be 24 hours")
     wanted = enforce.Options(pods=options.pods, hosts=4, events=options.events)
     with TemporaryDirectory(prefix="sdn-bench-") as folder:
         model = load([enforce.write(Path(folder), wanted)]).model
-    series = [
-        *_of_process("the holder", 0.5 + SETTLING / options.events),
-        Series("connections known to hosts", "", 0.05 + 20 / options.events),
-    ]
-    watched = Watched("leaks of events", options.events, series)
+    series = [*leaks_process.series("the holder"), Series("connections known to hosts", "", 0.05)]
+    watched = Watched("leaks of events", options.events, series, note, len(enforce.KINDS))
     hosts = [host.name for host in model.underlay.hosts]
-    with client.temporary(model) as lab:
+    with leaks_process.counting() as count, client.temporary(model) as lab:
         lab.built()
         lab.test()  # what a holder keeps from then on is no leak
-        events = enforce.Events(lab, wanted)
-        every = max(1, options.events // options.tests)
+        events = enforce.Events(lab, wanted, renamed=True)
         for step in range(1, options.events + 1):
-            events.one(enforce.KINDS[step % len(enforce.KINDS) - 1])
-            if step % every == 0 and not lab.test().ok:
+            events.one(enforce.KINDS[(step - 1) % len(enforce.KINDS)])
+            if step % max(1, options.events // options.tests) == 0 and not lab.test().ok:
                 raise LabError(f"after {step} events the three answers differ; run tools/bench enforce")
             if watched.is_due(step):
                 connections = sum(_connections(lab.pid, host) for host in hosts)
-                watched.sample(step, [*_process(lab.pid), connections], lab.pid)
+                watched.sample(step, [*leaks_process.sample(lab.pid, count(lab.pid)), connections], lab.pid)
         if drift := lab.status().drift:
             raise LabError(f"after {options.events} events the kernel differs from the plan: {drift[0]}")
     return watched
-
-
-def _of_process(name: str, memory: float) -> list[Series]:
-    """`memory` is what a step may add in KiB."""
-    return [
-        Series(f"memory of {name}", "KiB", memory),
-        Series(f"descriptors of {name}", "", 0.01),
-        Series(f"threads of {name}", "", 0.01),
-        Series(f"processes below {name}", "", 0.01),
-    ]
-
-
-def _process(pid: int) -> list[float]:
-    """In the order of `_of_process`."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return [
-        float(lines["VmRSS"].split()[0]),
-        float(sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())),
-        float(lines["Threads"]),
-        float(sum(len(one.read_text().split()) for one in Path(f"/proc/{pid}/task").glob("*/children"))),
-    ]
 
 
 def _connections(pid: int, host: str) -> int:
@@ -213,32 +212,3 @@ def _connections(pid: int, host: str) -> int:
     count = ["cat", "/proc/sys/net/netfilter/nf_conntrack_count"]
     enter = [sys.executable, "-P", "-m", "sdn.kernel.enter", str(pid), host]
     return int(subprocess.run([*enter, *count], check=True, capture_output=True, text=True).stdout)
-
-
-def _strangers(holder: int) -> int:
-    """Network namespaces of processes that are neither in ours nor of the lab of this holder."""
-    found = {Path("/proc/self/ns/net").readlink()}
-    if holder:
-        found.add(Path(f"/proc/{holder}/ns/net").readlink())
-    own = len(found)
-    for process in Path("/proc").glob("[0-9]*/ns/net"):
-        with suppress(OSError):  # it has ended, or is somebody else's
-            found.add(process.readlink())
-    return len(found) - own
-
-
-def namespaces() -> float:
-    """Network namespaces that the machine's kernel holds; 0 where only root may know."""
-    try:
-        lines = Path("/proc/slabinfo").read_text(encoding="ascii").splitlines()
-    except PermissionError:
-        return 0.0
-    return float(next((line.split()[1] for line in lines if line.startswith("net_namespace ")), 0))
-
-
-def _sdn(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "sdn.cli", *arguments], check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise LabError(f"sdn {' '.join(arguments)}: {done.stderr.strip()}")

@@ -122,7 +122,7 @@ def _traced(options: Options, prepared: Prepared) -> Iterator[Row]:
     """From a Tracer that knows nothing yet; the peer is the oracle on the same flows."""
     chance = Random(1)
     ends = list(prepared.placed.endpoints.values())
-    flows = []
+    flows: list[Flow] = []
     while len(flows) < options.flows:
         source, target = chance.sample(ends, 2)
         flows.append(Flow(source.workload, target.addresses[0], Protocol.TCP, chance.choice((80, 443, 7))))

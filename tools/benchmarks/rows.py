@@ -32,8 +32,13 @@ def plain(case: str, value: float | str, unit: str = "") -> Row:
 
 def as_json(rows: Iterable[Row]) -> str:
     """A list with one row per line, so that two runs can be compared with diff."""
-    lines = ",\n ".join(msgspec.json.encode(row).decode() for row in rows)
+    lines = ",\n ".join(map(as_line, rows))
     return f"[{lines}]"
+
+
+def as_line(row: Row) -> str:
+    """The same for one row."""
+    return msgspec.json.encode(row).decode()
 
 
 def as_text(row: Row) -> str:

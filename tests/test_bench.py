@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parent.parent / "tools/bench"
-sys.path.append(str(BENCH.parent))
+sys.path.append(str(Path(__file__).parent.parent / "tools"))
 from benchmarks.gone import seconds_until_gone
 
+BENCH = Path(__file__).parent.parent / "tools/bench"
 ENVIRONMENT = {**os.environ, "SDN_VENV": os.environ.get("SDN_VENV") or sys.prefix}
 
 

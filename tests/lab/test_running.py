@@ -44,3 +44,18 @@ def test_what_is_not_enforced_yet_is_not_told_as_what_is() -> None:
         running.move(replace(LAB, workloads=LAB.workloads[1:]), before.placed.placement, say)
     assert seen == [("3 nodes change", before)]
     assert running.prepared == before and "failed half-way" in running.torn
+
+
+def test_who_is_ready_for_a_change_makes_it_as_who_is_not() -> None:
+    """And all who ask for what was before it are told that, however much has changed since."""
+    ready, other = (Running("planned", prepare(LAB), Driver()) for _ in range(2))
+    ready.follow()
+    before = ready.prepared
+    assert (ready.model, ready.placement) == (before.placed.model, before.placed.placement)
+    assert ready.kept.made == 1
+    again = ready.kept.place(LAB, before.placed.placement)
+    for running in (ready, other):
+        running.move(LAB, before.placed.placement)
+        assert running.prepared == before
+    assert again == before.placed.placement
+    assert ready.kept.made == 1

@@ -36,6 +36,7 @@ from sdn.lab.messages import (
     Request,
     receive_replies,
     send,
+    written,
 )
 from sdn.model import Answer, Model, Placed, Question, Report
 from sdn.model.lifecycle import Operation, Outcome
@@ -102,7 +103,7 @@ class Lab:
     ) -> Applied:
         """Have the lab become another Model while it runs."""
         try:
-            reply = self._ask(Apply(model, _texts(paths), _texts(warnings)), progress)
+            reply = self._ask(Apply(written(model), _texts(paths), _texts(warnings)), progress)
         finally:
             self._placed = None
         assert isinstance(reply, Applied)

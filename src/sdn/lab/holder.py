@@ -48,6 +48,7 @@ from sdn.lab.messages import (
     send,
 )
 from sdn.lab.operations import operate
+from sdn.lab.reading import Reader
 from sdn.lab.redescribed import redescribe, rewired
 from sdn.lab.running import Running
 from sdn.lab.undone import undone
@@ -69,6 +70,9 @@ PATIENCE = 10.0
 REMEMBERED = 50
 """Things that nobody had asked for of which `sdn status` knows."""
 
+FOLLOWED = 10_000
+"""Workloads of the largest lab that is made ready for changes before anybody asks for one; it takes it a second."""
+
 _RETRY = 0.1  # seconds
 
 _FOREIGN = "this lab was started by another version of sdn and does not know the request; end it and start it again"
@@ -83,6 +87,7 @@ class Holder:
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._asked: Model | None = None  # how somebody described the lab last
+        self._reader = Reader()
         self._counted: Prepared | None = None  # for which `info.counts` is right
         self._vigil = Vigil(self._silent, self._notice)
 
@@ -108,6 +113,14 @@ class Holder:
                     return self._ask(request, say)
             case Down():
                 return Bye()
+
+    def follow(self) -> None:
+        """Have all ready that the first change would have to make; one that comes meanwhile waits for it."""
+        with self._lock:
+            running = self._ready()
+            if len(running.model.workloads) <= FOLLOWED:
+                running.follow()
+                self._reader.learn(running.model)
 
     def _ready(self) -> Running:
         if self._running is None or self.info.state != "up":
@@ -144,7 +157,7 @@ class Holder:
         running.require_whole()
         say("place")
         before = running.model
-        model = unhealed(request.model, before)
+        model = unhealed(self._read(request), before)
         lost = undone(self._asked or before, before, model)
         placement = place_again(model, before, running.placement, running.kept)
         decided = time.monotonic() - started
@@ -157,6 +170,12 @@ class Holder:
         self.info = replace(self.info, sources=request.sources or self.info.sources, warnings=warnings)
         seconds = (round(decided + done.planned, 4), done.enforced)
         return Applied(done.changes, done.nodes, done.messages, done.commands, *seconds, new_notes, done.cut, moved)
+
+    def _read(self, request: Apply) -> Model:
+        try:
+            return self._reader.read(request.model)
+        except ValueError:
+            raise LabError(_FOREIGN) from None
 
     def _operate(self, operation: Operation, watch: bool, say: Say) -> Operated:
         running = self._ready()
@@ -341,6 +360,8 @@ def _session(connection: socket.socket, holder: Holder) -> None:
             if isinstance(request, Build) and request.ephemeral and not failed:
                 _wait_for_end(connection)
                 os._exit(0)
+            if isinstance(request, Build) and not failed:
+                holder.follow()  # not for a lab that only answers questions, and ends
 
 
 def _wait_for_end(connection: socket.socket) -> None:

@@ -32,9 +32,12 @@ class Build(Struct, frozen=True, tag="build"):
 
 
 class Apply(Struct, frozen=True, tag="apply"):
-    """Become this Model, without building anew what is in both; what runs stays where it runs as far as it fits."""
+    """Become this Model, without building anew what is in both; what runs stays where it runs as far as it fits.
 
-    model: Model
+    The Model is written already, for the holder reads only what is new in it (`lab/reading.py`).
+    """
+
+    model: msgspec.Raw
     sources: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -156,6 +159,11 @@ Reply = Progress | Info | Applied | Operated | PlacedReply | Observations | Fail
 
 _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
+
+
+def written(model: Model) -> msgspec.Raw:
+    """As it goes into an Apply."""
+    return msgspec.Raw(msgspec.msgpack.encode(model))
 
 
 def send(connection: socket.socket, message: Request | Reply) -> None:

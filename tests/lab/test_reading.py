@@ -1,0 +1,61 @@
+"""What a holder reads of a Model that it has read before: the same Model, of the same objects where nothing is new."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from sdn.lab.messages import written
+from sdn.lab.reading import Reader
+from sdn.model import Model
+from strategies_world import world
+from worlds_build import labelled, netpol
+
+
+@pytest.fixture(params=range(8))
+def lab(request: pytest.FixtureRequest) -> Model:
+    return world(request.param).model
+
+
+def test_it_is_the_model_that_was_sent(lab: Model) -> None:
+    reader = Reader()
+    again = replace(lab, workloads=lab.workloads[1:], services=())
+    for model in (lab, again, lab, lab):
+        assert reader.read(written(model)) == model
+
+
+def test_what_is_not_new_is_what_was_there(lab: Model) -> None:
+    reader = Reader()
+    reader.learn(lab)
+    first, *rest = lab.workloads
+    changed = replace(first, labels={"another": "label"})
+    policies = (*lab.network_policies, netpol("n/one-more", labelled()))
+    model = reader.read(written(replace(lab, workloads=(changed, *rest), network_policies=policies)))
+    assert model.workloads[0] == changed
+    assert all(one is other for one, other in zip(model.workloads[1:], rest, strict=True))
+    others = [name for name in Model.__struct_fields__ if name not in ("workloads", "network_policies")]
+    assert all(getattr(model, name) is getattr(lab, name) for name in others)
+    assert model.network_policies == policies
+
+
+def test_what_was_read_last_is_known(lab: Model) -> None:
+    reader = Reader()
+    first = reader.read(written(lab))
+    second = reader.read(written(lab))
+    assert all(one is other for one, other in zip(first.workloads, second.workloads, strict=True))
+
+
+@pytest.mark.parametrize("wrong", [b"", b"\xc1", msgspec.msgpack.encode({"name": "x"}), msgspec.msgpack.encode([1])])
+def test_what_is_no_model_is_refused(wrong: bytes) -> None:
+    with pytest.raises(ValueError):
+        Reader().read(msgspec.Raw(wrong))
+
+
+def test_a_wrong_part_is_refused_and_the_next_model_is_read_as_before(lab: Model) -> None:
+    reader = Reader()
+    reader.learn(lab)
+    fields = {name: getattr(lab, name) for name in Model.__struct_fields__}
+    with pytest.raises(ValueError):
+        reader.read(msgspec.Raw(msgspec.msgpack.encode({**fields, "services": 7})))
+    assert reader.read(written(lab)) == lab

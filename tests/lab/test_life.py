@@ -384,3 +384,36 @@ def test_hosts_that_cannot_be_emptied_end_it(lab: client.Lab) -> None:
     done = lab.operate(Rollout("", 4, hosts=True))
     assert done.failed and lab.status().drift == ()
     assert all(host.state is HostState.UP for host in lab.placed().model.underlay.hosts)
+
+
+ROLLED = """\
+lab: rolled
+underlay: {hosts: 2, leaves: 1, spines: 1}
+nodes:
+  n: {replicas: 3, application: a, cpu: 4, memory: 8Gi}
+applications:
+  a:
+    workloads:
+      p: {replicas: 4, ports: [80/tcp], memory: 1Gi}
+      big: {replicas: 2, ports: [80/tcp], memory: 6Gi}
+      agent: {host: n-0, ports: [80/tcp]}
+"""
+
+
+def test_pods_leave_a_node_before_it_is_replaced(tmp_path: Path) -> None:
+    with up(written(ROLLED, tmp_path)) as running:
+        known, nodes = addresses(running), running.placed().placement.nodes
+        large = {node for pod, node in nodes.items() if pod.startswith("a/big")}
+        assert len(large) == 2 and len(set(nodes.values())) == 3
+        done = running.operate(Rollout("nodes/n"), watch=True)
+        assert not done.failed and done.leaked == 0
+        assert addresses(running) == known
+        assert_sound(running)
+        replaced = [one.move.workload for one in done.moved if one.move.workload.startswith("nodes/")]
+        assert replaced == ["nodes/n-0", "nodes/n-1", "nodes/n-2"]
+        small = [one for one in done.moved if one.move.workload.startswith("a/p-")]
+        assert small and all(one.move.why == "its node is replaced" for one in small)
+        assert all(one.gap > 0 for one in small if one.move.source != one.move.target)
+        stopped = {note.partition(": ")[2].partition(":")[0] for note in done.notes}
+        assert "a/agent" not in stopped
+        assert {one.move.workload for one in done.moved} >= {"a/agent", *stopped}

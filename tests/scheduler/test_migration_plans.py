@@ -9,7 +9,7 @@ from scheduler_words import at, host, lab, node, pod, vm
 
 from sdn.model import HostState, Placement, PlacementRule, Selector, Together, Workload
 from sdn.model.lifecycle import Move
-from sdn.scheduler import drain, migrate, with_hosts
+from sdn.scheduler import drain, evacuate, migrate, with_hosts
 
 H = [host(f"h{i}") for i in (1, 2, 3)]
 NODES = [node("n1"), node("n2"), pod("p", memory=64)]
@@ -20,6 +20,25 @@ def test_a_vm_to_a_host() -> None:
     proposal = migrate(lab(H, [vm("a")]), at("a:h1"), "shop/a", "h2")
     assert proposal.moves == (Move("shop/a", "h1", "h2", why="asked for"),)
     assert proposal.placement == at("a:h2")
+
+
+def test_pods_leave_nodes_that_are_replaced_but_for_those_who_are_fixed_or_fit_nowhere_else() -> None:
+    nodes = [node("n1"), node("n2"), node("n3")]
+    small = [pod("p", memory=64), pod("q", memory=64), pod("fixed", host="n1")]
+    pods = [*small, pod("r", memory=1900), pod("here", memory=512)]
+    before = at("n1:h1 n2:h2 n3:h3 p:n1@h1 q:n2@h2 fixed:n1@h1 r:n1@h1 here:n3@h3")
+    model = lab(H, [*nodes, *pods])
+    proposal = evacuate(model, before, ["nodes/n1", "nodes/n2"])
+    assert [(move.workload, move.target_node) for move in proposal.moves] == [
+        ("shop/p", "nodes/n3"),
+        ("shop/q", "nodes/n3"),
+    ]
+    (note,) = proposal.notes
+    assert note == (
+        "stops with its node, as it finds no other place: shop/r: 0 of 3 nodes fit: 2 are being replaced, "
+        "1 too little memory (needs 1900 MiB)"
+    )
+    assert_kept(model, before, proposal)
 
 
 @pytest.mark.parametrize("name", ["nodes/n2", "n2", "h2"])

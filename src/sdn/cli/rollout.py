@@ -43,6 +43,7 @@ def command(
     only those that differ are replaced; all else in the files is for `sdn apply`. Without, each starts anew as it is.
     Of every owner one goes first, then as many at a time as may be away. Each must be reached by somebody who may, a
     command must listen on its first TCP port and go on running, or its batch goes back and nothing further is replaced.
+    Pods leave a node, alive, before it is replaced; who finds no other node stops with it and starts again there.
 
     With --hosts every host is emptied by live migration and takes part again, so many at a time.
 

@@ -10,7 +10,7 @@ from sdn.lab.running import Running, Say
 from sdn.lab.work import Work, homes, watching, without
 from sdn.model import HostState, Model, Workload
 from sdn.model.lifecycle import Move, Moved, Outcome, Rollout, Scale
-from sdn.scheduler import drain, reconcile, restart, rollout_batches, with_hosts
+from sdn.scheduler import drain, evacuate, reconcile, restart, rollout_batches, with_hosts
 from sdn.scheduler.replicas import replicas_of, with_replicas, with_workloads
 
 STEADY = 0.3
@@ -52,7 +52,8 @@ def rollout(running: Running, operation: Rollout, watch: bool = False, say: Say 
     if not wanted:
         return Outcome(operation)
     work = Work(running, operation, say)
-    with watching(placed, wanted.keys(), watch) as end:
+    inside = {pod for pod, node in placed.placement.nodes.items() if node in wanted}
+    with watching(placed, wanted.keys() | inside, watch) as end:
         for batch in _batches(placed.model, wanted, operation.max_unavailable):
             before = [one for one in work.model.workloads if one.key in batch]
             wrong = _replace(work, [wanted[key] for key in batch], "is replaced", serving=True)
@@ -91,7 +92,6 @@ def _wanted(model: Model, operation: Rollout) -> dict[str, Workload]:
     name = operation.application
     mine = {one.key: one for one in model.workloads if name in (one.application, one.namespace)}
     mine = mine or {one.key: one for one in replicas_of(model, name)}
-    mine = {key: one for key, one in mine.items() if not one.is_node}  # their Pods would have to go first: `sdn drain`
     if not mine:
         there = ", ".join(sorted({one.application for one in model.workloads if one.application})) or "none"
         raise LabError(f"there is no application or owner {name!r} in the lab (applications: {there})")
@@ -111,9 +111,16 @@ def _batches(model: Model, wanted: Collection[str], most: int) -> Iterator[tuple
 
 
 def _replace(work: Work, fresh: list[Workload], why: str, *, serving: bool) -> list[str]:
-    """Stop them, start them as they are described now, and say what of it is not healthy."""
-    keys = [one.key for one in fresh]
+    """Stop them, start them as they are described now, and say what of it is not healthy.
+
+    Pods leave their nodes first, alive; who finds no other place stops and starts with its node.
+    """
+    nodes = [one.key for one in fresh if one.is_node]
+    if nodes:
+        _evacuate(work, nodes)
     before = work.placement
+    keys = [one.key for one in fresh]
+    keys += sorted(pod for pod, node in before.nodes.items() if node in nodes and pod not in keys)
     known = homes(before, before.hosts.keys() & {*keys})
     work.become(work.model, without(before, keys))
     work.become(with_workloads(work.model, fresh), work.placement)
@@ -129,6 +136,13 @@ def _replace(work: Work, fresh: list[Workload], why: str, *, serving: bool) -> l
         wrong = [sentence for sentence in work.running.driver.failures() if sentence.startswith(mine)]
         work.stage("steady")
     return [*proposal.notes, *wrong]
+
+
+def _evacuate(work: Work, nodes: list[str]) -> None:
+    proposal = evacuate(work.model, work.placement, nodes)
+    work.notes += proposal.notes
+    work.start(proposal.moves)
+    work.stage("emptied")
 
 
 def _place(known: Mapping[str, Move], key: str) -> tuple[str, str]:

@@ -80,7 +80,7 @@ class Work:
             failed = [one for _, one in sorted(checked.items()) if one.failure]
             self.unhealthy += [f"{one.workload} is not reached: {one.failure}" for one in failed]
             self.stage("reachable")
-            if done.gap:
+            if done.gap or all(move.source for move in group):
                 self.moved += [Moved(move, done.gap, done.connections) for move in group]
                 continue
             self.moved += [self._moved(move, homes.get(move.workload), checked.get(move.workload)) for move in group]

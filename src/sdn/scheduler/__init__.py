@@ -4,7 +4,7 @@ from sdn.scheduler.balance import imbalance
 from sdn.scheduler.cluster import Cluster
 from sdn.scheduler.explanation import Explanation
 from sdn.scheduler.filters import Reason
-from sdn.scheduler.migrate import drain, migrate
+from sdn.scheduler.migrate import drain, evacuate, migrate
 from sdn.scheduler.order import moves
 from sdn.scheduler.place import MADE_ROOM, Outcome, place, schedule
 from sdn.scheduler.proposal import Proposal
@@ -27,6 +27,7 @@ __all__ = [
     "Reason",
     "Target",
     "drain",
+    "evacuate",
     "imbalance",
     "migrate",
     "moves",

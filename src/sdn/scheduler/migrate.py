@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sdn.model import HostState, Kind, Model, Placement
 from sdn.scheduler.kept import Kept
@@ -95,6 +95,20 @@ def drain(model: Model, placement: Placement, host: str) -> Proposal:
     for key in sorted(daemons):
         steps.stop(key, why)
     return steps.proposal(notes=[f"{key} stops: its DaemonSet runs it on {host} only" for key in sorted(daemons)])
+
+
+def evacuate(model: Model, placement: Placement, nodes: Collection[str]) -> Proposal:
+    """All Pods that may leave these nodes to others, each where it is best; who finds no place stays, as a note.
+
+    What is fixed to its node stays without a word: it is there because the node is.
+    """
+    steps = Steps(model, placement)
+    left = by_size(steps.cluster, [pod for node in nodes for pod in steps.inside(node) if not steps.workload(pod).host])
+    for _ in range(2):  # who has left since may have been in the way
+        left = [pod for pod in left if not relocate(steps, pod, "its node is replaced", nodes)]
+    for target in filter(None, map(steps.cluster.target, nodes)):
+        target.closed = "is being replaced"  # else it would be named as a place where they fit
+    return steps.proposal(f"stops with its node, as it finds no other place: {obstacles(steps, key)}" for key in left)
 
 
 def _stuck(steps: Steps, leaving: Sequence[str], why: str) -> list[str]:

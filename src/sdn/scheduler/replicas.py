@@ -31,7 +31,10 @@ def with_replicas(model: Model, name: str, count: int) -> Model:
     if not present:
         raise ValueError(f"there is no workload or owner {name!r} in the lab; `sdn status` lists the workloads")
     if present[0].owner[0] == "DaemonSet":
-        raise ValueError(f"{name} is a DaemonSet, which runs once on every node; add nodes instead")
+        raise ValueError(
+            f"{name} is a DaemonSet: it runs once on each host or node that its nodeSelector and tolerations admit, so "
+            "its number is theirs; add hosts or nodes, or change the nodeSelector, in the files and `sdn apply` them"
+        )
     if count < 1:
         raise ValueError(f"{name} would have no replica left to be made more of again; keep at least 1")
     gone = {one.key for one in present[count:]}

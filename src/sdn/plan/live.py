@@ -16,7 +16,7 @@ from sdn.model import Endpoint, Model, Placed, Placement, Workload
 from sdn.plan.allocate import allocate
 from sdn.plan.desired import Prepared, UnderlayPlan, plan_placed
 from sdn.plan.live_addresses import LiveAddresses
-from sdn.plan.live_changes import Ledger, LiveChanges, between, patched, together
+from sdn.plan.live_changes import Alike, Ledger, LiveChanges, between, patched, together
 from sdn.plan.live_events import Event, Written, events_between, written_between
 from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
@@ -104,7 +104,7 @@ class LivePlan:
             return self._replan(model, placement, known)
         old = self._model
         written = written_between(old, model)
-        now = Placement(self._hosts, self._nodes)
+        now = self._base.placement if self._given else Placement(self._hosts, self._nodes)
         events = events_between(old, self._workloads, now, model, placement) if written is not None else None
         if written is None or events is None or len(events) + len(written) > max(FEW, len(self._workloads) // 4):
             return self._replan(model, placement)
@@ -296,9 +296,10 @@ class LivePlan:
     def _kept(self, changes: LiveChanges) -> LiveChanges:
         """With the states before and after, which follow."""
         if self._keeps:
+            alike: Alike = {}
             for name, turns in changes.turns().items():
                 changes.before[name] = self._states[name]
-                self._states[name] = changes.after[name] = patched(self._states[name], turns)
+                self._states[name] = changes.after[name] = patched(self._states[name], turns, alike)
         return changes
 
     def _after(self, event: Event) -> tuple[Model, Placement]:

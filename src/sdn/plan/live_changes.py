@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from sdn.plan.delta import Change, Changes, Op, delta, in_order
 from sdn.plan.parts import FIREWALL_FIELDS, NODE_FIELDS, TABLE, Identity, Part, Thing
-from sdn.plan.state import AddressSet, Firewall, LoadBalancer, NodeState, Plan
+from sdn.plan.state import AddressSet, Firewall, LoadBalancer, NodeState, Plan, Virtual
 
 Turn = tuple[Part, Thing | None, Thing | None]
 """A thing before and after; None where it is not there."""
@@ -173,8 +173,15 @@ def _sorted(turns: list[Any], thing: Callable[[Any], Any]) -> list[Any]:
     ]
 
 
-def patched(state: NodeState, turns: Iterable[Turn]) -> NodeState:
-    """A Host after an event; each sequence is taken apart once, and searched instead of sorted anew."""
+Alike = dict[tuple[int, ...], tuple[Virtual, ...]]
+"""Services by the identity of those before and of their turns."""
+
+
+def patched(state: NodeState, turns: Iterable[Turn], alike: Alike) -> NodeState:
+    """A Host after an event; each sequence is taken apart once, and searched instead of sorted anew.
+
+    `alike` is for all Hosts of one event: those that saw one tuple of Services, which is most, see one again.
+    """
     by_part: dict[Part, list[Turn]] = defaultdict(list)
     for turn in turns:
         by_part[turn[0]].append(turn)
@@ -187,7 +194,7 @@ def patched(state: NodeState, turns: Iterable[Turn]) -> NodeState:
         assert state.firewall is not None
         assert state.loadbalancer is not None
         fields["firewall"] = _firewall(state.firewall, by_part)
-        fields["loadbalancer"] = _balancer(state.loadbalancer, by_part)
+        fields["loadbalancer"] = _balancer(state.loadbalancer, by_part, alike)
     return replace(state, **fields)
 
 
@@ -242,10 +249,13 @@ def _name(one: AddressSet) -> Identity:
     return one.name, one.family
 
 
-def _balancer(balancer: LoadBalancer, by_part: Mapping[Part, list[Turn]]) -> LoadBalancer:
+def _balancer(balancer: LoadBalancer, by_part: Mapping[Part, list[Turn]], alike: Alike) -> LoadBalancer:
     virtuals, hairpin = balancer.virtuals, balancer.hairpin
     if Part.VIRTUAL in by_part:
-        virtuals = _patched(virtuals, by_part[Part.VIRTUAL], TABLE[Part.VIRTUAL].order)
+        key = (id(virtuals), *map(id, by_part[Part.VIRTUAL]))
+        if key not in alike:
+            alike[key] = _patched(virtuals, by_part[Part.VIRTUAL], TABLE[Part.VIRTUAL].order)
+        virtuals = alike[key]
     if Part.HAIRPIN in by_part:
         plain = [(part, _plain(old), _plain(new)) for part, old, new in by_part[Part.HAIRPIN]]
         hairpin = _patched(hairpin, plain, lambda entry: entry)

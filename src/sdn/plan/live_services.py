@@ -90,9 +90,9 @@ class LiveServices:
         ledger: Ledger,
     ) -> None:
         """These Services are no more, and these are new; `there` says who has an endpoint in a namespace."""
-        places = {(service.namespace, service.application) for service in (*gone, *come)}
-        spaces = sorted({namespace for namespace, _ in places})
-        near = [w for space in spaces for w in there(space) if (w[0].namespace, w[0].application) in places]
+        spaces = sorted({service.namespace for service in (*gone, *come)})
+        changing = [*gone, *come]
+        near = [w for space in spaces for w in there(space) if any(_means(service, w[0]) for service in changing)]
         old = [(where, set(self._hairpin(where))) for where in near]
         seen = [self._seen_of(service) for service in gone]
         for service in gone:
@@ -126,9 +126,8 @@ class LiveServices:
 
     def _fill(self, service: Service, there: Iterable[Where]) -> None:
         """Who is behind a Service that is new."""
-        place = (service.namespace, service.application)
         for where in there:
-            if (where[0].namespace, where[0].application) == place:
+            if _means(service, where[0]):
                 for key, backend in self._behind_one(service, where):
                     self._backends[key].append(backend)
         for port in service.ports:
@@ -219,6 +218,12 @@ def _share(
     for application, identity in sorted(before.keys() | after.keys()):
         was, now = before.get((application, identity)), after.get((application, identity))
         ledger.share((Part.VIRTUAL, was, now), overlay.hosts_with(application))
+
+
+def _means(service: Service, workload: Workload) -> bool:
+    """Whether a workload, wherever it is, may be one of the Service's backends."""
+    place = (workload.namespace, workload.application)
+    return place == (service.namespace, service.application) and _selects(service, workload)
 
 
 def _selects(service: Service, workload: Workload) -> bool:

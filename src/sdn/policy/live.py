@@ -22,10 +22,9 @@ from sdn.policy.compiler_written import layers, selected
 from sdn.policy.groups import port_token
 from sdn.policy.live_classes import EVERYWHERE, NO_PAIR, Classes, LiveClass, Pair
 from sdn.policy.live_groups import LiveGroups
+from sdn.policy.live_written import Written, WrittenPolicies
 
 Where = tuple[Workload, Endpoint]
-Written = NetworkPolicy | Policy
-
 _Chosen = tuple[LiveClass, Pair, frozenset[str]]
 """A class, its profiles, and the groups and named ports that they asked for."""
 
@@ -56,9 +55,7 @@ class LivePolicy:
         self._groups = self._compiler.groups
         self._universe = self._compiler.universe
         self.profiles: dict[str, Profile] = self._compiler.profiles
-        self._policies: dict[str, list[NetworkPolicy]] = defaultdict(list)
-        for policy in placed.model.network_policies:
-            self._policies[policy.namespace].append(policy)
+        self._policies = WrittenPolicies(placed.model)
         self._classes = Classes()
         self._of: dict[str, LiveClass] = {}
         self._askers: dict[str, set[LiveClass]] = defaultdict(set)
@@ -106,7 +103,7 @@ class LivePolicy:
         stale = self._selected(gone) | self._selected(come)
         if self.reads_addresses(model) and not self.reads_addresses(self._model):
             self._compiler.blocks = Blocks(address for _, endpoint in there() for address in endpoint.addresses)
-        self._rewrite(model, gone, networks)
+        self._rewrite(model, gone, come)
         return Moves(profiles=tuple(self._assign(self._chosen(stale))))
 
     def _split(self, workload: Workload, endpoint: Endpoint) -> None:
@@ -131,16 +128,15 @@ class LivePolicy:
             found.update(self._classes.holding(universe, selected(policy, universe)))
         return found
 
-    def _rewrite(self, model: Model, gone: Iterable[Written], come: Iterable[NetworkPolicy]) -> None:
-        """What is written is this now; a policy that stays keeps its place among those of its namespace."""
+    def _rewrite(self, model: Model, gone: Iterable[Written], come: Iterable[Written]) -> None:
+        """What is written is this now."""
         self._model = model
         for policy in gone:
             for blocks in self._blocks_of(policy):
                 self._compiler.blocks.forget(blocks)
-            if isinstance(policy, NetworkPolicy):
-                self._policies[policy.namespace].remove(policy)
+            self._policies.remove(policy)
         for policy in come:
-            self._policies[policy.namespace].append(policy)
+            self._policies.add(policy)
 
     def _blocks_of(self, policy: Written) -> Iterator[tuple[IPBlock, ...]]:
         """What each of its rules speaks of."""
@@ -243,13 +239,14 @@ class LivePolicy:
         by_space: dict[str, list[LiveClass]] = defaultdict(list)
         for one in sorted(classes, key=lambda c: c.found):
             by_space[one.found.namespace].append(one)
-        return [one for space, found in by_space.items() for one in self._compile(space, found)]
+        return [one for found in by_space.values() for one in self._compile(found)]
 
-    def _compile(self, namespace: str, classes: list[LiveClass]) -> Iterator[_Chosen]:
-        """What the policies of their namespace and the tiers come to for these classes, which are in order."""
+    def _compile(self, classes: list[LiveClass]) -> Iterator[_Chosen]:
+        """What policies come to for these classes of one namespace, which are in order."""
         alone = self._universe.beside(one.found for one in classes)
-        policies = [p for p in self._policies.get(namespace, ()) if selected(p, alone)]
-        written = layers(replace(self._model, network_policies=tuple(policies)), alone, self._compiler.blocks)
+        networks, tiers = _by_kind(self._policies.about(alone.classes, alone))
+        model = replace(self._model, network_policies=tuple(networks), policies=tuple(tiers))
+        written = layers(model, alone, self._compiler.blocks)
         egress, ingress = (self._compiler.choose(alone, written, direction) for direction in _SIDES)
         for position, one in enumerate(classes):
             pair = egress[position], ingress[position]
@@ -295,6 +292,6 @@ class LivePolicy:
 _SIDES = (Direction.EGRESS, Direction.INGRESS)
 
 
-def _by_kind(policies: Iterable[Written]) -> tuple[list[NetworkPolicy], list[Policy]]:
+def _by_kind(policies: Collection[Written]) -> tuple[list[NetworkPolicy], list[Policy]]:
     networks = [policy for policy in policies if isinstance(policy, NetworkPolicy)]
     return networks, [policy for policy in policies if isinstance(policy, Policy)]

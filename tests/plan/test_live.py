@@ -16,6 +16,7 @@ from sdn.plan.allocate import allocate
 from sdn.plan.desired import plan_placed, prepare
 from sdn.plan.live import LivePlan
 from sdn.plan.overlay import MANY_PEERS
+from sdn.plan.parts import Part
 from sdn.plan.state import NodeState
 from strategies_world import world
 from worlds_build import BOTH, build, labelled, leaf_spine, model, netpol, pods, rule, spaces, tcp, workload
@@ -155,6 +156,38 @@ class TestOneEvent:
         assert came.hosts == ("host-1",)
         assert rules(came.after["host-1"]) == rules(before["host-1"]) + 1
         live.relabel("n1/api", {"app": "api"})
+        assert live.plan == before
+        assert live.replanned == 0
+
+    def test_one_more_of_a_group_is_an_element_and_no_rule(self) -> None:
+        live = self.lab()
+        live.add(workload("n1/web", 3, "a/s0", app="web"), "host-3")
+        changes = live.relabel("n1/api", {"app": "web"})
+        (turns,) = changes.turns().values()
+        assert [(part, old) for part, old, _ in turns] == [(Part.ELEMENT, None)]
+        assert changes.hosts == ("host-1",)
+
+    def test_a_policy_touches_whom_it_selects_and_leaves_no_trace(self) -> None:
+        live = self.lab()
+        placed, before = live.placed, live.plan
+        more = netpol("n1/q", labelled(app="api"), ingress=[rule(pods(app="db"), tcp(81))])
+        policies = (*placed.model.network_policies, more)
+        assert live.become(replace(placed.model, network_policies=policies), placed.placement).hosts == ("host-2",)
+        assert live.become(placed.model, placed.placement).hosts == ("host-2",)
+        assert live.plan == before
+        assert live.replanned == 0
+
+    def test_a_service_is_told_to_the_hosts_of_its_application(self) -> None:
+        live = self.lab()
+        placed, before = live.placed, live.plan
+        service = Service("n1", "api", "a", {"app": "api"}, (ServicePort(80, 8080),), ("10.96.0.9",))
+        came = live.become(replace(placed.model, services=(service,)), placed.placement)
+        assert came.hosts == ("host-1", "host-2")
+        assert {part for turns in came.turns().values() for part, _, _ in turns} == {Part.VIRTUAL, Part.HAIRPIN}
+        balancers = [live.plan[host].loadbalancer for host in came.hosts]
+        assert balancers[0] is not None and balancers[1] is not None
+        assert balancers[0].virtuals is balancers[1].virtuals
+        assert live.become(placed.model, placed.placement).hosts == came.hosts
         assert live.plan == before
         assert live.replanned == 0
 

@@ -17,15 +17,15 @@ from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from benchmarks import machine, policy_worlds
 from benchmarks.rows import Row, compared, plain
 from sdn.model import Placed, Protocol
-from sdn.plan.set_moves import SetMoves, set_moves
 from sdn.policy.asked import Asked
 from sdn.policy.compiled import CompiledPolicy
 from sdn.policy.compiler import compile_policy
-from sdn.policy.compiler_relabel import Relabeller
+from sdn.policy.live import LivePolicy
 from sdn.policy.reach import Reach, families_of
 from sdn.policy.reach_list import Connection, Listing
 
@@ -153,15 +153,12 @@ def _pairs(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]:
 def _pairs_and_label(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]:
     """Reach, and one Pod that changes from one app to the other."""
     what = _pairs(placed, compiled, watch)
-    relabeller, key = Relabeller(placed), placed.model.workloads[0].key
-
-    def change() -> SetMoves | None:
-        moves = relabeller.relabel(key, {"app": "app-2"})
-        return set_moves(placed, moves) if moves else None
-
-    moves = watch.time("one label to its set deltas", change)
-    assert moves is not None
-    return [*what, f"a label moves {len(moves.add) + len(moves.remove)} set elements"]
+    live, one = LivePolicy(placed), placed.model.workloads[0]
+    endpoint = placed.endpoints[one.key]
+    other = replace(one, labels={"app": "app-2"})
+    moves = watch.time("one label to its set deltas", lambda: live.move(one.key, other, endpoint))
+    elements = len(endpoint.addresses) * (len(moves.joined) + len(moves.left))
+    return [*what, f"a label moves {elements} set elements"]
 
 
 def _listed(placed: Placed, compiled: CompiledPolicy, watch: Watch) -> list[str]:

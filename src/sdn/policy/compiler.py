@@ -35,7 +35,7 @@ def compile_policy(placed: Placed) -> CompiledPolicy:
 
 
 class Compiler:
-    """One compilation; what it keeps lets `compiler_relabel` and `live` ask for one more class of workloads."""
+    """One compilation; what it keeps lets `live` ask for one more class of workloads."""
 
     def __init__(self, placed: Placed, groups: Callable[[Universe], Groups] = Groups) -> None:
         self.universe = universe_of(placed)

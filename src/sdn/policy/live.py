@@ -72,6 +72,11 @@ class LivePolicy:
         rules = (rule for policy in model.network_policies for rule in (*policy.ingress, *policy.egress))
         return not model.options.ipblock_matches_pods and any(p.ip_block for rule in rules for p in rule.peers)
 
+    @property
+    def groups(self) -> frozenset[str]:
+        """The ids of all groups that rules name or have lately named, also of those without members."""
+        return frozenset(self._groups.definitions)
+
     def pair(self, key: str) -> Pair:
         """The profiles of a workload with an endpoint."""
         return self._of[key].pair

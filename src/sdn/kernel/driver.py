@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.settle import settle
 from sdn.kernel.sockets import Sockets
-from sdn.kernel.team import Team
+from sdn.kernel.team import Job, Team
 from sdn.kernel.tracked import NETFILTER
 from sdn.plan.state import NodeState, Plan, Port, Route, Veth
 
@@ -140,24 +141,60 @@ class Driver:
 
     def _build(self, plan: Plan, team: Team) -> None:
         nodes = list(plan.values())
+        switches = [state for state in nodes if state.role != "host"]
         peopled = [state for state in nodes if state.ports]
-        team.begin(lambda: create(port.namespace for state in peopled for port in state.ports))
-        self._stage(team, "nodes", list(plan), lambda name: create([name], self.found))
-        self._stage(team, "underlay cables", nodes, self._cables)
-        self._stage(team, "underlay and overlay", nodes, self._links)
-        self._stage(team, "workloads", peopled, self._ports)
+        self._stage(team, "switches", switches, lambda state: create([state.name], self.found))
+        self._stage(team, "cables of switches", switches, lambda state: self._lay(state, self._first(state, "switch")))
+        jobs = list(self._jobs([state for state in nodes if state.role == "host"]))
+        team.follow(jobs, self._told("hosts", len(jobs)))
+        self._stage(team, "routes of switches", switches, self._links)
         self._stage(team, "links in use", peopled, self._settle)
         commands = [port for state in peopled for port in state.ports if port.command]
         self._stage(team, "commands", commands, self.start)
 
+    def _jobs(self, hosts: Sequence[NodeState]) -> Iterator[Job]:
+        """A Host is wired when it has all rules, and so has each at the other end of a cable."""
+        ruled = {state.name: Job(partial(create, [state.name], self.found)) for state in hosts}
+        needed = {name: [job] for name, job in ruled.items()}
+        for state in hosts:
+            for veth in self._first(state, "host"):
+                job = Job(partial(self._lay, state, [veth]), [ruled[state.name], ruled[veth.peer_node]], links=True)
+                needed[state.name].append(job)
+                needed[veth.peer_node].append(job)
+                yield job
+        for state in hosts:
+            rooms = Job(partial(create, [port.namespace for port in state.ports]))
+            yield from (ruled[state.name], rooms)
+            yield Job(partial(self._wire, state), [*needed[state.name], rooms], links=True)
+
+    def _first(self, state: NodeState, role: str) -> list[Veth]:
+        """The cables that a node makes to others of a role; between two alike, the one whose name sorts first does."""
+        alike = (state.role == "host") == (role == "host")
+        return [
+            veth
+            for veth in state.uplinks
+            if (self._plan[veth.peer_node].role == "host") == (role == "host")
+            and (not alike or (state.name, veth.name) < (veth.peer_node, veth.peer_name))
+        ]
+
+    def _wire(self, state: NodeState) -> None:
+        """Everything on a Host but rules."""
+        self._lay(state, self._first(state, "switch"))
+        self._links(state)
+        if state.ports:
+            self._ports(state)
+
     def _stage(self, team: Team, what: str, items: Sequence[Item], work: Callable[[Item], None]) -> None:
-        size = max(1, -(-len(items) // _STEPS))
+        team.share(items, work, self._told(what, len(items)))
+
+    def _told(self, what: str, total: int) -> Callable[[int], None]:
+        size = max(1, -(-total // _STEPS))
 
         def said(number: int) -> None:
             if number % size == 1 or size == 1:
-                self._progress(f"{what} {number} of {len(items)}")
+                self._progress(f"{what} {number} of {total}")
 
-        team.share(items, work, said)
+        return said
 
     def found(self, name: str) -> None:
         """In the node's new namespace: its switches, tables and, on a Host, all rules; no link exists yet."""
@@ -180,9 +217,11 @@ class Driver:
         self.count(len(contents), len(commands))
 
     def _cables(self, state: NodeState) -> None:
-        mine = [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)]
-        with opened(veth.peer_node for veth in mine) as peers, inside(state.name):
-            self.send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in mine)
+        self._lay(state, [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)])
+
+    def _lay(self, state: NodeState, cables: Sequence[Veth]) -> None:
+        with opened(veth.peer_node for veth in cables) as peers, inside(state.name):
+            self.send(self._cable(state.name, veth, peers[veth.peer_node]) for veth in cables)
 
     def _cable(self, name: str, veth: Veth, netns: int) -> Message:
         far = self._far[veth.peer_node, veth.peer_name]

@@ -21,6 +21,7 @@ IFF_UP = 1
 ADDRESS, IFNAME, MTU, LINK, MASTER, PROTINFO, OPERSTATE, LINKINFO, IFALIAS, AF_SPEC, GROUP, NET_NS_FD, EXT_MASK = (
     1, 3, 4, 5, 10, 12, 16, 18, 20, 26, 27, 28, 29,
 )  # fmt: skip
+TX_QUEUES, RX_QUEUES = 31, 32
 INFO_KIND, INFO_DATA, INFO_SLAVE_KIND, INFO_SLAVE_DATA = 1, 2, 4, 5
 VETH_PEER = 1
 BR_AGEING, BR_STP, BR_MCAST_SNOOPING = 4, 5, 23
@@ -36,6 +37,9 @@ DOOMED = 0x5D
 
 _IFINFO = Struct("=BxHiII").pack  # family, type, index, flags, change
 _CREATE = _IFINFO(AF_UNSPEC, 0, 0, 0, 0)
+_ONE_QUEUE = u32(TX_QUEUES, 1) + u32(RX_QUEUES, 1)
+"""A veth uses one queue, but has one for each processor, and the kernel waits for all of them to give up the others."""
+
 _NO_LINK_LOCAL = nest(AF_SPEC, nest(AF_INET6, u8(INET6_ADDR_GEN_MODE, ADDR_GEN_NONE)))
 
 
@@ -63,14 +67,14 @@ def _device(device: Device) -> bytes:
     return body
 
 
-def _create(device: Device, kind: str, data: bytes) -> Message:
+def _create(device: Device, kind: str, data: bytes, further: bytes = b"") -> Message:
     info = text(INFO_KIND, kind) + (nest(INFO_DATA, data) if data else b"")
-    return Message(NEWLINK, NEW, _device(device) + nest(LINKINFO, info), f"create {kind} {device.name}")
+    return Message(NEWLINK, NEW, _device(device) + further + nest(LINKINFO, info), f"create {kind} {device.name}")
 
 
 def veth(end: Device, peer: Device) -> Message:
     """A cable between two namespaces, both ends down. The kernel heeds the peer's index only if `end` has one, too."""
-    return _create(end, "veth", nest(VETH_PEER, _device(peer)))
+    return _create(end, "veth", nest(VETH_PEER, _device(peer) + _ONE_QUEUE), _ONE_QUEUE)
 
 
 def bridge(device: Device, ageing: int = 0) -> Message:

@@ -1,8 +1,9 @@
 """Build a Plan in the kernel, or what a lab that is there lacks of one: namespaces, then rules, then links.
 
-A team of two threads shares the nodes, stage by stage; the order is fail closed. Workloads' namespaces are made while
-the first firewalls are filled, for neither waits for the other: no link exists yet. When this process dies at any
-point, the kernel removes all of it, because nothing outside of the lab's namespaces was touched.
+A team of two threads shares the nodes; the order is fail closed: a Host has no link before it has all of its rules, and
+those at the other ends of its cables have theirs. While one Host is wired, the next get rules and namespaces, for these
+do not wait for the kernel's lock on links. When this process dies at any point, the kernel removes all of it, because
+nothing outside of the lab's namespaces was touched.
 """
 
 from __future__ import annotations

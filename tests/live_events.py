@@ -165,6 +165,7 @@ class Events:
             changes = event(live)
             assert moment.prepared == self.prepared
             assert encode(changes.changes) == encode(wanted)
+            assert changes.counts == wanted.counts
             assert changes.hosts == tuple(wanted.nodes)
             assert encode(live.plan) == encode(scratch.plan)
             assert live.placed == scratch.placed

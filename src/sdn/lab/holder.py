@@ -203,9 +203,10 @@ class Holder:
             self._watch()
 
     def _watch(self) -> None:
-        prepared = self._ready().prepared
-        heartbeat = prepared.placed.model.options.heartbeat
-        self._vigil.watch(Watched(*speakers(prepared), heartbeat) if heartbeat is not None else None)
+        running = self._ready()
+        heartbeat = running.model.options.heartbeat
+        there = speakers(running.model, running.plan) if heartbeat is not None else None
+        self._vigil.watch(Watched(*there, heartbeat) if there and heartbeat else None)
 
     def _silent(self, hosts: frozenset[str]) -> None:
         """Hosts are not heard. Who changes the lab at this moment may be why, so it is asked again after that."""

@@ -17,13 +17,13 @@ from sdn.errors import LabError, RolledBackError
 from sdn.kernel.apply import Applied, apply
 from sdn.kernel.driver import Driver
 from sdn.kernel.migrate import migrate
-from sdn.kernel.migrate_parts import parts
+from sdn.kernel.migrate_parts import Parts, parts
 from sdn.model import Endpoint, Model, Placed, Placement
 from sdn.plan.desired import Prepared
 from sdn.plan.live import LivePlan
 from sdn.plan.live_changes import LiveChanges
 from sdn.plan.moment import Moment
-from sdn.plan.narrow import narrow_by
+from sdn.plan.narrow import Narrow, narrow_by
 from sdn.plan.state import Plan
 from sdn.scheduler.kept import Kept
 
@@ -80,6 +80,11 @@ class Running:
         """Where everything is; of `prepared`, and known at once."""
         return self._now.placement
 
+    @property
+    def plan(self) -> Plan:
+        """The desired state of every node; of `prepared`, and known at once."""
+        return self._now.plan
+
     def follow(self) -> None:
         """Have all ready that the first change would have to make."""
         if self._live is None:
@@ -98,6 +103,8 @@ class Running:
         before = self._now
         try:
             changes = self._planned(model, placement)
+            narrow = narrow_by(changes)
+            way = parts(changes.before, changes.after, narrow) if changes.carries else None
         except Exception:
             # The plan may have followed a part of it, of which the kernel knows nothing: the next change must not.
             self._live = None
@@ -105,7 +112,7 @@ class Running:
         planned = time.monotonic() - started
         try:
             say(f"{len(changes.hosts)} nodes change")
-            done = self._enforce(before.plan, changes, model.options.cut_established, say)
+            done = self._enforce(before.plan, changes, narrow, way, model.options.cut_established, say)
         except Exception as error:
             self._live = None
             if not isinstance(error, RolledBackError):
@@ -117,7 +124,7 @@ class Running:
             self._now = self._live.moment
         if self._away or len(placement.hosts) < len(model.workloads):
             self._remember(before.prepared.placed)
-        return replace(done, changes=changes.changes.counts, planned=round(planned, 4))
+        return replace(done, changes=changes.counts, planned=round(planned, 4))
 
     def _remember(self, before: Placed) -> None:
         """The addresses of those that are asked for and run nowhere now: who starts again has them still."""
@@ -136,17 +143,17 @@ class Running:
             known = replace(placed, endpoints={**self._away, **placed.endpoints})
         return self._live.become(model, placement, known)
 
-    def _enforce(self, whole: Plan, changes: LiveChanges, cut: bool, say: Say) -> Done:
-        """Whoever only goes to another Host goes alive; every other change is made stage by stage."""
+    def _enforce(
+        self, whole: Plan, changes: LiveChanges, narrow: Narrow, way: Parts | None, cut: bool, say: Say
+    ) -> Done:
+        """Whoever only goes to another Host goes alive, in this way; every other change is made stage by stage."""
         actual, desired = changes.before, changes.after
-        narrow = narrow_by(changes)
-        found = parts(actual, desired, narrow)
-        if found is None:
+        if way is None:
             if cut or _rewires(actual, desired):
                 actual, desired, narrow = whole, self._wanted(), {}
             done = apply(actual, desired, self.driver, cut_established=cut, whole=whole, narrow=narrow)
             return Done({}, done.nodes, done.messages, done.commands, enforced=done.seconds, cut=done.cut)
-        moved = migrate(found, actual, desired, self.driver, say, narrow)
+        moved = migrate(way, actual, desired, self.driver, say, narrow)
         # What moved took its connections along, also those that the same change forbids.
         ended = apply(self._wanted(), self._wanted(), self.driver, cut_established=True) if cut else Applied()
         return Done(

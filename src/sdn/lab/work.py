@@ -12,8 +12,8 @@ from sdn.lab.operations import after, total
 from sdn.lab.running import Done, Running, Say
 from sdn.model import HostState, Model, Placed, Placement
 from sdn.model.lifecycle import Move, Moved, Operation, Outcome, Stage
-from sdn.plan.desired import Prepared
 from sdn.plan.ids import namespace_of
+from sdn.plan.state import Plan
 from sdn.probe.health import Checked, check
 from sdn.probe.pulse import Pulse
 from sdn.probe.watch import Seen, Watch
@@ -93,7 +93,7 @@ class Work:
 
     def pulse(self, also: Collection[str] = ()) -> Pulse:
         """Heartbeats of the Hosts that are not known to have failed, and of some that may be back."""
-        return Pulse(*speakers(self.running.prepared, also))
+        return Pulse(*speakers(self.model, self.running.plan, also))
 
     def outcome(self, seen: Seen | None = None) -> Outcome:
         """All of it; the operation is over."""
@@ -115,9 +115,9 @@ class Work:
         )
 
 
-def speakers(prepared: Prepared, also: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
+def speakers(model: Model, plan: Plan, also: Collection[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
     """The Hosts that are not known to have failed, and some others, with their loopbacks; and with their racks."""
-    plan, all_hosts = prepared.plan, prepared.placed.model.underlay.hosts
+    all_hosts = model.underlay.hosts
     hosts = [host.name for host in all_hosts if host.state is not HostState.FAILED or host.name in also]
     racks = {host: ",".join(sorted({veth.peer_node for veth in plan[host].uplinks})) for host in hosts}
     return {host: plan[host].loopback[0].partition("/")[0] for host in hosts}, racks

@@ -16,12 +16,13 @@ from sdn.model import Endpoint, Model, Placed, Placement, Workload
 from sdn.plan.allocate import allocate
 from sdn.plan.desired import Prepared, UnderlayPlan, plan_placed
 from sdn.plan.live_addresses import LiveAddresses
-from sdn.plan.live_changes import Alike, Ledger, LiveChanges, between, patched, together
+from sdn.plan.live_changes import Ledger, LiveChanges, between, together
 from sdn.plan.live_events import Event, Written, events_between, written_between
 from sdn.plan.live_firewall import LiveFirewalls
 from sdn.plan.live_overlay import LiveOverlay
 from sdn.plan.live_services import LiveServices
 from sdn.plan.moment import Moment
+from sdn.plan.patches import Patches
 from sdn.plan.state import NodeState, Plan
 from sdn.policy.collector import settle, without_gc
 from sdn.policy.live import LivePolicy
@@ -296,10 +297,10 @@ class LivePlan:
     def _kept(self, changes: LiveChanges) -> LiveChanges:
         """With the states before and after, which follow."""
         if self._keeps:
-            alike: Alike = {}
+            patches = Patches()
             for name, turns in changes.turns().items():
                 changes.before[name] = self._states[name]
-                self._states[name] = changes.after[name] = patched(self._states[name], turns, alike)
+                self._states[name] = changes.after[name] = patches.patched(self._states[name], turns)
         return changes
 
     def _after(self, event: Event) -> tuple[Model, Placement]:

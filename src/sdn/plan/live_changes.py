@@ -1,22 +1,21 @@
 """What one event changes, without a Change for each Host where thousands have the same one.
 
-`LiveChanges.changes` says it as `delta` does, in the same order. `patched` makes a node's state what it is afterwards.
+`LiveChanges.changes` says it as `delta` does, in the same order. `plan/patches.py` makes of a node's state what it is
+afterwards.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from sdn.plan.delta import Change, Changes, Op, delta, in_order
-from sdn.plan.parts import FIREWALL_FIELDS, NODE_FIELDS, TABLE, Identity, Part, Thing
-from sdn.plan.state import AddressSet, Firewall, LoadBalancer, NodeState, Plan, Virtual
+from sdn.plan.parts import TABLE, Identity, Part, Thing
+from sdn.plan.state import Plan, Port
 
 Turn = tuple[Part, Thing | None, Thing | None]
 """A thing before and after; None where it is not there."""
@@ -32,6 +31,9 @@ class Shared(Struct, frozen=True):
     turn: Turn
     hosts: tuple[str, ...]
     but: frozenset[str] = NOBODY
+
+    def __len__(self) -> int:
+        return len(self.hosts) - len(self.but.intersection(self.hosts)) if self.but else len(self.hosts)
 
     def __iter__(self) -> Iterator[str]:
         return (host for host in self.hosts if host not in self.but) if self.but else iter(self.hosts)
@@ -68,6 +70,26 @@ class LiveChanges:
             for host in one:
                 found[host].append(one.turn)
         return found
+
+    @cached_property
+    def counts(self) -> dict[str, tuple[int, int, int]]:
+        """The same as `changes` has it, without putting anything in order."""
+        found: Counter[tuple[Part, bool, bool]] = Counter()
+        for local in self.local.values():
+            found.update((part, old is None, new is None) for part, old, new in local)
+        for one in self.shared:
+            part, old, new = one.turn
+            found[part, old is None, new is None] += len(one)
+        added, changed, removed = (True, False), (False, False), (False, True)  # is nothing there before, and after
+        numbers = {p: (found[p, *added], found[p, *changed], found[p, *removed]) for p in PARTS}
+        return {str(part): number for part, number in numbers.items() if any(number)}
+
+    @property
+    def carries(self) -> bool:
+        """Whether anybody leaves one Host and comes to another."""
+        ports = [turn for local in self.local.values() for turn in local if turn[0] is Part.PORT]
+        left = {old.namespace for _, old, new in ports if isinstance(old, Port) and new is None}
+        return any(isinstance(new, Port) and old is None and new.namespace in left for _, old, new in ports)
 
     @cached_property
     def changes(self) -> Changes:
@@ -171,97 +193,3 @@ def _sorted(turns: list[Any], thing: Callable[[Any], Any]) -> list[Any]:
         if part in by_part
         for turn in sorted(by_part[part], key=lambda turn: TABLE[turn[0]].order(thing(turn)))
     ]
-
-
-Alike = dict[tuple[int, ...], tuple[Virtual, ...]]
-"""Services by the identity of those before and of their turns."""
-
-
-def patched(state: NodeState, turns: Iterable[Turn], alike: Alike) -> NodeState:
-    """A Host after an event; each sequence is taken apart once, and searched instead of sorted anew.
-
-    `alike` is for all Hosts of one event: those that saw one tuple of Services, which is most, see one again.
-    """
-    by_part: dict[Part, list[Turn]] = defaultdict(list)
-    for turn in turns:
-        by_part[turn[0]].append(turn)
-    fields: dict[str, Any] = {
-        name: _patched(getattr(state, name), by_part.pop(part), TABLE[part].order)
-        for part, name in NODE_FIELDS.items()
-        if part in by_part
-    }
-    if by_part:
-        assert state.firewall is not None
-        assert state.loadbalancer is not None
-        fields["firewall"] = _firewall(state.firewall, by_part)
-        fields["loadbalancer"] = _balancer(state.loadbalancer, by_part, alike)
-    return replace(state, **fields)
-
-
-def _patched(
-    things: tuple[Any, ...], turns: Iterable[tuple[Any, Any, Any]], order: Callable[[Any], Any]
-) -> tuple[Any, ...]:
-    found = list(things)
-    for _, before, _ in turns:
-        if before is not None:
-            del found[bisect_left(found, order(before), key=order)]
-    for _, _, after in turns:
-        if after is not None:
-            insort(found, after, key=order)
-    return tuple(found)
-
-
-def _firewall(firewall: Firewall, by_part: Mapping[Part, list[Turn]]) -> Firewall:
-    fields: dict[str, Any] = {
-        name: _patched(getattr(firewall, name), by_part[part], TABLE[part].order)
-        for part, name in FIREWALL_FIELDS.items()
-        if part in by_part
-    }
-    sets = firewall.sets
-    if Part.SET in by_part:
-        sets = _patched(sets, [(p, _of(sets, old), new) for p, old, new in by_part[Part.SET]], _name)
-    if Part.ELEMENT in by_part:
-        sets = _with_elements(sets, by_part[Part.ELEMENT])
-    return replace(firewall, **fields, sets=sets) if fields or sets is not firewall.sets else firewall
-
-
-def _of(sets: tuple[AddressSet, ...], bare: Any) -> AddressSet | None:
-    """The set of that name with its elements, which go with it."""
-    return sets[bisect_left(sets, _name(bare), key=_name)] if bare is not None else None
-
-
-def _with_elements(sets: tuple[AddressSet, ...], turns: Iterable[Turn]) -> tuple[AddressSet, ...]:
-    by_set: dict[Identity, list[tuple[Any, Any, Any]]] = defaultdict(list)
-    for part, old, new in turns:
-        one: Any = new if new is not None else old
-        plain = (one.zone, one.address)
-        by_set[one.set, one.family].append((part, plain if old else None, plain if new else None))
-    found = list(sets)
-    for identity, changed in by_set.items():
-        index = bisect_left(found, identity, key=_name)
-        if index < len(found) and _name(found[index]) == identity:  # else it is a set that went, with all of them
-            one = found[index]
-            found[index] = replace(one, elements=_patched(one.elements, changed, lambda element: element))
-    return tuple(found)
-
-
-def _name(one: AddressSet) -> Identity:
-    return one.name, one.family
-
-
-def _balancer(balancer: LoadBalancer, by_part: Mapping[Part, list[Turn]], alike: Alike) -> LoadBalancer:
-    virtuals, hairpin = balancer.virtuals, balancer.hairpin
-    if Part.VIRTUAL in by_part:
-        key = (id(virtuals), *map(id, by_part[Part.VIRTUAL]))
-        if key not in alike:
-            alike[key] = _patched(virtuals, by_part[Part.VIRTUAL], TABLE[Part.VIRTUAL].order)
-        virtuals = alike[key]
-    if Part.HAIRPIN in by_part:
-        plain = [(part, _plain(old), _plain(new)) for part, old, new in by_part[Part.HAIRPIN]]
-        hairpin = _patched(hairpin, plain, lambda entry: entry)
-    same = virtuals is balancer.virtuals and hairpin is balancer.hairpin
-    return balancer if same else LoadBalancer(virtuals, hairpin)
-
-
-def _plain(hairpin: Any) -> tuple[int, str, str, bool] | None:
-    return (hairpin.zone, hairpin.address, hairpin.gateway, hairpin.judged) if hairpin is not None else None

@@ -33,40 +33,50 @@ _Known = tuple[tuple[Virtual, ...], Fields, Fields]
 def narrow_by(changes: LiveChanges) -> Narrow:
     """Of the nodes that are there before and after. What changes alike on many is the same objects in all of them."""
     turns = changes.turns()
-    alike: dict[tuple[int, ...], list[_Known]] = defaultdict(list)
+    alike: dict[tuple[int, ...], _Alike] = {}
     found = {}
     for name in sorted(changes.before.keys() & changes.after.keys()):
         before, after = changes.before[name], changes.after[name]
-        found[name] = _narrowed(before, after, turns[name], alike[tuple(map(id, turns[name]))])
+        key = tuple(map(id, turns[name]))
+        known = alike.get(key)
+        if known is None:
+            known = alike[key] = _Alike(turns[name])
+        found[name] = known.narrowed(before, after)
     return found
 
 
-def _narrowed(
-    before: NodeState, after: NodeState, turns: list[Turn], known: list[_Known]
-) -> tuple[NodeState, NodeState]:
-    """Both with what `turns` say that differs; whole where that is the node itself, or a device that may be made anew:
-    then what lies on it is, too.
+class _Alike:
+    """Nodes that change alike; what of them differs depends on their Services besides."""
 
-    `known` is what was found for other nodes with the same turns, which depends on their Services besides.
-    """
-    anew = any(part in _DEVICES and old is not None and new is not None for part, old, new in turns)
-    if anew or not {part for part, _, _ in turns} <= _NARROWED | _DEVICES or not (before.firewall and after.firewall):
-        return before, after
-    virtuals = after.loadbalancer.virtuals if after.loadbalancer else ()
-    for others, old_fields, new_fields in known:
-        if others == virtuals:
-            return replace(before, **old_fields), replace(after, **new_fields)
-    old: dict[Part, list[Any]] = defaultdict(list)
-    new: dict[Part, list[Any]] = defaultdict(list)
-    for part, was, now in turns:
-        if was is not None:
-            old[part].append(was)
-        if now is not None:
-            new[part].append(now)
-    _keep_sets(old, new)
-    _keep_balancers(virtuals, old, new)
-    known.append((virtuals, _only(old), _only(new)))
-    return replace(before, **known[-1][1]), replace(after, **known[-1][2])
+    def __init__(self, turns: list[Turn]) -> None:
+        self._turns = turns
+        anew = any(part in _DEVICES and old is not None and new is not None for part, old, new in turns)
+        self._whole = anew or not {part for part, _, _ in turns} <= _NARROWED | _DEVICES
+        self._known: list[_Known] = []
+
+    def narrowed(self, before: NodeState, after: NodeState) -> tuple[NodeState, NodeState]:
+        """Both with what the turns say that differs; whole where that is the node itself, or a device that may be made
+        anew: then what lies on it is, too."""
+        if self._whole or not (before.firewall and after.firewall):
+            return before, after
+        virtuals = after.loadbalancer.virtuals if after.loadbalancer else ()
+        for others, old_fields, new_fields in self._known:
+            if others is virtuals or others == virtuals:
+                return replace(before, **old_fields), replace(after, **new_fields)
+        self._known.append((virtuals, *self._fields(virtuals)))
+        return self.narrowed(before, after)
+
+    def _fields(self, virtuals: tuple[Virtual, ...]) -> tuple[Fields, Fields]:
+        old: dict[Part, list[Any]] = defaultdict(list)
+        new: dict[Part, list[Any]] = defaultdict(list)
+        for part, was, now in self._turns:
+            if was is not None:
+                old[part].append(was)
+            if now is not None:
+                new[part].append(now)
+        _keep_sets(old, new)
+        _keep_balancers(virtuals, old, new)
+        return _only(old), _only(new)
 
 
 def _keep_sets(old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:

@@ -59,6 +59,7 @@ from sdn.model.lifecycle import Fail, Heal, Operation, Rollout, Scale
 from sdn.plan.desired import Prepared, prepare
 from sdn.plan.ids import namespace_of
 from sdn.plan.state import Plan
+from sdn.policy import collector
 from sdn.probe.engine import Engine
 from sdn.scheduler.again import place_again, unhealed
 
@@ -121,6 +122,7 @@ class Holder:
             if len(running.model.workloads) <= FOLLOWED:
                 running.follow()
                 self._reader.learn(running.model)
+                collector.rest()
 
     def _ready(self) -> Running:
         if self._running is None or self.info.state != "up":

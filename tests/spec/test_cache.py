@@ -155,6 +155,46 @@ def test_the_oldest_are_forgotten(home: Path, tmp_path: Path) -> None:
     assert home / "sdn" / cache._name([file]) in entries(home)
 
 
+def test_all_together_have_a_limit(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was read lately stays, though it was written first; who is too large alone for all goes at once."""
+    files = [tmp_path / f"lab-{number}.yaml" for number in range(4)]
+    for file in files:
+        file.write_text("lab: small\napplications: {shop: {workloads: {web: {}}}}\n")
+    cache.load([files[0]])
+    size = entries(home)[0].stat().st_size
+    monkeypatch.setattr(cache, "MAX_TOTAL", 3 * size + size // 2)
+    for index in (1, 2, 0, 3):
+        cache.load([files[index]])
+    kept = {entry.name for entry in entries(home)}
+    assert kept == {cache._name([files[index]]) for index in (0, 2, 3)}
+    monkeypatch.setattr(cache, "MAX_TOTAL", size // 2)
+    files[3].write_text("lab: small\napplications: {shop: {workloads: {web: {}, db: {}}}}\n")
+    cache.load([files[3]])
+    assert entries(home) == []
+
+
+@pytest.mark.parametrize("name", ["pydantic-2.99.dist-info", "pydantic_core-9.dist-info", "PyYAML-7.0.egg-info"])
+def test_other_libraries_read_anew(
+    home: Path, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    cache.load([lab])
+    (entry,) = entries(home)
+    old = entry.read_bytes()
+    installed = tmp_path / "site-packages"
+    (installed / "networkx-3.2.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(installed)
+    cache.load([lab])
+    assert entry.read_bytes() == old
+    (installed / name).mkdir()
+    cache.load([lab])
+    assert entry.read_bytes() != old
+
+
+def test_installed_libraries_are_known() -> None:
+    known = {name.partition("-")[0].lower() for name in cache._libraries()}
+    assert known == {"pydantic", "pydantic_core", "pyyaml"}
+
+
 def test_a_file_whose_name_is_no_text_is_loaded_each_time(home: Path, tmp_path: Path) -> None:
     file = tmp_path / os.fsdecode(b"lab-\xff.yaml")
     file.write_text("lab: odd\napplications: {shop: {workloads: {web: {}}}}\n")

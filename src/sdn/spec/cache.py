@@ -26,8 +26,14 @@ from sdn.spec.parts import Places
 MAX_BYTES = 128 * 1024 * 1024
 """Of one entry; whoever has a larger lab waits longer for everything else."""
 MAX_ENTRIES = 32
+MAX_TOTAL = 512 * 1024 * 1024
+"""Bytes of all entries; who was not read for longest goes."""
+
 _READERS = ("spec", "model")
 """The folders whose code decides what comes of a file."""
+
+_LIBRARIES = ("pydantic-", "pydantic_core-", "pyyaml-")
+"""What they read files with, as it is called where it is installed; msgspec says its version itself."""
 
 
 class _Entry(Struct):
@@ -45,6 +51,8 @@ def load(paths: Sequence[Path]) -> Loaded:
     file, stamp = folder / _name(paths), _stamp()
     entry = _read(file)
     if entry is not None and entry.stamp == stamp and _is_current(entry.inputs, paths):
+        with contextlib.suppress(OSError):
+            os.utime(file)
         return Loaded(entry.model, entry.warnings, Places(lambda: _afresh(paths).where), entry.inputs)
     loaded = _afresh(paths)
     _write(file, _Entry(stamp, loaded.inputs, loaded.model, loaded.warnings))
@@ -82,7 +90,15 @@ def _name(paths: Sequence[Path]) -> str:
 def _stamp() -> bytes:
     """Of the code, down to each of its files: a version is the same from one release to the next."""
     versions = f"{__version__} {sys.version} {msgspec.__version__}"
-    return digest("\n".join([versions, *_code()]).encode())
+    return digest(os.fsencode("\n".join([versions, *_libraries(), *_code()])))
+
+
+def _libraries() -> Iterator[str]:
+    """Name and version of each; to import `importlib.metadata`, which would say it, takes longer than all else here."""
+    for folder in sys.path:
+        with contextlib.suppress(OSError):  # an archive, or nothing at all
+            names = [entry.name for entry in os.scandir(folder) if entry.name.endswith((".dist-info", ".egg-info"))]
+            yield from sorted(name for name in names if name.lower().startswith(_LIBRARIES))
 
 
 def _code() -> Iterator[str]:
@@ -136,7 +152,10 @@ def _write(file: Path, entry: _Entry) -> None:
 
 
 def _forget_oldest(folder: Path) -> None:
-    """Also what was left unfinished, once it is among the oldest."""
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.lstat().st_mtime_ns)
-    for entry in entries[:-MAX_ENTRIES]:
-        entry.unlink(missing_ok=True)
+    """Those beyond the limits, by when they were last read; also what was left unfinished, once it is among these."""
+    found = [(entry.lstat(), entry) for entry in folder.iterdir()]
+    total = 0
+    for number, (about, entry) in enumerate(sorted(found, key=lambda one: -one[0].st_mtime_ns)):
+        total += about.st_size
+        if number >= MAX_ENTRIES or total > MAX_TOTAL:
+            entry.unlink(missing_ok=True)

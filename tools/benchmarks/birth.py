@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from benchmarks import machine
 from benchmarks.birth_frames import EGRESS_PORT, INGRESS_PORT, KINDS
 from benchmarks.migrate import at
-from benchmarks.rows import Row, plain
+from benchmarks.rows import Row, plain, require
 from sdn.errors import LabError
 from sdn.lab import client
 from sdn.model import Model, Workload
@@ -141,6 +141,15 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     yield plain("birth: differences from the plan at the end", drift)
     for kind in KINDS.values():
         yield plain(f"birth: without policies there came, {kind}", freed.get(kind, 0))
+    require(
+        {
+            "workloads that were not born": options.workloads - seen.born,
+            "workloads that had a link before somebody listened": seen.born - seen.early,
+            "forbidden packets that came": sum(seen.forbidden.values()),
+            "fires that hit nobody even without policies": not sum(freed.values()),
+            "differences from the plan": drift,
+        }
+    )
 
 
 def _rows(seen: Seen, options: Options) -> Iterator[Row]:

@@ -14,16 +14,17 @@ from random import Random
 import yaml
 from msgspec.structs import replace
 
-from benchmarks import machine
+from benchmarks import enforce_floor, machine
 from benchmarks.labs import LEAVES, SPINES, manifests
 from benchmarks.migrate import PERCENTILES, at
-from benchmarks.rows import Row, plain
+from benchmarks.rows import Row, compared, plain, require
 from sdn.errors import LabError
 from sdn.lab import client
 from sdn.model import Model, Workload
 from sdn.model.lifecycle import Label, Migrate
 from sdn.spec.load import load
 
+FLOOR = "an element to each host"
 KINDS = ("label", "move", "remove", "add")
 
 
@@ -52,6 +53,8 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     yield from machine.rows()
     with tempfile.TemporaryDirectory() as folder:
         model = load([write(Path(folder), options)]).model
+    floor = enforce_floor.measure(options.hosts)
+    least = {name: at(floor, share) * 1000 for name, share in PERCENTILES.items()}
     with client.temporary(model) as lab:
         lab.built()
         note(f"{options.events} events of each kind in a lab of {options.hosts} hosts and {options.pods} pods")
@@ -64,12 +67,13 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     for kind in KINDS:
         for name, share in PERCENTILES.items():
             total = at([planned + enforced for planned, enforced in times[kind]], share)
-            yield plain(f"enforce {kind}: event to enforced, {name}", total * 1000, "ms")
+            yield compared(f"enforce {kind}: event to enforced, {name}", total * 1000, "ms", FLOOR, least[name])
         yield plain(f"enforce {kind}: planned, median", at([one[0] for one in times[kind]], 0.5) * 1000, "ms")
     every = [planned + enforced for kind in KINDS for planned, enforced in times[kind]]
     for name, share in PERCENTILES.items():
-        yield plain(f"enforce: event to enforced, {name}", at(every, share) * 1000, "ms")
+        yield compared(f"enforce: event to enforced, {name}", at(every, share) * 1000, "ms", FLOOR, least[name])
     yield plain("enforce: differences from the plan at the end", len(drift))
+    require({"differences from the plan": len(drift)})
 
 
 class Events:

@@ -93,7 +93,7 @@ def _percentiles(case: str, times: list[float]) -> Iterator[Row]:
 
 def _in_a_process(pods: int, events: int) -> Measured:
     command = [sys.executable, "-m", __name__, str(pods), str(events)]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT)
     return msgspec.json.decode(done.stdout, type=Measured)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 from msgspec.structs import replace
 
-from benchmarks import machine
-from benchmarks.labs import PORT, REPLICAS
+from benchmarks import floor, machine
+from benchmarks.labs import PORT, REPLICAS, Size
 from benchmarks.migrate import PERCENTILES, at
-from benchmarks.rows import Row, plain
+from benchmarks.rows import Row, compared, plain, require
 from sdn.errors import LabError
 from sdn.lab import client
 from sdn.model import Model, Placed, Placement, Report
@@ -87,6 +87,7 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     yield from machine.rows()
     with tempfile.TemporaryDirectory() as folder:
         model = placed_as_asked(load([write(Path(folder), options)]).model, options)
+    least = floor.measure(Size(options.workloads, options.hosts))
     with client.temporary(model) as lab:
         lab.built()
         before = lab.placed()
@@ -95,12 +96,22 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
         if done.refused:
             raise LabError("; ".join(done.refused))
         after = lab.placed()
-        yield from _rows(done, before, after)
-        yield plain("failure: differences from the plan", len(lab.status().drift))
-        yield from _asked(lab.test(), {key for key, host in before.placement.hosts.items() if host == VICTIM})
+        yield from _rows(done, before, after, least.seconds)
+        drift, report = len(lab.status().drift), lab.test()
+        yield plain("failure: differences from the plan", drift)
+        yield from _asked(report, {key for key, host in before.placement.hosts.items() if host == VICTIM})
+    require(
+        {
+            "workloads that run nowhere else": options.workloads - len(done.moved),
+            "forbidden packets that came": done.leaked,
+            "differences from the plan": drift,
+            "answers that differ": len(report.disagreements),
+        }
+    )
 
 
-def _rows(done: Outcome, before: Placed, after: Placed) -> Iterator[Row]:
+def _rows(done: Outcome, before: Placed, after: Placed, least: float) -> Iterator[Row]:
+    """`least`: seconds that as many namespaces and cables alone take, the floor of the stage that makes them."""
     lost = [key for key, host in before.placement.hosts.items() if host == VICTIM]
     where: Mapping[str, str] = after.placement.hosts
     again = [key for key in lost if where.get(key, VICTIM) != VICTIM]
@@ -109,7 +120,9 @@ def _rows(done: Outcome, before: Placed, after: Placed) -> Iterator[Row]:
     yield plain("failure: that run elsewhere", len(again))
     yield plain("failure: with the addresses they had", len(same))
     for stage in done.stages:
-        yield plain(f"failure: stage {stage.name}", stage.seconds * 1000, "ms")
+        title, taken = f"failure: stage {stage.name}", stage.seconds * 1000
+        is_floored = stage.name == "programmed"
+        yield compared(title, taken, "ms", "floor", least * 1000) if is_floored else plain(title, taken, "ms")
     for name, share in PERCENTILES.items():
         yield plain(f"failure: away, {name}", at([one.gap for one in done.moved], share) * 1000, "ms")
     yield plain("failure: of others' permitted packets", done.sent, "sent")

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from benchmarks import machine, migrate_floor
-from benchmarks.rows import Row, compared, plain
+from benchmarks.rows import Row, compared, plain, require
 from benchmarks.traffic import FORBIDDEN, TCP_PORT
 from sdn.errors import LabError
 from sdn.lab import client
@@ -145,6 +145,14 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
         drift = lab.status().drift
     yield from _rows(done, seen, floor)
     yield plain("migrate: differences from the plan at the end", len(drift))
+    require(
+        {
+            "broken connections": sum(len(one["broken"]) for one in seen),
+            "forbidden datagrams that came": sum(one["forbidden"] for one in seen),
+            "workloads that exchanged nothing": sum(not one["exchanged"] or not one["datagrams"] for one in seen),
+            "differences from the plan": len(drift),
+        }
+    )
 
 
 def _rows(done: Sequence[Outcome], seen: Sequence[dict[str, Any]], floor: Sequence[float]) -> Iterator[Row]:

@@ -24,7 +24,7 @@ from msgspec import Struct
 
 from benchmarks import machine, place_checks, place_file, place_worlds
 from benchmarks.policy import Stage, Watch
-from benchmarks.rows import Row, compared, plain
+from benchmarks.rows import Row, compared, plain, require
 from sdn.model import HostState, Model, Placement
 from sdn.scheduler import Proposal, place, recover, repair, with_hosts
 from sdn.spec.load import load
@@ -67,6 +67,7 @@ class Measured(Struct, frozen=True):
 def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
     """All rows; a broken rule is told on the way, for a fast wrong answer is none."""
     yield from machine.rows()
+    wrong: dict[str, int] = {}
     for case, sizes in (
         ("plain", (options.hosts, options.plain)),
         ("affinity", (options.hosts, options.pods)),
@@ -82,6 +83,8 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
         for sentence in found.wrong[:5]:
             note(f"{case}: {sentence}")
         yield from _rows(f"place {case}", found)
+        wrong[f"rules broken in {case}"] = len(found.wrong)
+    require(wrong)
 
 
 def _rows(case: str, found: Measured) -> Iterator[Row]:

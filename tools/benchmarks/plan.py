@@ -26,7 +26,7 @@ from msgspec.structs import replace
 
 from benchmarks import events, machine, plan_files, plan_sites
 from benchmarks.policy import Stage, Watch
-from benchmarks.rows import Row, compared, plain
+from benchmarks.rows import Row, compared, plain, require
 from sdn.model import Flow, Model, Placed, Protocol
 from sdn.plan.allocate import allocate
 from sdn.plan.desired import desired_state
@@ -93,6 +93,7 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
     yield compared("plan large: against a tenth", large.total, "s", "ten times that", 10 * tenth.total)
     yield from _event_rows("plan large", large)
     yield from _rows("plan sites", sites)
+    require({"flows that trace and evaluate judge differently": len(large.wrong) + len(sites.wrong)})
 
 
 def _rows(case: str, found: Measured) -> Iterator[Row]:

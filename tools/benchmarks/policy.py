@@ -102,7 +102,7 @@ def _rows(case: str, found: Measured) -> Iterator[Row]:
 
 def _in_a_process(case: str, sizes: tuple[int, ...]) -> Measured:
     command = [sys.executable, "-m", __name__, case, *map(str, sizes)]
-    done = subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT)
     return msgspec.json.decode(done.stdout, type=Measured)
 
 

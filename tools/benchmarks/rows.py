@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
+
+from sdn.errors import LabError
 
 
 class Row(Struct, frozen=True):
@@ -28,6 +30,13 @@ def compared(case: str, value: float, unit: str, peer: str, peer_value: float) -
 def plain(case: str, value: float | str, unit: str = "") -> Row:
     """A row without a peer."""
     return Row(case, value if isinstance(value, str) else _rounded(value), unit)
+
+
+def require(wrong: Mapping[str, float]) -> None:
+    """LabError if anything is there of what must not be: what was measured of a wrong result says nothing."""
+    found = [f"{number:,.10g} {what}" for what, number in wrong.items() if number]
+    if found:
+        raise LabError(f"the result is wrong, so its times do not count: {', '.join(found)}")
 
 
 def as_json(rows: Iterable[Row]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 from random import SystemRandom
@@ -32,6 +33,7 @@ class Run:
     def __init__(self, wanted: int) -> None:
         self.done = 0
         self.different = 0
+        self.said: Counter[str] = Counter()
         self._wanted = wanted
         self._start = self._told = time.monotonic()
 
@@ -43,9 +45,10 @@ class Run:
             click.echo(f"{self.done:,} of {self._wanted:,} pairs, {self.summary()}", err=True)
 
     def summary(self) -> str:
-        """The rate, and what came of it."""
+        """The rate, what was said (agreeing on one answer alone would prove little), and what came of it."""
         rate = self.done / max(time.monotonic() - self._start, 1e-9)
-        return f"{rate:,.0f} a second: {self.different:,} disagreement{'' if self.different == 1 else 's'}"
+        said = ", ".join(f"{number:,} {what}" for what, number in self.said.most_common())
+        return f"{rate:,.0f} a second ({said}): {self.different:,} disagreement{'' if self.different == 1 else 's'}"
 
 
 def found(seed: int, run: Run, wanted: int) -> Iterator[Disagreement]:
@@ -54,7 +57,7 @@ def found(seed: int, run: Run, wanted: int) -> Iterator[Disagreement]:
         pairs = pairs_of(number)[: wanted - run.done]
         if not pairs:
             return
-        for one in disagreements(pairs):
+        for one in disagreements(pairs, run.said):
             run.different += 1
             yield one
         run.done += len(pairs)

@@ -5,6 +5,7 @@ A reading that raises has an answer as well, the error: a fuzzer that stops at a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from msgspec import Struct
@@ -83,12 +84,14 @@ def pairs_of(seed: int) -> list[Pair]:
     return [Pair(seed, placed, one) for one in flows]
 
 
-def disagreements(pairs: list[Pair]) -> Iterator[Disagreement]:
-    """Where the readings of one world differ; all pairs are of that world."""
+def disagreements(pairs: list[Pair], said: Counter[str] | None = None) -> Iterator[Disagreement]:
+    """Where the readings of one world differ; all pairs are of that world. `said` counts what evaluate says of them."""
     placed = pairs[0].placed
     oracle, trace = _guarded(oracle_of, placed), _guarded(trace_of, placed)
     for pair in pairs:
         evaluated, traced = oracle(pair.flow), trace(pair.flow)
+        if said is not None:
+            said[evaluated.answers[0].verdict.disposition if evaluated.answers else "error"] += 1
         if evaluated.error or traced.error or evaluated.answers != traced.answers:
             yield Disagreement(pair, evaluated, traced)
 

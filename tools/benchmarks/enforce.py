@@ -1,6 +1,7 @@
 """One event at a time in a running lab: from the request until the kernel of every Host has taken what comes of it.
 
-The lab is Kubernetes' own network with NetworkPolicies, and idle; a move is a live migration.
+Who is removed is shut by then, and no rule or route on any Host speaks of it; that its link and namespace are gone, too,
+is told apart as cleaned up. The lab is Kubernetes' own network with NetworkPolicies, and idle; a move is a live migration.
 """
 
 from __future__ import annotations
@@ -69,6 +70,9 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
             total = at([planned + enforced for planned, enforced in times[kind]], share)
             yield compared(f"enforce {kind}: event to enforced, {name}", total * 1000, "ms", FLOOR, least[name])
         yield plain(f"enforce {kind}: planned, median", at([one[0] for one in times[kind]], 0.5) * 1000, "ms")
+        yield plain(f"enforce {kind}: in the kernel, median", at([one[1] for one in times[kind]], 0.5) * 1000, "ms")
+    for name, share in PERCENTILES.items():
+        yield plain(f"enforce remove: cleaned up after that, {name}", at(events.cleaned, share) * 1000, "ms")
     every = [planned + enforced for kind in KINDS for planned, enforced in times[kind]]
     for name, share in PERCENTILES.items():
         yield compared(f"enforce: event to enforced, {name}", at(every, share) * 1000, "ms", FLOOR, least[name])
@@ -77,7 +81,8 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
 
 
 class Events:
-    """Random events; each gives seconds of planning and seconds until enforced after it.
+    """Random events; each gives seconds of planning and seconds until enforced after it. `cleaned` is how long after
+    that the last of each that was removed was gone.
 
     With `renamed` nobody comes back under the name that somebody had before, as Pods never do.
     """
@@ -88,6 +93,7 @@ class Events:
         self._come = 0
         self._chance = Random(options.seed)
         self._hosts = [f"host-{number}" for number in range(1, options.hosts + 1)]
+        self.cleaned: list[float] = []
         self._gone: Workload | None = None
         self._first = True
 
@@ -104,7 +110,9 @@ class Events:
             return self._operate(Migrate(workload.key, self._chance.choice([h for h in self._hosts if h != here])))
         if kind == "remove":
             self._gone = workload
-            return self._apply(replace(model, workloads=tuple(w for w in model.workloads if w is not workload)))
+            done = self._apply(replace(model, workloads=tuple(w for w in model.workloads if w is not workload)))
+            self.cleaned.append(self._lab.status(check=False).cleaned)
+            return done
         assert self._gone is not None
         self._come += 1
         new = replace(self._gone, name=f"new-{self._come}") if self._renamed else self._gone

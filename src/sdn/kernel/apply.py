@@ -35,8 +35,9 @@ Ports = dict[str, Port]
 class Applied(Struct, frozen=True):
     """What it took: netlink messages, nft commands, and the nodes whose namespaces were entered to change them.
 
-    `cut` counts the connections that the new rules do not allow and that were ended for it. `seconds` is until the
-    kernel had taken the last of it; what the kernel frees afterwards is not in it.
+    `cut` counts the connections that the new rules do not allow and that were ended for it. `seconds` is until all was
+    enforced: every rule and link is as it shall be, and what goes is shut, and no rule or route speaks of it. That it
+    is removed, too, is not in it.
     """
 
     messages: int = 0
@@ -70,7 +71,10 @@ def apply(
     work.whole = whole if whole is not None else actual
     with NamespaceWorker("apply") as worker:
         worker.run(None, work.run)
-    driver.sockets.rest()
+        if driver.leftovers is None:
+            worker.run(None, work.clean_up)
+        else:
+            driver.leftovers.add(work.clean_up)
     return Applied(
         driver.messages - work.messages, driver.commands - work.commands, work.nodes, work.seconds, len(work.cut)
     )
@@ -100,6 +104,8 @@ class _Work:
         self._rules = self._rule_changes()
         self._old, self._new = _ports(actual), _ports(desired)
         self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rules}))
+        self._doomed: dict[str, list[str]] = defaultdict(list)  # links by node, each before those that it is in
+        self._last: dict[str, list[Message]] = {}
 
     def _rule_changes(self) -> dict[str, RuleChanges]:
         before, after = self._narrow
@@ -125,16 +131,28 @@ class _Work:
         self._change_peers()
         self._commands()
         self._remove_nodes(name for name in self._links.removed if name not in reborn)
-        delete(name for name in self._old if name not in self._new)
         self._cut_established()
         self.seconds = round(time.monotonic() - self._started, 4)
         self._forget_connections(left)
+        self._last = {name: list(links.delete_links(doomed)) for name, doomed in self._doomed.items() if doomed}
+        self._driver.count(messages=sum(map(len, self._last.values())))
+
+    def clean_up(self) -> None:
+        """What has been shut, and the namespaces of those who left; then the sockets that are too many to stay."""
+        for name, batch in self._last.items():
+            with self._driver.sockets.route(name) as netlink:
+                netlink.send(batch)
+        delete(name for name in self._old if name not in self._new)
+        self._driver.sockets.rest()
 
     def _shut(self) -> None:
-        """Ports that leave, move or are made anew; with a port goes the workload's own end."""
+        """Ports that leave, move or are made anew. With a port that goes now goes the workload's own end, for there
+        will be another one."""
         for name, gone in self._links.gone.items():
-            if gone.ports:
-                self._delete(name, gone.ports)
+            leaving = [port for port in gone.ports if name in self._kept and port.namespace not in self._new]
+            self._driver.tell(name, (links.shut(port.name) for port in leaving))
+            self._doomed[name] += [port.name for port in leaving]
+            self._delete(name, [port for port in gone.ports if port not in leaving])
 
     def _judge(self) -> None:
         """The rules of the Hosts that stay; the kernel takes those of two at once."""
@@ -207,7 +225,12 @@ class _Work:
                 with self._driver.sockets.nft(name) as nft:
                     nft.run(skeleton.no_losses())
             self._driver.tell(name, self._entries_gone(gone, self._driver.indexes[name]))
-            self._delete(name, [*_tunnels_first(gone), *gone.uplinks])
+            unused = _tunnels_first(gone)
+            if name in self._links.come and self._links.come[name].links:
+                self._delete(name, unused)  # or what comes might meet its addresses
+            else:
+                self._doomed[name] += [link.name for link in unused]
+            self._delete(name, gone.uplinks)
 
     def _entries_gone(self, gone: NodeState, index: Indexes) -> Iterator[Message]:
         yield from messages.fdb(gone.fdb, self._actual[gone.name], index, remove=True)

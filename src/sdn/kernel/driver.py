@@ -19,6 +19,7 @@ from sdn.errors import KernelError, PrivilegeError
 from sdn.kernel import node as messages
 from sdn.kernel import qdisc, ruleset, skeleton, sysctl
 from sdn.kernel.elements import Encoder
+from sdn.kernel.leftovers import Leftovers
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import create, enter, inside, opened
@@ -67,7 +68,7 @@ class Driver:
 
     `notes` are sentences about what was asked for and this kernel cannot do; `messages` and `commands` count what was
     sent by netlink and to nft. `indexes` are those of links, by node; who adds to a lab reads them from the kernel.
-    `sockets` are for those who change a lab.
+    `sockets` are for those who change a lab; what they leave behind `leftovers` cleans up, or they do where it is None.
     """
 
     def __init__(self, progress: Progress = lambda _: None) -> None:
@@ -76,6 +77,7 @@ class Driver:
         self.messages = 0
         self.commands = 0
         self.sockets = Sockets()
+        self.leftovers: Leftovers | None = None
         self._lock = threading.Lock()
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress

@@ -123,6 +123,12 @@ def set_up(index: int, up: bool = True) -> Message:
     return Message(NEWLINK, REQUEST, body, f"set link {index} {'up' if up else 'down'}")
 
 
+def shut(name: str) -> Message:
+    """Bring a link down that is not to come up again; already gone is success."""
+    body = _IFINFO(AF_UNSPEC, 0, 0, 0, IFF_UP) + text(IFNAME, name)
+    return Message(NEWLINK, REQUEST, body, f"set link {name} down", ABSENT)
+
+
 def move_link(index: int, netns: int, name: str = "") -> Message:
     """Put a link into the namespace behind the open descriptor `netns`, down, under a new name if one is given."""
     body = _IFINFO(AF_UNSPEC, 0, index, 0, 0) + u32(NET_NS_FD, netns) + (text(IFNAME, name) if name else b"")

@@ -236,8 +236,12 @@ class Holder:
             yield
         finally:
             self._counted = None
-            if whole and running.torn:
-                self.info = replace(self.info, warnings=(*self.info.warnings, running.torn))
+            self._warn(running, whole)
+
+    def _warn(self, running: Running, whole: bool) -> None:
+        """Where something has failed half-way since it was whole, whoever asks about the lab is told."""
+        if whole and running.torn:
+            self.info = replace(self.info, warnings=(*self.info.warnings, running.torn))
 
     def _describe(self, check: bool) -> Info:
         """Counting what a lab is made of takes long in a large one, so it is done when somebody asks."""
@@ -254,7 +258,13 @@ class Holder:
             return replace(self.info, drift=(*drift(running.prepared.plan), *running.driver.failures()))
 
     def _count(self) -> Info:
-        prepared = self._ready().prepared
+        """What the lab is made of, when nothing is left of earlier changes."""
+        running = self._ready()
+        whole = not running.torn
+        running.finish()
+        self._warn(running, whole)
+        self.info = replace(self.info, cleaned=running.cleaned)
+        prepared = running.prepared
         if self._counted is not prepared:
             self.info = replace(self.info, counts=counts(prepared.placed, prepared.plan))
             self._counted = prepared

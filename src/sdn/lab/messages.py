@@ -92,6 +92,7 @@ class Info(Struct, frozen=True, tag="info"):
     """One lab in a list. `state` is building or up; `since` is in seconds of the epoch; `pid` as seen outside.
 
     `noticed` are the last things that nobody had asked for, such as Hosts that fell silent.
+    `cleaned` is in how many seconds the last of what a change left behind was gone after it was enforced.
     """
 
     name: str
@@ -104,13 +105,14 @@ class Info(Struct, frozen=True, tag="info"):
     warnings: tuple[str, ...] = ()
     stages: tuple[tuple[str, float], ...] = ()
     noticed: tuple[Noticed, ...] = ()
+    cleaned: float = 0.0
 
 
 class Applied(Struct, frozen=True, tag="applied"):
     """What has changed: `changes` by kind, as (added, changed, removed); what it took, and in how many seconds.
 
-    `nodes` are those that were touched; `enforced` is until the kernel had taken the last of it. `cut` counts the
-    established connections that were ended because they are no longer allowed. `moved` are those that went to other
+    `nodes` are those that were touched; `enforced` is until all of it held, as `lab.running.Done` says. `cut` counts
+    the established connections that were ended because they are no longer allowed. `moved` are those that went to other
     places, in that order.
     """
 

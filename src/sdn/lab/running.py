@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from sdn.errors import LabError, RolledBackError
 from sdn.kernel.apply import Applied, apply
 from sdn.kernel.driver import Driver
+from sdn.kernel.leftovers import Leftovers
 from sdn.kernel.migrate import migrate
 from sdn.kernel.migrate_parts import Parts, parts
 from sdn.model import Endpoint, Model, Placed, Placement
@@ -33,7 +34,9 @@ Counts = dict[str, tuple[int, int, int]]
 
 
 class Done(Struct, frozen=True):
-    """What one change took. `seconds` until it was planned, and from there until it was enforced.
+    """What one change took. `planned` is until the plan knew it, `enforced` from there until it held: each Host has the
+    rules, links and routes that it shall have, and what goes is shut, and no rule or route on any Host speaks of it;
+    its links and namespaces are freed a little later (`Running.cleaned`). Both in seconds.
 
     `gap` is for how long the workloads that moved could neither send nor receive, in seconds; `connections` is how
     many of theirs were carried along. `cut` counts the established connections that were ended as no longer allowed.
@@ -62,6 +65,7 @@ class Running:
         self._now = Moment.of(prepared)
         self._asking = threading.Lock()
         self._live: LivePlan | None = None  # made when the first change comes: most labs see none
+        self._leftovers = driver.leftovers = Leftovers()
         self._away: dict[str, Endpoint] = {}  # who is asked for and runs nowhere, as it was when it last ran
 
     @property
@@ -91,6 +95,22 @@ class Running:
             self._live = LivePlan(self.prepared)
             self.kept.place(self.model, self.placement)
 
+    @property
+    def cleaned(self) -> float:
+        """Seconds from the last change that left anything behind being enforced until that was gone."""
+        return self._leftovers.seconds
+
+    def finish(self) -> None:
+        """Wait until nothing is left of earlier changes; a refusal of the kernel leaves the lab torn."""
+        try:
+            self._leftovers.finish()
+        except Exception as error:
+            self._tear(error)
+
+    def _tear(self, error: Exception) -> None:
+        why = str(error).partition("\n")[0]
+        self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
+
     def require_whole(self) -> None:
         """LabError where an earlier change failed half-way."""
         if self.torn:
@@ -109,22 +129,25 @@ class Running:
             # The plan may have followed a part of it, of which the kernel knows nothing: the next change must not.
             self._live = None
             raise
-        planned = time.monotonic() - started
+        begun = time.monotonic()
         try:
+            self.finish()
+            self.require_whole()
             say(f"{len(changes.hosts)} nodes change")
+            ready = time.monotonic() - begun
             done = self._enforce(before.plan, changes, narrow, way, model.options.cut_established, say)
         except Exception as error:
             self._live = None
-            if not isinstance(error, RolledBackError):
-                why = str(error).partition("\n")[0]
-                self.torn = f"an earlier change of lab {self.name} failed half-way ({why})"
+            if not self.torn and not isinstance(error, RolledBackError):
+                self._tear(error)
             raise
         assert self._live is not None
         with self._asking:
             self._now = self._live.moment
         if self._away or len(placement.hosts) < len(model.workloads):
             self._remember(before.prepared.placed)
-        return replace(done, changes=changes.counts, planned=round(planned, 4))
+        seconds = round(ready + done.enforced, 4)
+        return replace(done, changes=changes.counts, planned=round(begun - started, 4), enforced=seconds)
 
     def _remember(self, before: Placed) -> None:
         """The addresses of those that are asked for and run nowhere now: who starts again has them still."""

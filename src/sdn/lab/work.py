@@ -23,6 +23,7 @@ class Work:
     """One operation under way. Each stage's seconds are from the end of the one before it."""
 
     def __init__(self, running: Running, operation: Operation, say: Say) -> None:
+        running.finish()
         running.require_whole()
         self.running = running
         self.operation = operation

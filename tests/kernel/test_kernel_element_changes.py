@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 
 import pytest
-from inside import in_lab
+from inside import in_lab, namespaces
 from test_kernel_migrate import BEFORE
 
-from sdn.kernel import element_changes, ruleset
+from sdn.kernel import element_changes, ruleset, skeleton
 from sdn.kernel.driver import Driver
+from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import NamespaceWorker
 from sdn.kernel.readback import drift
 from sdn.kernel.rtnetlink import Netlink
@@ -33,7 +35,9 @@ def shared(state: NodeState) -> list[ruleset.Elements]:
 @pytest.mark.parametrize(
     "command",
     [
-        "add chain inet sdn b4_tcp_2",
+        "add chain inet sdn p_x",
+        "add rule inet sdn b4_tcp_2 accept",
+        "add rule inet sdn p_x accept",
         "delete set inet sdn g_a4",
     ],
 )
@@ -54,7 +58,34 @@ def test_what_is_taken_away_and_put_back_is_as_it_was() -> None:
                 commands = [line for one in shared(state) for line in one.commands(verb)]
                 assert worker.run(state.name, partial(sent, commands)), state.name
             assert bool(drift(BEFORE.plan)) == (verb == "delete"), drift(BEFORE.plan)[:5]
-    assert {"egress4", "egress6", "ingress4", "services4", "services6", "backends4_tcp", "backends6_tcp"} <= names
+    assert {
+        "egress4",
+        "egress6",
+        "ingress4",
+        "services4",
+        "services6",
+        "balancers4",
+        "backends4_tcp",
+        "backends6_tcp",
+    } <= names
+
+
+@in_lab
+def test_what_chooses_backends_is_what_nft_makes_of_the_same_text() -> None:
+    sizes = [(family, protocol, count) for family in (4, 6) for protocol in ruleset.BALANCED for count in (1, 77)]
+    commands = [line for size in sizes for line in ruleset.define_balancer(*size)]
+    gone = [line for size in sizes[::2] for line in ruleset.remove_chain(ruleset.balancer_name(*size))]
+    with (
+        namespaces("text", "bytes") as worker,
+        closing(worker.run("text", Nft)) as text,
+        closing(worker.run("bytes", Nft)) as own,
+    ):
+        for nft in (text, own):
+            nft.run(skeleton.tables())
+        for wanted in (commands, commands, gone):
+            text.run("\n".join(wanted))
+            assert worker.run("bytes", partial(sent, wanted))
+            assert own.run("list ruleset", stateless=True) == text.run("list ruleset", stateless=True)
 
 
 @pytest.mark.kernel

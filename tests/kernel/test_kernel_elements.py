@@ -40,7 +40,8 @@ ALL = [
     *(Elements(f"{side}gress{f}", [f"300 . {own} : jump {PROFILE}"]) for side in ("e", "in") for f, own in OWN.items()),
     *(Elements(f"hairpin{family}", [f"3 . {own} . {own} : {own}"]) for family, own in OWN.items()),
     *(Elements(f"unjudged{family}", [f"3 . {own} . {own}"]) for family, own in OWN.items()),
-    *(Elements(f"services{f}", [f"0x80000001 . {own} . tcp . 80 : goto b4_tcp_2"]) for f, own in OWN.items()),
+    *(Elements(f"services{f}", [f"0x80000001 . {own} . tcp . 80 : 2"]) for f, own in OWN.items()),
+    *(Elements(f"balancers{f}", ["tcp . 2 : goto b4_tcp_2"]) for f in OWN),
     *(Elements(f"nobody{f}", [f"0x80000001 . {o} . {p} . 8443" for p in ("udp", "sctp")]) for f, o in OWN.items()),
     *(
         Elements(

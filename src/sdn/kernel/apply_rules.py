@@ -114,7 +114,7 @@ def _send_staged(nft: Nft, changes: RuleChanges, after: NodeState, limit: int) -
 
 
 def send_elements(changes: RuleChanges, netlink: Netlink) -> bool:
-    """Make them in the namespace of a socket to netfilter if they are elements of shared maps and nothing else."""
+    """Make them in the namespace of a socket to netfilter if `element_changes` knows all of them."""
     return element_changes.send((*changes.new, *changes.switch, *changes.dispatch, *changes.old), netlink)
 
 
@@ -182,8 +182,7 @@ def _old(before: NodeState, after: NodeState) -> Iterator[str]:
     kept = {chain.name for chain in now.chains}
     chains += [chain.name for chain in was.chains if chain.name not in kept]
     for name in chains:
-        yield f"flush chain inet {TABLE} {name}"
-        yield f"delete chain inet {TABLE} {name}"
+        yield from ruleset.remove_chain(name)
     sets = {(one.name, one.family) for one in now.sets}
     yield from (f"delete set inet {TABLE} {one.name}" for one in was.sets if (one.name, one.family) not in sets)
 
@@ -211,11 +210,17 @@ def _elements(before: NodeState, after: NodeState) -> tuple[list[Elements], list
 def _content(state: NodeState, other: NodeState) -> Content:
     """What sets and maps that both states have hold, without what the two have exactly alike."""
     content: Content = defaultdict(dict)
-    for one in (*ruleset.members(_reduced(state, other)), *_groups(state, other)):
+    reduced, virtuals = _reduced(state, other), _balancers(state, other)[0].virtuals
+    mine = (*_services(reduced), *ruleset.own_members(reduced))
+    for one in (*mine, *ruleset.choices(virtuals), *_groups(state, other)):
         for value in one.values:
             key, _, data = value.partition(" : ")
             content[one.family, one.name][key] = data
     return content
+
+
+def _services(state: NodeState) -> Iterator[Elements]:
+    return ruleset.services(state.loadbalancer.virtuals) if state.loadbalancer is not None else iter(())
 
 
 def _reduced(state: NodeState, other: NodeState) -> NodeState:

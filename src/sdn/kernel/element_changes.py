@@ -1,4 +1,5 @@
-"""Changes that are elements of shared sets and maps and nothing else, as one transaction of our own messages.
+"""Changes that are elements of shared sets and maps, or chains that choose backends, as one transaction of our own
+messages.
 
 That is what one event changes on most Hosts. libnftables reads the whole table before it adds one element.
 """
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from sdn.errors import KernelError
+from sdn.kernel import chooser
 from sdn.kernel.elements import additions, removals
 from sdn.kernel.messages import Message
 from sdn.kernel.owned import TABLE
@@ -26,7 +28,11 @@ def encoded(commands: Sequence[str]) -> list[Message] | None:
     for command in commands:
         match = _COMMAND.fullmatch(command)
         if match is None:
-            return None
+            chosen = chooser.message(command)
+            if chosen is None:
+                return None
+            found.append(chosen)
+            continue
         verb, family, name, listed = match.groups()
         found += _ENCODE[verb]([Elements(name, listed.split(", "), family)])
     return found if sum(16 + len(one.body) for one in found) < CHUNK else None
@@ -41,7 +47,7 @@ def _once(commands: tuple[str, ...]) -> list[Message] | None:
 def send(commands: tuple[str, ...], netlink: Netlink) -> bool:
     """All commands as one transaction in the namespace of a socket to netfilter.
 
-    False, and nothing has happened, where they are more than elements, or the kernel refuses: libnftables says why.
+    False, and nothing has happened, where they are more than that, or the kernel refuses: libnftables says why.
     """
     wanted = _once(commands)
     if not wanted:

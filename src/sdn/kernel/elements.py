@@ -48,7 +48,7 @@ def _ether(word: str) -> bytes:
 
 @lru_cache(maxsize=1 << 12)
 def _number(word: str) -> bytes:
-    """A mark, or what numgen gives."""
+    """A mark, a priority, or what numgen gives."""
     return _U32(int(word, 0))
 
 
@@ -96,6 +96,7 @@ _KEYS: dict[str, tuple[Field, ...]] = {
     **{f"{name}{family}": (_zone, packed) for name in ("egress", "ingress") for family in (4, 6)},
     **{f"{name}{family}": (_zone, packed, packed) for name in ("hairpin", "unjudged") for family in (4, 6)},
     **{f"{name}{family}": _CLIENT for name in ("services", "nobody") for family in (4, 6)},
+    **{f"balancers{family}": (_protocol, _number) for family in (4, 6)},
     **{f"backends{f}_{protocol}": (_number, packed, _port, _number) for f in (4, 6) for protocol in _PROTOCOLS},
 }
 """What the words of a key are, as `skeleton` declares the sets and maps; each takes a multiple of four bytes."""
@@ -119,7 +120,8 @@ _DATA_OF: dict[str, Field] = {
     "marks": _plain(_number),
     "zones": _short,
     "host_zones": _short,
-    **{f"{name}{family}": _verdict for name in ("egress", "ingress", "services") for family in (4, 6)},
+    **{f"services{family}": _plain(_number) for family in (4, 6)},
+    **{f"{name}{family}": _verdict for name in ("egress", "ingress", "balancers") for family in (4, 6)},
     **{f"hairpin{family}": _plain(packed) for family in (4, 6)},
     **{f"backends{f}_{protocol}": _plain(packed, _port) for f in (4, 6) for protocol in _PROTOCOLS},
 }
@@ -140,7 +142,7 @@ class Encoder:
             yield from self._common(addresses, lambda: [ruleset.group_members(addresses)])  # noqa: B023
         if state.loadbalancer is not None:
             virtuals = state.loadbalancer.virtuals
-            yield from self._common(virtuals, lambda: ruleset.services(virtuals))
+            yield from self._common(virtuals, lambda: (*ruleset.services(virtuals), *ruleset.choices(virtuals)))
         yield from additions(ruleset.own_members(state))
 
     def _common(self, part: object, elements: Callable[[], Iterable[Elements]]) -> list[Message]:

@@ -36,6 +36,7 @@ _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length % 4
 _HEAD = Struct("=HH")
 _U8 = Struct("=HHBxxx").pack
 _BE16 = Struct(">Hxx").pack
+_BE32 = Struct(">I").pack
 _U32 = Struct("=HHI").pack
 _U64 = Struct("=HHQ").pack
 
@@ -58,6 +59,11 @@ def u8(kind: int, value: int) -> bytes:
 def be16(kind: int, value: int) -> bytes:
     """An attribute of 16 bits in network order."""
     return _HEAD.pack(6, kind) + _BE16(value)
+
+
+def be32(kind: int, value: int) -> bytes:
+    """An attribute of 32 bits in network order."""
+    return _HEAD.pack(8, kind) + _BE32(value)
 
 
 def u32(kind: int, value: int) -> bytes:

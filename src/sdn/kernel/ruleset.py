@@ -6,7 +6,7 @@ NFLOG prefix. A change of the lab is a change of elements of sets and maps, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
@@ -27,6 +27,9 @@ from sdn.plan.state import (
     Virtual,
     Vxlan,
 )
+
+BALANCED = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+"""The protocols that Services have."""
 
 CHUNK = 500
 """Elements of one command."""
@@ -75,6 +78,7 @@ def members(state: NodeState) -> Iterator[Elements]:
     """What the sets and maps of the skeleton hold, with the dispatch maps last."""
     if state.loadbalancer is not None:
         yield from services(state.loadbalancer.virtuals)
+        yield from choices(state.loadbalancer.virtuals)
     yield from own_members(state)
 
 
@@ -235,12 +239,12 @@ def admit(port: Port) -> Iterator[Elements]:
 
 
 def services(all_virtuals: Sequence[Virtual]) -> Iterator[Elements]:
-    """Services and their backends; most Hosts have the same."""
+    """Services with their numbers of backends, and the backends; most Hosts have the same."""
     for family in (4, 6):
         mine = [v for v in all_virtuals if family_of(v.address) == family]
         yield Elements(f"nobody{family}", [_client_key(v) for v in mine if not v.backends])
         virtuals = [v for v in mine if v.backends]
-        for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
+        for protocol in BALANCED:
             yield Elements(
                 f"backends{family}_{protocol}",
                 [
@@ -250,10 +254,14 @@ def services(all_virtuals: Sequence[Virtual]) -> Iterator[Elements]:
                     for index, backend in enumerate(v.backends)
                 ],
             )
-        yield Elements(
-            f"services{family}",
-            [f"{_client_key(v)} : goto {balancer_name(family, v.protocol, len(v.backends))}" for v in virtuals],
-        )
+        yield Elements(f"services{family}", [f"{_client_key(v)} : {len(v.backends)}" for v in virtuals])
+
+
+def choices(all_virtuals: Iterable[Virtual]) -> Iterator[Elements]:
+    """Which chain chooses among so many backends."""
+    for family in (4, 6):
+        mine = [one for one in sizes(all_virtuals) if one[0] == family]
+        yield Elements(f"balancers{family}", [f"{one[1]} . {one[2]} : goto {balancer_name(*one)}" for one in mine])
 
 
 def _hairpins(loadbalancer: LoadBalancer) -> Iterator[Elements]:
@@ -268,8 +276,12 @@ def _hairpins(loadbalancer: LoadBalancer) -> Iterator[Elements]:
 def balancers(state: NodeState) -> list[tuple[int, Protocol, int]]:
     """One chain for each (family, protocol, number of backends), not for each Service: few rules, all else is elements
     of maps."""
-    virtuals = state.loadbalancer.virtuals if state.loadbalancer is not None else ()
-    return sorted({(family_of(v.address), v.protocol, len(v.backends)) for v in virtuals if v.backends})
+    return sizes(state.loadbalancer.virtuals) if state.loadbalancer is not None else []
+
+
+def sizes(all_virtuals: Iterable[Virtual]) -> list[tuple[int, Protocol, int]]:
+    """(family, protocol, number of backends) of those that have any."""
+    return sorted({(family_of(v.address), v.protocol, len(v.backends)) for v in all_virtuals if v.backends})
 
 
 def define_balancer(family: int, protocol: Protocol, count: int) -> Iterator[str]:
@@ -278,12 +290,19 @@ def define_balancer(family: int, protocol: Protocol, count: int) -> Iterator[str
     yield f"add chain inet {TABLE} {chain}"
     yield f"flush chain inet {TABLE} {chain}"
     choose = f"meta mark . {ip} daddr . {protocol} dport . numgen random mod {count} map @backends{family}_{protocol}"
+    yield f"add rule inet {TABLE} {chain} meta priority set none"
     yield f"add rule inet {TABLE} {chain} meta l4proto {protocol} dnat {ip} to {choose}"
 
 
 def _client_key(virtual: Virtual) -> str:
     """A Service port as the workloads of one Application on this Host address it."""
     return f"{virtual.mark | LOCAL:#x} . {virtual.address} . {virtual.protocol} . {virtual.port}"
+
+
+def remove_chain(name: str) -> Iterator[str]:
+    """A chain to which nothing leads any more."""
+    yield f"flush chain inet {TABLE} {name}"
+    yield f"delete chain inet {TABLE} {name}"
 
 
 def balancer_name(family: int, protocol: Protocol, count: int) -> str:

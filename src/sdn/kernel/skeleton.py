@@ -42,6 +42,9 @@ _EGRESS, _INGRESS = STATELESS[Direction.EGRESS], STATELESS[Direction.INGRESS]
 _ANY_SIDE = _EGRESS | _INGRESS
 
 _PICK = "numgen random mod 2"  # stands for any number in the type of a map
+# Of a Service its number of backends is kept, not the chain that chooses among so many: for each element of a map of
+# verdicts that comes, the kernel goes through all rules of the table. No packet enters a Host with a priority, and none
+# keeps the number.
 # Sets and maps exist before and after every element, so a change of the lab is a change of elements.
 _BRIDGE_TABLE = f"""
 table bridge {TABLE} {{
@@ -102,8 +105,10 @@ table inet {TABLE} {{
   map egress6 {{ typeof ct zone . ip6 saddr : verdict; }}
   map ingress4 {{ typeof ct zone . ip daddr : verdict; }}
   map ingress6 {{ typeof ct zone . ip6 daddr : verdict; }}
-  map services4 {{ type mark . ipv4_addr . inet_proto . inet_service : verdict; }}
-  map services6 {{ type mark . ipv6_addr . inet_proto . inet_service : verdict; }}
+  map services4 {{ type mark . ipv4_addr . inet_proto . inet_service : classid; }}
+  map services6 {{ type mark . ipv6_addr . inet_proto . inet_service : classid; }}
+  map balancers4 {{ typeof meta l4proto . meta priority : verdict; }}
+  map balancers6 {{ typeof meta l4proto . meta priority : verdict; }}
   set nobody4 {{ type mark . ipv4_addr . inet_proto . inet_service; }}
   set nobody6 {{ type mark . ipv6_addr . inet_proto . inet_service; }}
   map backends4_tcp {{ typeof meta mark . ip daddr . tcp dport . {_PICK} : ip daddr . tcp dport; }}
@@ -153,8 +158,10 @@ table inet {TABLE} {{
   }}
   chain c_services {{
     type nat hook prerouting priority dstnat; policy accept;
-    meta mark . ip daddr . meta l4proto . th dport vmap @services4
-    meta mark . ip6 daddr . meta l4proto . th dport vmap @services6
+    meta priority set meta mark . ip daddr . meta l4proto . th dport map @services4
+    meta priority set meta mark . ip6 daddr . meta l4proto . th dport map @services6
+    meta nfproto ipv4 meta l4proto . meta priority vmap @balancers4
+    meta nfproto ipv6 meta l4proto . meta priority vmap @balancers6
   }}
   chain c_unmark {{
     type filter hook postrouting priority filter; policy accept;

@@ -62,6 +62,7 @@ class Work:
         if (model, placement) == (self.model, self.placement):
             return Done()
         self._done.append(self.running.move(model, placement, self._say))
+        self.running.finish()  # what comes next may look at the kernel
         return self._done[-1]
 
     def start(self, moves: Sequence[Move], homes: Mapping[str, Move] | None = None, *, serving: bool = False) -> None:

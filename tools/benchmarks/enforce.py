@@ -1,7 +1,7 @@
 """One event at a time in a running lab: from the request until the kernel of every Host has taken what comes of it.
 
-Who is removed is shut by then, and no rule or route on any Host speaks of it; that its link and namespace are gone is told
-apart, as cleaned up. The lab is Kubernetes' own network with NetworkPolicies, and idle; a move is a live migration.
+Who is removed is shut by then, and no rule or route on any Host speaks of it; that its link and namespace are gone is
+told apart. The lab is Kubernetes' own network with NetworkPolicies, and idle; a move is a live migration.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import assume, given, settings
 from moving import SEEDS, assert_kept, broken, shuffled, somewhere, world
+from msgspec.structs import replace
 from scheduler_words import at, host, lab, vm
 
-from sdn.model import Admission, HostState, PlacementRule, Reserve, Selector, Together
+from sdn.model import Admission, HostState, PlacementRule, Reserve, Resources, Scheduling, Selector, Together
 from sdn.scheduler import Proposal, imbalance, rebalance, with_hosts
 
 H = [host(f"h{i}") for i in (1, 2, 3)]
@@ -25,6 +28,47 @@ def test_load_is_spread() -> None:
     assert len(proposal.moves) == 2
     assert imbalance(model, before) > imbalance(model, proposal.placement) == 0
     assert proposal.moves[0].why == "balances load: h1 50 %, h2 0 %"
+
+
+def test_load_is_what_is_used_where_that_is_said() -> None:
+    """By requests the Hosts are even; by what is used one is idle, and the next run finds nothing."""
+    busy = [vm(f"v{i}", memory=1000, cpu=1000, cpu_demand=1000) for i in range(2)]
+    idle = [vm(f"v{i}", memory=1000, cpu=1000, cpu_demand=0, memory_demand=100) for i in (2, 3)]
+    model = lab(H[:2], [*busy, *idle])
+    before = at("v0:h1 v1:h1 v2:h2 v3:h2")
+    proposal = rebalance(model, before)
+    assert sorted(targets(proposal)) == ["v0>h2"]
+    assert proposal.moves[0].why == "balances load: h1 50 %, h2 2 %"
+    assert imbalance(model, proposal.placement) < imbalance(model, before)
+    assert rebalance(model, proposal.placement).moves == ()
+    assert rebalance(lab(H[:2], [replace(one, scheduling=Scheduling()) for one in model.workloads]), before).moves == ()
+
+
+def test_who_is_not_entitled_to_what_it_would_use_is_no_load() -> None:
+    """A limit, or shares where all together want too much, say how much of its demand counts."""
+    limited = Resources(cpu_limit=10)
+    model = lab(H[:2], [vm(f"v{i}", cpu=1900, memory=64, cpu_demand=1800, resources=limited) for i in range(2)])
+    assert rebalance(model, at("v0:h1 v1:h1")).moves == ()
+    free = lab(H[:2], [vm(f"v{i}", cpu=1900, memory=64, cpu_demand=1800) for i in range(2)])
+    assert len(rebalance(free, at("v0:h1 v1:h1")).moves) == 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, SEEDS)
+def test_with_demands_too_a_second_run_finds_nothing_and_every_step_is_allowed(which: int, one: int) -> None:
+    dice = random.Random(one)
+    model = world(which)
+    used = (
+        replace(w, scheduling=replace(w.scheduling, cpu_demand=dice.randint(0, w.cpu), memory_demand=w.memory // 2))
+        for w in model.workloads
+    )
+    model = replace(model, workloads=tuple(used))
+    before = somewhere(model, one)
+    assume(before is not None)
+    assert before
+    proposal = rebalance(model, before)
+    assert_kept(model, before, proposal)
+    assert rebalance(model, proposal.placement).moves == ()
 
 
 def test_who_gains_too_little_stays() -> None:

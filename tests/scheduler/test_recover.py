@@ -8,7 +8,7 @@ from moving import SEEDS, assert_kept, shuffled, somewhere, world
 from msgspec.structs import replace
 from scheduler_words import at, host, lab, node, pod, vm
 
-from sdn.model import Admission, HostState, Kind, Reserve, Volume
+from sdn.model import Admission, HostState, Kind, Reserve, Resources, Volume
 from sdn.scheduler import Proposal, readiness, recover, with_hosts, without_reserve
 from sdn.scheduler.restart import restart_order
 
@@ -138,6 +138,16 @@ def test_slots_are_counted_host_by_host() -> None:
     assert (report.slot, report.slots, report.free) == ((1000, 4096), 6, 4)
     assert report.ready
     assert [(failure.host, failure.workloads) for failure in report.failures] == [("h1", 2)]
+
+
+def test_a_slot_is_the_largest_reservation_and_not_the_largest_size() -> None:
+    some = Resources(cpu_reservation=0, memory_reservation=512)
+    model = lab(H, [vm("a", memory=4096, cpu=2000, resources=some), vm("b", memory=1024, cpu=100, resources=some)])
+    report = readiness(model, at("a:h1 b:h1"))
+    assert (report.slot, report.slots, report.free) == ((32, 512), 30, 28)
+    over = lab([host("h1", memory_overcommit=200)], [vm("a", memory=4096, cpu=2000)])
+    report = readiness(over, at("a:h1"))
+    assert (report.slot, report.slots, report.free) == ((2000, 0), 2, 1)
 
 
 def test_what_cannot_restart_is_named() -> None:

@@ -123,7 +123,8 @@ class Scheduling(Struct, frozen=True):
     `priority`: higher goes first, and may evict lower ones if it `preempts`. `pool` is of VMs, and of Pods directly on
     a Host: a Pod in a node draws on the node's. `numa` 1 keeps a VM within that many NUMA nodes of its Host, which are
     over-committed as the Host is (0: does not care); several share its CPU and memory as they have room. `volumes` and
-    `images` are names. `after` are keys of workloads that are restarted first.
+    `images` are names. `after` are keys of workloads that are restarted first. `cpu_demand` and `memory_demand` are
+    what it uses now, which decides nothing but how Hosts are balanced (None: all that it asks for).
     """
 
     affinity: Affinity | None = None
@@ -136,3 +137,5 @@ class Scheduling(Struct, frozen=True):
     volumes: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    cpu_demand: int | None = None  # millicores
+    memory_demand: int | None = None  # MiB

@@ -1,16 +1,20 @@
 """How evenly Hosts are loaded, in whole numbers: what one move changes is exact, so no rounding proposes it again.
 
 The load of a Host is what its VMs and Pods ask for as a share of what there is, of CPU and of memory; a node counts as
-what it takes from its Host. Hosts in maintenance, failed ones and those kept empty for failures are not compared.
+what it takes from its Host. Where the lab says what they use, it is what they are entitled to of that, as if all Hosts
+were one (vSphere's DRS does so, too): no move changes it. Hosts in maintenance, failed ones and those kept empty for
+failures are not compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 from math import sqrt
 
 from sdn.model import HostState, Model, Placement, Reserve, Workload
 from sdn.scheduler.cluster import Cluster
+from sdn.scheduler.entitlement import Entitled, entitlements
 from sdn.scheduler.score import SCALE
 from sdn.scheduler.target import Target
 
@@ -23,7 +27,8 @@ class Balance:
 
     def __init__(self, model: Model, cluster: Cluster) -> None:
         self.hosts = compared(model, cluster)
-        self._loads = {host.name: loads_of(host) for host in self.hosts}
+        self._entitled = _entitled(model, self.hosts)
+        self._loads = {host.name: self._loads_of(host) for host in self.hosts}
         self._sums = [sum(load[i] for load in self._loads.values()) for i in (0, 1)]
 
     def has(self, host: Target) -> bool:
@@ -46,8 +51,9 @@ class Balance:
 
     def gain(self, workload: Workload, source: Target, target: Target) -> int:
         """By how much the sum of squared distances from the mean falls, times the number of Hosts, in SCALE²."""
-        left = loads_of(source, -workload.cpu, -workload.memory)
-        taken = loads_of(target, workload.cpu, workload.memory)
+        cpu, memory = self.uses(workload)
+        left = self._loads_of(source, -cpu, -memory)
+        taken = self._loads_of(target, cpu, memory)
         count, total = len(self.hosts), 0
         for i in (0, 1):
             here, there = self._loads[source.name][i], self._loads[target.name][i]
@@ -58,21 +64,61 @@ class Balance:
 
     def cost(self, workload: Workload, target: Target, worth: float) -> int:
         """What a move must gain at least, in the unit of `gain`: `worth` for copying memory that fills a Host."""
-        share = max(loads_of(target, 0, workload.memory)[1] - self._loads[target.name][1], SCALE // 100)
+        share = max(loads_of(target, 0, workload.memory)[1] - loads_of(target)[1], SCALE // 100)
         return int(worth * share * SCALE) * len(self.hosts)
 
     def changed(self, *hosts: Target) -> None:
         """Something came or went there."""
         for host in hosts:
             if host.name in self._loads:
-                before, now = self._loads[host.name], loads_of(host)
+                before, now = self._loads[host.name], self._loads_of(host)
                 self._loads[host.name] = now
                 for i in (0, 1):
                     self._sums[i] += now[i] - before[i]
 
+    def least(self, count: int) -> list[Target]:
+        """The least loaded, by what is counted here."""
+        return nsmallest(count, self.hosts, key=lambda host: (sum(self._loads[host.name]), host.name))
+
+    @property
+    def goes_by_demand(self) -> bool:
+        """Whether somebody has said what is used."""
+        return self._entitled is not None
+
+    def uses(self, workload: Workload) -> tuple[int, int]:
+        """Millicores and MiB of load that it makes."""
+        known = self._entitled.get(workload.key) if self._entitled is not None else None
+        return (known.cpu, known.memory) if known is not None else (workload.cpu, workload.memory)
+
+    def _loads_of(self, host: Target, cpu: int = 0, memory: int = 0) -> Loads:
+        """With so much more, or less."""
+        if self._entitled is None:
+            return loads_of(host, cpu, memory)
+        used = [self.uses(workload) for workload in host.bound.values()]
+        more = (cpu, memory)
+        both = (host.physical_cpu, host.physical_memory)
+        one, other = (sum(each[i] for each in used) + more[i] for i in (0, 1))
+        return (_load(both[0], both[0] - one), _load(both[1], both[1] - other))
+
     def percent(self, host: Target) -> int:
         """The load of the scarcer resource, for people."""
         return max(self._loads[host.name]) * 100 // SCALE
+
+
+def _entitled(model: Model, hosts: Sequence[Target]) -> dict[str, Entitled] | None:
+    """What each workload may use of all Hosts together; None where nobody has said what is used."""
+    running = [workload for host in hosts for workload in host.bound.values()]
+    demands = {
+        w.key: (
+            w.cpu if w.scheduling.cpu_demand is None else w.scheduling.cpu_demand,
+            w.memory if w.scheduling.memory_demand is None else w.scheduling.memory_demand,
+        )
+        for w in running
+    }
+    if all(demands[w.key] == (w.cpu, w.memory) for w in running):
+        return None
+    room = (sum(host.physical_cpu for host in hosts), sum(host.physical_memory for host in hosts))
+    return entitlements(room, running, demands, model.constraints.pools)
 
 
 def compared(model: Model, cluster: Cluster) -> list[Target]:

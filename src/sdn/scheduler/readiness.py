@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
-from sdn.model import Model, Placement
+from sdn.model import Model, Placement, Workload
+from sdn.scheduler.admission import LEAST_SLOT, Amounts
 from sdn.scheduler.balance import compared
 from sdn.scheduler.recover import restore
+from sdn.scheduler.reservations import reserved
 from sdn.scheduler.search import obstacles
 from sdn.scheduler.states import without_reserve
 from sdn.scheduler.steps import Steps
@@ -28,8 +32,9 @@ class HostFailure(Struct, frozen=True):
 class Readiness(Struct, frozen=True):
     """Per Host that runs something what its failure would do, and the slots of all Hosts that are up.
 
-    A slot is the largest CPU and the largest memory that anything on a Host asks for; `free` are those that nothing
-    takes, counted Host by Host, so that what is left over on each is no slot.
+    A slot is the largest CPU and the largest memory that anything on a Host has reserved, as in vSphere (who says
+    nothing has reserved all that it asks for, where its Host is not over-committed); `free` are those that no
+    reservation takes, counted Host by Host, so that what is left over on each is no slot.
     """
 
     failures: tuple[HostFailure, ...]
@@ -48,9 +53,14 @@ def readiness(model: Model, placement: Placement) -> Readiness:
     steps = Steps(without_reserve(model), placement)
     up = compared(without_reserve(model), steps.cluster)
     failures = tuple(_failure(steps, host) for host in up if host.bound)
-    running = [workload for host in up for workload in host.bound.values()]
-    slot = (max((w.cpu for w in running), default=0), max((w.memory for w in running), default=0))
-    return Readiness(failures, slot, sum(_slots(h, slot, empty=True) for h in up), sum(_slots(h, slot) for h in up))
+    held = [[_reserved(steps, host, workload) for workload in host.bound.values()] for host in up]
+    slot = (
+        max((cpu for some in held for cpu, _ in some), default=0),
+        max((memory for some in held for _, memory in some), default=0),
+    )
+    slot = (max(slot[0], LEAST_SLOT), slot[1]) if any(held) else slot
+    free = sum(_slots(host, slot, some) for host, some in zip(up, held, strict=True))
+    return Readiness(failures, slot, sum(_slots(host, slot, []) for host in up), free)
 
 
 def _failure(steps: Steps, host: Target) -> HostFailure:
@@ -83,7 +93,11 @@ def _daemon(steps: Steps, key: str) -> bool:
     return bool(workload.host) and workload.owner[0] == "DaemonSet"
 
 
-def _slots(host: Target, slot: tuple[int, int], empty: bool = False) -> int:
-    """How many slots a Host has, or has left."""
-    room = (host.cpu, host.memory, host.pods) if empty else (host.free_cpu, host.free_memory, host.free_pods)
-    return max(0, min([room[2], *(free // size for free, size in zip(room, slot, strict=False) if size)]))
+def _reserved(steps: Steps, host: Target, workload: Workload) -> Amounts:
+    return reserved(steps.cluster.shape(workload), host, steps.cluster.inside(workload.key))
+
+
+def _slots(host: Target, slot: Amounts, held: Sequence[Amounts]) -> int:
+    """How many slots a Host has beside what is held there."""
+    room = [both - sum(each[i] for each in held) for i, both in enumerate((host.physical_cpu, host.physical_memory))]
+    return max(0, min([host.pods - len(held), *(free // size for free, size in zip(room, slot, strict=True) if size)]))

@@ -153,10 +153,11 @@ def _relieve(steps: Steps, concerned: Concerned, balance: Balance, host: Target,
 
 def _plausible(steps: Steps, balance: Balance, host: Target, worth: float) -> Iterator[tuple[Workload, Target]]:
     """What might gain: from a Host that is loaded more, by more than the workload itself would turn round."""
-    least = [target for target in islice(steps.candidates.hosts, COMPARED) if balance.has(target)]
+    by_request = [target for target in islice(steps.candidates.hosts, COMPARED) if balance.has(target)]
+    least = balance.least(COMPARED) if balance.goes_by_demand else by_request
     gaps = [(target, *gap) for target in least if sum(gap := balance.gap(host, target)) > worth * SCALE / 2]
     for workload in movable(host) if gaps else ():
-        cpu, memory = workload.cpu * SCALE, workload.memory * SCALE
+        cpu, memory = (used * SCALE for used in balance.uses(workload))
         for target, more_cpu, more_memory in gaps:
             if cpu < more_cpu * host.cpu or memory < more_memory * host.memory:
                 yield workload, target

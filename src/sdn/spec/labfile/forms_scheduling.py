@@ -87,6 +87,8 @@ class SchedulingForm(Form):
     preempts: bool | None = None
     """Whether it may evict workloads of a lower priority (true)."""
     resources: ResourcesForm | None = None
+    demand: AmountsForm | None = None
+    """What it uses now, at most what it asks for: sdn rebalance goes by what it is entitled to of that."""
     pool: Name | None = None
     """One of `scheduling.pools`."""
     numa: Annotated[int, Field(ge=0, le=64)] = 0

@@ -85,6 +85,8 @@ def scheduling(
         volumes=tuple(sorted(set(form.volumes or ()))),
         images=tuple(sorted(set(form.images or ()))),
         after=_after(form, path, names, complaints),
+        cpu_demand=form.demand.cpu if form.demand else None,
+        memory_demand=form.demand.memory if form.demand else None,
     )
 
 
@@ -111,15 +113,15 @@ def _check_named(form: RunnableForm, what: str, legal: Collection[str], path: Pa
 
 
 def _check_size(form: RunnableForm, path: Path, complaints: Complaints) -> None:
-    """Nothing can be guaranteed beyond what was asked for."""
+    """Nothing can be guaranteed, or used, beyond what was asked for."""
     reservation = form.resources.reservation if form.resources else None
     sizes: dict[str, int] = {"cpu": getattr(form, "cpu", 0), "memory": getattr(form, "memory", 0)}
-    for what, size in sizes.items():
-        reserved = getattr(reservation, what, None)
-        if reserved is not None and reserved > size:
-            here = (*path, "resources", "reservation", what)
-            message = f"{amount(what, reserved)} is more than the {amount(what, size)} that it asks for; lower it"
-            complaints.at(here, message)
+    for place, amounts in ((("resources", "reservation"), reservation), (("demand",), form.demand)):
+        for what, size in sizes.items():
+            written = getattr(amounts, what, None)
+            if written is not None and written > size:
+                message = f"{amount(what, written)} is more than the {amount(what, size)} that it asks for; lower it"
+                complaints.at((*path, *place, what), message)
 
 
 def amount(what: str, value: int) -> str:

@@ -182,6 +182,9 @@ def test_who_finds_no_place_waits_for_the_host_it_is_tied_to(lab: client.Lab) ->
     assert [one.move.target for one in done.moved if one.move.workload == "a/db"] == [""]
     assert [note for note in done.notes if note.startswith("a/db: ")]
     assert "a/db" not in where(lab)
+    assert lab.operate(Fail(What.VM, "a/db")).refused == (
+        "a/db does not run, so it cannot fail; `sdn status` says why",
+    )
     healed = step(lab, Heal("host-4"))
     assert [(one.move.workload, one.move.target) for one in healed.moved] == [("a/db", "host-4")]
     assert addresses(lab) == known
@@ -191,6 +194,7 @@ def test_a_pod_starts_again_where_it_was(lab: client.Lab) -> None:
     before, known = where(lab), addresses(lab)
     old = inside(lab, "a/web-0", "pgrep", "-x", "sleep")
     done = step(lab, Fail(What.POD, "a/web-0"))
+    assert stages(done) == ["broken", "stopped", "placed", "programmed", "reachable"]
     assert [one.move.workload for one in done.moved] == ["a/web-0"]
     assert (where(lab), addresses(lab)) == (before, known)
     assert inside(lab, "a/web-0", "pgrep", "-x", "sleep") != old
@@ -263,11 +267,13 @@ def test_a_holder_that_is_killed_in_the_middle_leaves_nothing(tmp_path: Path) ->
 def test_replicas_come_and_go(lab: client.Lab) -> None:
     before = lab.placed()
     grown = step(lab, Scale("a/api", 4), watch=True)
+    assert stages(grown) == ["placed", "programmed", "reachable"]
     assert [one.move.workload for one in grown.moved] == ["a/api-2", "a/api-3"]
     assert all(one.gap > 0 for one in grown.moved) and grown.leaked == grown.lost == 0
     (virtual, *_) = (lab.plan()[where(lab)["a/web-0"]].loadbalancer or LoadBalancer()).virtuals
     assert sorted(backend.workload for backend in virtual.backends) == [f"a/api-{n}" for n in range(4)]
     shrunk = step(lab, Scale("a/api", 2), watch=True, ask=False)
+    assert stages(shrunk) == ["placed", "stopped"]
     assert {one.move.workload for one in shrunk.moved} == {"a/api-2", "a/api-3"}
     assert lab.placed().endpoints == before.endpoints
     with pytest.raises(LabError, match="no workload or owner 'a/nobody'"):
@@ -309,6 +315,8 @@ def test_a_rollout_replaces_one_batch_after_another(lab: client.Lab) -> None:
     assert lab.status().drift == ()
     again = lab.operate(Rollout("a/web", 2, fresh))
     assert not again.moved
+    with pytest.raises(LabError, match=r"the files describe no workload of a/api \(a/api-0, a/api-1\), so nothing was"):
+        lab.operate(Rollout("a/api", 2, fresh))
     lab.operate(Rollout("a/api", 2))
     assert_sound(lab)
 

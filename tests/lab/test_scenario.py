@@ -70,7 +70,7 @@ def test_a_lab_that_is_up_stays_as_the_scenario_left_it(tmp_path: Path) -> None:
     try:
         assert sdn("scenario", file, "--lab", name).returncode == 0
         status = sdn("status", name)
-        assert status.returncode == 0 and "host-2 is failed; `sdn heal` ends it" in status.stdout
+        assert status.returncode == 0 and "host-2 has failed; `sdn heal host-2` ends it" in status.stdout
         assert sdn("fail", "host", "host-2", "--lab", name).returncode == 1
         healed = json.loads(sdn("heal", "host-2", "--lab", name, "--format", "json").stdout)
         assert list(healed["stages"]) == ["mended", "heard", "read back", "readmitted"]

@@ -65,6 +65,8 @@ def command(
         from sdn.spec.load import load
 
         workloads = load(paths).model.workloads if paths else ()
+        if paths and not workloads:
+            raise click.UsageError("the files describe no workload, so there is nothing to replace any by")
         return Rollout(application or "", max_unavailable, workloads, hosts)
 
     operate(lab, make, watch, form)

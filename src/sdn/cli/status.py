@@ -57,13 +57,22 @@ def command(lab: str | None, form: str) -> None:
 
 def broken(placed: Placed) -> Iterator[str]:
     """What has failed or is in maintenance, and who waits for a place because of it."""
+    from sdn.plan.topology import cut_off
+
     underlay = placed.model.underlay
+    unreachable = {*cut_off(underlay)}
     for host in underlay.hosts:
-        state = "isolated: nobody reaches it" if host.name in underlay.isolated else str(host.state)
-        if host.state != "up":
-            yield f"{host.name} is {state}; `sdn heal` ends it"
-    yield from (f"{switch.name} is failed; `sdn heal` ends it" for switch in underlay.switches if switch.failed)
-    yield from (f"link {link.a}:{link.b} is failed; `sdn heal` ends it" for link in underlay.links if link.failed)
+        name = host.name
+        if name in underlay.isolated and name in unreachable:
+            yield f"{name} is isolated: no way leads to it; it takes part again when one is mended"
+        elif name in underlay.isolated:
+            yield f"{name} is isolated: it was not heard; `sdn heal {name}` takes it back once it is"
+        elif host.state != "up":
+            yield f"{name} {'has failed' if host.state == 'failed' else 'is in maintenance'}; `sdn heal {name}` ends it"
+    failed = [switch.name for switch in underlay.switches if switch.failed]
+    failed += dict.fromkeys(f"{link.a}:{link.b}" for link in underlay.links if link.failed)
+    for name in failed:
+        yield f"{'link' if ':' in name else 'switch'} {name} has failed; `sdn heal {name}` mends it"
     runs = placed.placement.hosts
     yield from (f"{one.key} waits for a place" for one in placed.model.workloads if one.key not in runs)
 

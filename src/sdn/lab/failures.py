@@ -12,7 +12,7 @@ from sdn.errors import LabError
 from sdn.kernel import outage
 from sdn.lab.running import Running, Say
 from sdn.lab.work import Work, homes, watching, without
-from sdn.model import HostState, Kind, Model
+from sdn.model import HostState, Kind, Model, Placed
 from sdn.model.lifecycle import Fail, Move, Moved, Outcome, What
 from sdn.plan.topology import cut_off
 from sdn.scheduler import recover, restart, with_hosts
@@ -21,7 +21,7 @@ from sdn.scheduler.underlay import ends_of, failed_hosts, links_between, with_is
 
 def fail(running: Running, operation: Fail, watch: bool = False, say: Say = lambda _: None) -> Outcome:
     """Break it, and recover from it; refused where it is broken already."""
-    refused = _refusal(running.prepared.placed.model, operation)
+    refused = _refusal(running.prepared.placed, operation)
     if refused:
         return Outcome(operation, refused=(refused,))
     work = Work(running, operation, say)
@@ -32,8 +32,9 @@ def fail(running: Running, operation: Fail, watch: bool = False, say: Say = lamb
     return work.outcome(seen)
 
 
-def _refusal(model: Model, operation: Fail) -> str:
+def _refusal(placed: Placed, operation: Fail) -> str:
     """Why it cannot fail (any more), empty if it can; LabError where there is no such thing."""
+    model = placed.model
     name, what, underlay = operation.name, operation.what, model.underlay
     again = f"{what} {name} has failed already; `sdn heal {name}` mends it"
     if what is What.HOST:
@@ -51,7 +52,7 @@ def _refusal(model: Model, operation: Fail) -> str:
         return again if all(link.failed for link in between) else ""
     keys = [one.key for one in model.workloads if one.kind is Kind(what.value)]
     _require(name in keys, what, name, keys)
-    return ""
+    return "" if name in placed.placement.hosts else f"{name} does not run, so it cannot fail; `sdn status` says why"
 
 
 def _require(found: bool, what: What, name: str, known: list[str]) -> None:
@@ -117,7 +118,8 @@ def _give_up(work: Work, model: Model, isolated: Collection[str], failed: frozen
     work.become(with_isolated(model, isolated), without(before, lost))
     work.stage("fenced")
     proposal = recover(work.model, before, failed)
-    work.stage("placed")
+    if lost:
+        work.stage("placed")
     work.notes += proposal.notes
     work.start(_started(proposal.moves, lost), known)
     started = {one.move.workload for one in work.moved}
@@ -171,7 +173,7 @@ def _workload(work: Work, name: str) -> None:
         outage.crash(work.running.prepared.plan[host], lost)
     work.stage("broken")
     work.become(work.model, without(before, lost))
-    work.stage("fenced")
+    work.stage("stopped")
     places = {key: (move.source, move.source_node) for key, move in known.items()}
     proposal = restart(work.model, work.placement, places, "starts again after it failed")
     work.stage("placed")

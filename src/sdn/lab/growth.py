@@ -13,6 +13,8 @@ from sdn.model.lifecycle import Move, Moved, Outcome, Rollout, Scale
 from sdn.scheduler import drain, evacuate, reconcile, restart, rollout_batches, with_hosts
 from sdn.scheduler.replicas import replicas_of, with_replicas, with_workloads
 
+_SHOWN = 4
+
 STEADY = 0.3
 """Seconds for which a command must go on running to count as healthy."""
 
@@ -20,6 +22,7 @@ STEADY = 0.3
 def scale(running: Running, operation: Scale, watch: bool = False, say: Say = lambda _: None) -> Outcome:
     """As many replicas as asked for, or a refusal with the reason per Host."""
     placed = running.prepared.placed
+    work = Work(running, operation, say)
     try:
         model = with_replicas(placed.model, operation.workload, operation.replicas)
         proposal = reconcile(model, placed.placement)
@@ -29,12 +32,12 @@ def scale(running: Running, operation: Scale, watch: bool = False, say: Say = la
         raise LabError(str(error)) from None
     if proposal.refused:
         return Outcome(operation, refused=proposal.refused)
-    work = Work(running, operation, say)
+    work.stage("placed")
     gone = {one.key for one in placed.model.workloads} - {one.key for one in model.workloads}
     known = homes(placed.placement, gone & placed.placement.hosts.keys())
     with watching(placed, gone, watch) as end:
-        work.become(model, without(placed.placement, gone))
-        work.stage("placed")
+        if work.become(model, without(placed.placement, gone)).changes:
+            work.stage("stopped" if gone else "described")
         work.moved += [Moved(move) for move in known.values()]
         work.start([move for move in proposal.moves if move.workload not in gone])
         seen = end(running.prepared.placed)
@@ -97,6 +100,12 @@ def _wanted(model: Model, operation: Rollout) -> dict[str, Workload]:
         raise LabError(f"there is no application or owner {name!r} in the lab (applications: {there})")
     if not operation.workloads:
         return mine
+    if mine.keys().isdisjoint(one.key for one in operation.workloads):
+        shown = ", ".join(sorted(mine)[:_SHOWN]) + (", ..." if len(mine) > _SHOWN else "")
+        raise LabError(
+            f"the files describe no workload of {name} ({shown}), so nothing was replaced; name files that do, or none "
+            "to have each start anew as it is"
+        )
     return {one.key: one for one in operation.workloads if one.key in mine and one != mine[one.key]}
 
 

@@ -76,12 +76,14 @@ class Work:
             for move in group:
                 placement = after(placement, move)
             done = self.become(self.model, placement)
-            self.stage("programmed")
+            if done.changes:
+                self.stage("programmed")
             keys = [move.workload for move in group if move.target]
             checked = check(self.running.prepared.placed, keys, namespace_of, serving=serving)
             failed = [one for _, one in sorted(checked.items()) if one.failure]
             self.unhealthy += [f"{one.workload} is not reached: {one.failure}" for one in failed]
-            self.stage("reachable")
+            if checked:
+                self.stage("reachable")
             if done.gap or all(move.source for move in group):
                 self.moved += [Moved(move, done.gap, done.connections) for move in group]
                 continue

@@ -28,12 +28,10 @@ OWN = {4: "10.244.1.3", 6: "fd00:244:1::3"}
 ALL = [
     *(Elements("marks", [f"{PORT} : 0x80000001", '"br.4096" : 0x2'], family) for family in ("inet", "bridge")),
     Elements("routed", [PORT], "arp"),
-    *(Elements("owners4", [f"{PORT} . {MAC} . {OWN[4]}"], family) for family in ("inet", "bridge", "arp")),
-    *(Elements("owners6", [f"{PORT} . {MAC} . {OWN[6]}"], family) for family in ("inet", "bridge")),
+    *(Elements("owners4", [f"{PORT} . {MAC} . {OWN[4]} : 0x80000001"], family) for family in ("inet", "bridge", "arp")),
+    *(Elements("owners6", [f"{PORT} . {MAC} . {OWN[6]} : 0x80000001"], family) for family in ("inet", "bridge")),
     Elements("targets6", [f"{PORT} . 0xfd000244000100000000000000000003"], "bridge"),
-    Elements("uplinks", ['"up0"', '"up1"']),
-    Elements("zones", [f"{PORT} : 300"]),
-    Elements("host_zones", ["0x1 : 300", "0x80000001 : 300"]),
+    Elements("zones", ["0x1 : 300", "0x80000001 : 300"]),
     Elements("g_b16", [f"1 . {OWN[6]}", f"300 . {OWN[6]}"]),
     Elements("g_services4", [f"65535 . {OWN[4]}"]),
     *(Elements(f"own{family}", [f"0x1 . {own}"]) for family, own in OWN.items()),
@@ -95,15 +93,15 @@ def test_all_of_a_transaction_or_nothing_and_the_kernel_says_why() -> None:
         nft.run(PREPARED)
         for lost in (Elements("g_gone4", ["1 . 10.0.0.1"]), Elements("egress4", ["1 . 10.0.0.1 : jump p_gone"])):
             try:
-                worker.run("one", lambda lost=lost: fill([Elements("uplinks", ['"up0"']), lost]))  # type: ignore[misc]
+                worker.run("one", lambda lost=lost: fill([Elements("routed", [PORT], "arp"), lost]))  # type: ignore[misc]
             except NotFoundError as error:
                 assert f"inet {lost.name}" in str(error), error
             else:
                 raise AssertionError(f"the kernel took {lost}")
-            assert "up0" not in nft.run("list ruleset")
+            assert PORT not in nft.run("list ruleset")
         nft.run("flush ruleset")
         try:
-            worker.run("one", lambda: fill([Elements("uplinks", ['"up0"'])]))
+            worker.run("one", lambda: fill([Elements("routed", [PORT], "arp")]))
         except NotFoundError:
             return
         raise AssertionError("there was no table")

@@ -222,7 +222,7 @@ def questions_command(workloads: int, flows: int, repeat: int, form: str) -> Non
 @click.option("--blocks", type=click.IntRange(0), multiple=True, default=datapath.Options.blocks, help="Of addresses.")
 @click.option("--path", "paths", type=click.Choice(datapath.Options.paths), multiple=True, help="All if left out.")
 @click.option("--measure", "measures", type=click.Choice(datapath.Options.measures), multiple=True, help="All.")
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Over all labs.")
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True, help="Over all labs.")
 @click.option("--format", "form", type=FORMAT, default="text", show_default=True, help="How to print it.")
 def datapath_command(
     entries: tuple[int, ...],

@@ -40,6 +40,7 @@ class Link(Struct, frozen=True, order=True):
     peer: int = 0
     vni: int = 0
     local: str = ""
+    group: int = 0
     port: links.PortFlags | None = None
 
 
@@ -125,6 +126,7 @@ def link(data: memoryview) -> Link:
         alias=_text(found.get(links.IFALIAS)),
         kind=kind,
         master=_word(found.get(links.MASTER)),
+        group=_word(found.get(links.GROUP)),
         peer=_word(found.get(links.LINK)) if kind == "veth" else 0,
         vni=_word(specific.get(links.VX_ID)),
         local=_ip(specific.get(links.VX_LOCAL, specific.get(links.VX_LOCAL6))),

@@ -85,11 +85,9 @@ def _verdict(words: str) -> bytes:
 _OWNER = (_interface, _ether, packed)
 _CLIENT = (_number, packed, _protocol, _port)
 _KEYS: dict[str, tuple[Field, ...]] = {
-    "uplinks": (_interface,),
     "routed": (_interface,),
     "marks": (_interface,),
-    "zones": (_interface,),
-    "host_zones": (_number,),
+    "zones": (_number,),
     "targets6": (_interface, _target),
     **{f"owners{family}": _OWNER for family in (4, 6)},
     **{f"own{family}": (_number, packed) for family in (4, 6)},
@@ -119,7 +117,7 @@ def _short(words: str) -> bytes:
 _DATA_OF: dict[str, Field] = {
     "marks": _plain(_number),
     "zones": _short,
-    "host_zones": _short,
+    **{f"owners{family}": _plain(_number) for family in (4, 6)},
     **{f"services{family}": _plain(_number) for family in (4, 6)},
     **{f"{name}{family}": _verdict for name in ("egress", "ingress", "balancers") for family in (4, 6)},
     **{f"hairpin{family}": _plain(packed) for family in (4, 6)},

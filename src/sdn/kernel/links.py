@@ -97,7 +97,14 @@ def vxlan(device: Device, vni: int, local: str, port: int = 4789) -> Message:
 
 
 def set_link(
-    index: int, *, master: int = -1, mtu: int = 0, mac_address: str = "", alias: str = "", link_local: bool = True
+    index: int,
+    *,
+    master: int = -1,
+    mtu: int = 0,
+    mac_address: str = "",
+    alias: str = "",
+    group: int = 0,
+    link_local: bool = True,
 ) -> Message:
     """Change a link that exists. `master` 0 releases it from its bridge.
 
@@ -112,6 +119,8 @@ def set_link(
         body += raw(ADDRESS, mac(mac_address))
     if alias:
         body += text(IFALIAS, alias)
+    if group:
+        body += u32(GROUP, group)
     if not link_local:
         body += _NO_LINK_LOCAL
     return Message(NEWLINK, REQUEST, body, f"change link {index} ({alias or 'no alias'})")

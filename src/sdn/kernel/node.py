@@ -12,7 +12,7 @@ from functools import lru_cache
 from sdn.kernel import links, routing
 from sdn.kernel.dumps import UNSAID_METRIC6
 from sdn.kernel.messages import Message
-from sdn.kernel.owned import alias
+from sdn.kernel.owned import UNDERLAY, alias
 from sdn.plan.state import (
     GATEWAY_MAC,
     LOCAL,
@@ -82,7 +82,7 @@ def cable(veth: Veth, far: Veth, index: int, far_index: int, far_netns: int) -> 
 
 def uplink(veth: Veth, index: int) -> Iterator[Message]:
     """This end of a cable that exists: named, and up unless it has failed."""
-    yield links.set_link(index, alias=alias(veth.alias), link_local=False)
+    yield links.set_link(index, alias=alias(veth.alias), group=UNDERLAY, link_local=False)
     if veth.up:
         yield links.set_up(index)
 

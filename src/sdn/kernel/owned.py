@@ -19,6 +19,10 @@ TABLE = "sdn"
 PROTOCOL = 0x5D
 """Routes, rules and neighbours carry this protocol number (none of iproute2's rt_protos has it)."""
 
+UNDERLAY = 0x5E
+"""The group of links that are ends of the underlay's cables. The firewall compares it with each packet's; to look a
+device's name up takes longer."""
+
 MARKER = Path("/run/sdn-lab")
 """Made by the launcher in the private tmpfs of a lab; holds the lab's name."""
 

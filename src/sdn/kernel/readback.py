@@ -14,7 +14,7 @@ from sdn.kernel import ruleset, skeleton, sysctl
 from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import NamespaceWorker, create, delete, inside, names
 from sdn.kernel.node import LOCAL_PRIORITY, MARK_PRIORITY
-from sdn.kernel.owned import TABLE
+from sdn.kernel.owned import TABLE, UNDERLAY
 from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.state import GATEWAY_MAC, Bridge, Link, NodeState, Plan, Port, Sink, Veth, Vxlan
 
@@ -25,7 +25,8 @@ _IPV6_DEFAULT_METRIC = 1024
 _SHOWN = 5
 _KERNEL = 2
 """RTPROT_KERNEL, the protocol of routes and rules that the kernel makes by itself."""
-_ONCE = ("link", "mtu of")
+_OF_LINKS = ("mtu of", "group of")
+_ONCE = ("link", *_OF_LINKS)
 """Facts that a name can have only one of: where two differ, one has become the other."""
 
 _ELEMENTS = "elements = {"
@@ -62,7 +63,7 @@ def _node(state: NodeState) -> Iterator[str]:
 def _compare(name: str, wanted: Facts, found: Facts) -> Iterator[str]:
     both = {fact[1] for fact in wanted if fact[0] == "link"} & {fact[1] for fact in found if fact[0] == "link"}
     missing, foreign = (
-        {fact for fact in differing if fact[0] != "mtu of" or fact[1] in both}
+        {fact for fact in differing if fact[0] not in _OF_LINKS or fact[1] in both}
         for differing in (wanted - found, found - wanted)
     )
     by_name = {fact[:2]: fact for fact in sorted(foreign) if fact[0] in _ONCE}
@@ -88,6 +89,7 @@ def actual(netlink: Netlink) -> Facts:
         ("link", link.name, link.kind, "up" if link.up else "down", name.get(link.master, "")) for link in links
     }
     facts |= {("mtu of", link.name, str(link.mtu)) for link in links if link.kind}
+    facts |= {("group of", link.name, str(link.group)) for link in links if link.group}
     facts |= {("address", a.prefix, name.get(a.index, "?")) for a in netlink.addresses() if not _implied(a.prefix)}
     for route in netlink.routes():
         if route.protocol != _KERNEL:
@@ -110,6 +112,7 @@ def planned(state: NodeState) -> Facts:
     """What should be in a node's namespace, in the same words."""
     facts: Facts = {("link", "lo", "", "up", "")}
     facts |= {("link", uplink.name, "veth", "up" if uplink.up else "down", "") for uplink in state.uplinks}
+    facts |= {("group of", uplink.name, str(UNDERLAY)) for uplink in state.uplinks}
     facts |= {("link", b.name, "bridge", "up", "") for b in state.links if isinstance(b, Bridge)}
     facts |= {("link", v.name, "vxlan", "up", v.bridge) for v in state.links if isinstance(v, Vxlan)}
     facts |= {("link", port.name, "veth", "up", port.bridge) for port in state.ports}

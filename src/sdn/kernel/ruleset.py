@@ -207,12 +207,9 @@ def _decide(action: Action, origin: str) -> str:
 
 
 def _interfaces(state: NodeState) -> Iterator[Elements]:
-    yield Elements("uplinks", [f'"{uplink.name}"' for uplink in state.uplinks])
     yield Elements("marks", [f'"{i.name}" : {i.mark:#x}' for i in state.interfaces])
-    yield Elements("zones", [f'"{i.name}" : {i.zone}' for i in state.interfaces])
-    # What the Host answers to its own workloads carries the mark that their packets had.
     zones = {mark: i.zone for i in state.interfaces for mark in (i.mark, i.mark | LOCAL)}
-    yield Elements("host_zones", [f"{mark:#x} : {zone}" for mark, zone in sorted(zones.items())])
+    yield Elements("zones", [f"{mark:#x} : {zone}" for mark, zone in sorted(zones.items())])
     marks = {interface.name: interface.mark for interface in state.interfaces}
     bridged = [link for link in state.links if isinstance(link, Vxlan) and link.bridge]
     yield Elements("marks", [f'"{link.name}" : {marks[link.bridge]:#x}' for link in bridged], "bridge")
@@ -222,9 +219,10 @@ def admit(port: Port) -> Iterator[Elements]:
     """Let a workload's port send, under its own addresses only, and be reached by its Host."""
     family = "bridge" if port.bridge else "inet"
     plain = [address.split("/")[0] for address in port.addresses]
-    yield Elements("marks", [f'"{port.name}" : {port.mark | LOCAL:#x}'], family)
+    mark = f"{port.mark | LOCAL:#x}"
+    yield Elements("marks", [f'"{port.name}" : {mark}'], family)
     for version in (4, 6):
-        own = [f'"{port.name}" . {port.mac} . {address}' for address in plain if family_of(address) == version]
+        own = [f'"{port.name}" . {port.mac} . {address} : {mark}' for address in plain if family_of(address) == version]
         yield Elements(f"owners{version}", own, family)
         reached = [f"{port.mark:#x} . {address}" for address in plain if family_of(address) == version]
         yield Elements(f"own{version}", reached)
@@ -235,7 +233,6 @@ def admit(port: Port) -> Iterator[Elements]:
         yield Elements("targets6", targets, family)
     else:
         yield Elements("routed", [f'"{port.name}"'], "arp")
-        yield Elements("zones", [f'"{port.name}" : {port.zone}'])
 
 
 def services(all_virtuals: Sequence[Virtual]) -> Iterator[Elements]:

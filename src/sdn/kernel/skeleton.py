@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sdn.kernel.owned import TABLE
+from sdn.kernel.owned import TABLE, UNDERLAY
 from sdn.model import GATEWAY, HOST, NO_BACKEND, NO_PATH, SPOOFED, UNKNOWN, Direction
 from sdn.plan.state import HEARTBEAT_PORT, LOCAL, LOG_GROUP, NOWHERE, STATELESS, VXLAN_PORT, Veth
 
@@ -33,13 +33,19 @@ UNROUTED = 255
 
 ROUTED = "a routed port"
 """What is bridged has its mark already when it comes to the inet family, and no mark crosses a cable of two namespaces.
-So who gets a workload's mark here came by a port without bridge; another lookup of its name would cost each packet."""
+So who gets a workload's mark here came by a port without bridge. One lookup says whose address it is and what mark it
+gets, for each costs every packet; only who is found in no map is asked for its port's name, to say what is wrong."""
+
+OWN = "its own port"
+"""The map's mark is of no use to what leaves the Host, but a set of the same owners would have to be filled, too."""
 
 REMEMBERED = "not by a stateless rule on this side"
 """What a stateless rule let leave is judged each time, and so is its answer where that arrives; and the other way."""
 
 _EGRESS, _INGRESS = STATELESS[Direction.EGRESS], STATELESS[Direction.INGRESS]
 _ANY_SIDE = _EGRESS | _INGRESS
+
+_TUNNELS = f"{HEARTBEAT_PORT}-{VXLAN_PORT}"  # neighbours, so they are compared instead of looked up
 
 _PICK = "numgen random mod 2"  # stands for any number in the type of a map
 # Of a Service its number of backends is kept, not the chain that chooses among so many: for each element of a map of
@@ -49,32 +55,31 @@ _PICK = "numgen random mod 2"  # stands for any number in the type of a map
 _BRIDGE_TABLE = f"""
 table bridge {TABLE} {{
   map marks {{ type ifname : mark; }}
-  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
-  set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
+  map owners4 {{ type ifname . ether_addr . ipv4_addr : mark; }}
+  map owners6 {{ type ifname . ether_addr . ipv6_addr : mark; }}
   set targets6 {{ typeof iifname . @th,64,128; }}
   chain c_port {{
-    ether type ip iifname . ether saddr . ip saddr @owners4 accept
-    ether type arp iifname . arp saddr ether . arp saddr ip @owners4 \\
-      iifname . ether saddr . arp saddr ip @owners4 accept
-    icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 counter drop comment "{SPOOFED}"
-    ether type ip6 iifname . ether saddr . ip6 saddr @owners6 accept
+    ether type arp meta mark set iifname . arp saddr ether . arp saddr ip map @owners4 \\
+      meta mark set iifname . ether saddr . arp saddr ip map @owners4 accept
     icmpv6 type mld2-listener-report drop comment "{CHATTER}"
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
   }}
   chain c_postrouting {{
     type filter hook postrouting priority 0; policy accept;
     meta oifkind "vxlan" meta mark set 0 accept comment "{UNMARK}"
-    ether type ip oifname . ether daddr . ip daddr @owners4 accept
-    ether type ip6 oifname . ether daddr . ip6 daddr @owners6 accept
+    ether type ip meta mark set oifname . ether daddr . ip daddr map @owners4 accept comment "{OWN}"
+    ether type ip6 meta mark set oifname . ether daddr . ip6 daddr map @owners6 accept comment "{OWN}"
     ether type arp accept
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     counter drop comment "{ASTRAY}"
   }}
   chain c_prerouting {{
     type filter hook prerouting priority -300; policy drop;
-    meta mark set iifname map @marks
-    meta mark & {LOCAL:#x} != 0 goto c_port
-    meta mark != 0 accept comment "out of a tunnel"
+    meta iifkind "vxlan" meta mark set iifname map @marks accept
+    ether type ip meta mark set iifname . ether saddr . ip saddr map @owners4 accept
+    icmpv6 type nd-neighbor-advert iifname . @th,64,128 != @targets6 counter drop comment "{SPOOFED}"
+    ether type ip6 meta mark set iifname . ether saddr . ip6 saddr map @owners6 accept
+    meta mark set iifname map @marks goto c_port
     counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
   }}
 }}
@@ -84,11 +89,11 @@ table bridge {TABLE} {{
 _ARP_TABLE = f"""
 table arp {TABLE} {{
   set routed {{ type ifname; }}
-  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
+  map owners4 {{ type ifname . ether_addr . ipv4_addr : mark; }}
   chain c_arp {{
     type filter hook input priority 0; policy accept;
     iifname != @routed accept
-    iifname . arp saddr ether . arp saddr ip @owners4 accept
+    meta mark set iifname . arp saddr ether . arp saddr ip map @owners4 accept
     counter drop comment "{SPOOFED}"
   }}
 }}
@@ -96,11 +101,10 @@ table arp {TABLE} {{
 
 _INET_TABLE = f"""
 table inet {TABLE} {{
-  set uplinks {{ type ifname; }}
   map marks {{ type ifname : mark; }}
-  map zones {{ typeof iifname : ct zone; }}
-  set owners4 {{ type ifname . ether_addr . ipv4_addr; }}
-  set owners6 {{ type ifname . ether_addr . ipv6_addr; }}
+  map zones {{ typeof meta mark : ct zone; }}
+  map owners4 {{ type ifname . ether_addr . ipv4_addr : mark; }}
+  map owners6 {{ type ifname . ether_addr . ipv6_addr : mark; }}
   map egress4 {{ typeof ct zone . ip saddr : verdict; }}
   map egress6 {{ typeof ct zone . ip6 saddr : verdict; }}
   map ingress4 {{ typeof ct zone . ip daddr : verdict; }}
@@ -121,40 +125,36 @@ table inet {TABLE} {{
   map hairpin6 {{ typeof ct zone . ip6 saddr . ip6 daddr : ip6 saddr; }}
   set unjudged4 {{ typeof ct zone . ip saddr . ip daddr; }}
   set unjudged6 {{ typeof ct zone . ip6 saddr . ip6 daddr; }}
-  map host_zones {{ typeof meta mark : ct zone; }}
   set own4 {{ typeof meta mark . ip daddr; }}
   set own6 {{ typeof meta mark . ip6 daddr; }}
   chain c_underlay {{
-    udp dport {{ {HEARTBEAT_PORT}, {VXLAN_PORT} }} notrack accept
+    udp dport {_TUNNELS} notrack accept
     meta l4proto {{ icmp, icmpv6 }} accept
     counter drop comment "only tunnels, heartbeats and ICMP enter from the underlay"
   }}
-  chain c_routed {{
-    iifname . ether saddr . ip saddr @owners4 return
-    iifname . ether saddr . ip6 saddr @owners6 return
+  chain c_stranger {{
+    iifname "lo" accept
+    meta mark set iifname map @marks
     icmpv6 type mld2-listener-report drop comment "{CHATTER}"
+    meta mark 0 counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
     counter log group {LOG_GROUP} prefix "{SPOOFED}" drop comment "{SPOOFED}"
   }}
-  chain c_stranger {{
-    iifname @uplinks goto c_underlay
-    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
-  }}
   chain c_unmarked {{
-    meta mark set iifname map @marks
-    meta mark 0 goto c_stranger
-    meta mark & {LOCAL:#x} != 0 jump c_routed comment "{ROUTED}"
-    ct zone set iifname map @zones
+    meta iifkind "vxlan" meta mark set iifname map @marks return
+    meta mark set iifname . ether saddr . ip saddr map @owners4 return comment "{ROUTED}"
+    meta mark set iifname . ether saddr . ip6 saddr map @owners6 return comment "{ROUTED}"
+    goto c_stranger
   }}
   chain c_raw {{
     type filter hook prerouting priority {BEFORE_DEFRAG}; policy accept;
-    iifname "lo" accept
-    meta mark 0 goto c_unmarked
-    ct zone set iifname map @zones
+    iifgroup {UNDERLAY} goto c_underlay
+    meta mark 0 jump c_unmarked
+    ct zone set meta mark map @zones
   }}
   chain c_raw_out {{
     type filter hook output priority raw; policy accept;
-    udp dport {{ {HEARTBEAT_PORT}, {VXLAN_PORT} }} notrack accept
-    ct zone set meta mark map @host_zones
+    udp dport {_TUNNELS} notrack accept
+    ct zone set meta mark map @zones
   }}
   chain c_services {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -163,10 +163,6 @@ table inet {TABLE} {{
     meta nfproto ipv4 meta l4proto . meta priority vmap @balancers4
     meta nfproto ipv6 meta l4proto . meta priority vmap @balancers6
   }}
-  chain c_unmark {{
-    type filter hook postrouting priority filter; policy accept;
-    meta oifkind "vxlan" meta mark set 0 comment "{UNMARK}"
-  }}
   chain c_hairpin {{
     type nat hook postrouting priority srcnat; policy accept;
     snat ip to ct zone . ip saddr . ip daddr map @hairpin4
@@ -174,18 +170,22 @@ table inet {TABLE} {{
   }}
   chain c_input {{
     type filter hook input priority filter; policy drop;
+    iifgroup {UNDERLAY} accept
     iifname "lo" accept
-    iifname @uplinks accept
     meta l4proto {{ icmp, icmpv6 }} accept
     ct state established accept comment "answers to the Host"
     reject with icmpx no-route comment "{GATEWAY}"
   }}
+  chain c_answer {{
+    meta oifkind "vxlan" meta mark set 0 comment "{UNMARK}"
+    accept
+  }}
   chain c_host {{
     type filter hook output priority filter; policy accept;
-    meta mark 0 oifname @uplinks accept
+    oifgroup {UNDERLAY} meta mark 0 accept
     meta mark 0 oifname "lo" accept
-    ct state established,related accept
-    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
+    ct state established,related goto c_answer
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} goto c_answer
     meta mark . ip daddr @own4 counter log group {LOG_GROUP} prefix "{HOST}" accept comment "{HOST}"
     meta mark . ip6 daddr @own6 counter log group {LOG_GROUP} prefix "{HOST}" accept comment "{HOST}"
     counter reject with icmpx no-route comment "{NO_PATH}"
@@ -198,17 +198,25 @@ table inet {TABLE} {{
     ct state established ct direction reply ct mark & {_INGRESS:#x} == 0 accept comment "{REMEMBERED}"
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} ip6 hoplimit {UNROUTED} accept
     ct state invalid counter drop comment "invalid"
+    meta mark & {LOCAL:#x} == 0 accept comment "judged where it left its workload"
     meta mark . ip daddr . meta l4proto . th dport @nobody4 reject with icmpx port-unreachable comment "{NO_BACKEND}"
     meta mark . ip6 daddr . meta l4proto . th dport @nobody6 reject with icmpx port-unreachable comment "{NO_BACKEND}"
-    meta mark & {LOCAL:#x} == 0 accept comment "judged where it left its workload"
     ct zone . ip saddr . ip daddr @unjudged4 accept
     ct zone . ip6 saddr . ip6 daddr @unjudged6 accept
     ct zone . ip saddr vmap @egress4
     ct zone . ip6 saddr vmap @egress6
     counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
   }}
+  chain c_away {{
+    meta mark & {LOCAL:#x} != 0 meta mark set 0 accept comment "judged where it arrives"
+    meta mark set 0 comment "{UNMARK}"
+    ct state established ct mark & {_ANY_SIDE:#x} == 0 accept
+    ct state related accept
+    counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
+  }}
   chain c_ingress {{
     type filter hook forward priority filter + 10; policy drop;
+    meta oifkind "vxlan" goto c_away
     ct state established ct mark & {_ANY_SIDE:#x} == 0 accept
     ct state related accept
     ct state established ct direction original ct mark & {_INGRESS:#x} == 0 accept

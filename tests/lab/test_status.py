@@ -27,6 +27,7 @@ BY_HAND = {
         "host-1: fdb 02:00:00:00:00:02 vx.4096 192.168.1.2 is not planned"
     ),
     "host-1: ip link set vx.4096 down": "host-1: link vx.4096 vxlan down br.4096, should be vxlan up br.4096",
+    "host-1: ip link set up0 group 7": "host-1: group of up0 7, should be 94",
     "leaf-1: ip link set up0 mtu 1400": "leaf-1: mtu of up0 1400, should be 9000",
     "hello/client: ip neigh replace 10.1.1.3 lladdr 02:00:00:00:00:01 dev eth0 nud permanent": (
         "hello/client: neighbour 10.1.1.3 02:00:00:00:00:01 eth0 is not planned"

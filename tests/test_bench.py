@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "tools"))
+from benchmarks import machine
 from benchmarks.gone import seconds_until_gone
 
 BENCH = Path(__file__).parent.parent / "tools/bench"
@@ -50,3 +51,21 @@ def test_who_cannot_tell_when_all_is_gone_says_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTHONPATH", "/nonexistent")
     with pytest.raises(RuntimeError, match=r"(?s)cannot tell when the kernel had finished:.*benchmarks"):
         seconds_until_gone(time.monotonic)
+
+
+def test_who_is_there_all_the_time_harms_no_difference() -> None:
+    others = machine.Others()
+    for found in ({"always", "goes"}, {"always"}, {"always", "comes"}):
+        others.saw(set(map(Path, found)))
+    assert others.count == 2
+
+
+@pytest.mark.kernel
+def test_namespaces_of_others_are_seen() -> None:
+    command = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo; read _"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        other, own = machine.namespace(str(process.pid)), machine.namespace("self")
+        assert other != own and {other, own} <= machine.namespaces()
+        process.communicate("")

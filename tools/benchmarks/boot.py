@@ -53,6 +53,7 @@ class Times:
     command_down: list[float] = field(default_factory=list)
     holder: list[float] = field(default_factory=list)
     kernel: list[float] = field(default_factory=list)
+    others: machine.Others = field(default_factory=machine.Others)
     stages: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     counts: dict[str, int] = field(default_factory=dict)
     questions: int = 0
@@ -86,8 +87,10 @@ def measure(write: Callable[[Path, Size], Path], folder: Path, size: Size, found
     """One floor, and one lab from its file until it is gone; where that is quick, by the command line as well."""
     _floor(size, found)
     path, name = write(folder, size), f"bench-{os.getpid()}-{size.pods}"
+    found.others.look()
     with command.ending(name):
         _in_process(path, name, found)
+        found.others.look()
         if size.pods <= BY_COMMAND:
             _by_command(path, name, found)
 
@@ -195,8 +198,13 @@ def rows(case: str, pods: int, found: Times) -> Iterator[Row]:
     for stage, seconds in found.stages.items():
         yield plain(f"{case}: of it {stage}", min(seconds), "s")
     yield plain(f"{case}: holder's peak memory", max(found.holder), "MiB")
-    memory = max(one.memory for one in found.floors)
-    yield compared(f"{case}: kernel memory", max(found.kernel), "MiB", "floor", memory)
+    if found.others.count:
+        yield plain(
+            f"{case}: kernel memory", f"not told: {found.others.count} network namespaces of others came or went"
+        )
+    else:
+        memory = max(one.memory for one in found.floors)
+        yield compared(f"{case}: kernel memory", max(found.kernel), "MiB", "floor", memory)
 
 
 def _beside_mininet(case: str, pods: int, found: Times, other: peers.Mininet) -> Iterator[Row]:

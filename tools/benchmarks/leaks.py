@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks import command, enforce, leaks_process, machine
 from benchmarks.gone import seconds_until_gone
-from benchmarks.leaks_kernel import Kernel, strangers
+from benchmarks.leaks_kernel import Kernel
 from benchmarks.rows import Row, compared, plain
 from benchmarks.series import Series, Verdict
 from sdn.errors import LabError
@@ -80,7 +80,7 @@ class Watched:
         self._kernel = Kernel()
         if self._kernel.missing:
             note(self._kernel.missing)
-        self._others = 0
+        self._others = machine.Others()
         self._note = note
         self._start = time.monotonic()
 
@@ -92,7 +92,7 @@ class Watched:
 
     def sample(self, step: int, values: Sequence[float], *holders: int) -> None:
         """Of the series in their order; `holders` are the processes of labs of our own that are up."""
-        self._others = max(self._others, strangers(*holders))
+        self._others.look(*holders)
         for series, value in zip(self._own, values, strict=True):
             series.add(step, value)
         self._kernel.sample(step)
@@ -108,7 +108,7 @@ class Watched:
             yield plain(f"{name}, its standard error", error, unit)
             yield compared(f"{name}, last", series.last, series.unit, "first", series.first)
         yield from self._kernel.rows(self.case)
-        yield plain(f"{self.case}: network namespaces of others, most", self._others)
+        yield plain(f"{self.case}: network namespaces of others that came or went", self._others.count)
         verdicts = list(self._verdicts())
         for verdict in Verdict:
             yield plain(f"{self.case}: {verdict}", ", ".join(s.name for s, v in verdicts if v is verdict) or "nothing")
@@ -125,7 +125,7 @@ class Watched:
     def _verdicts(self) -> Iterator[tuple[Series, Verdict]]:
         yield from ((one, one.verdict) for one in self._own)
         for one in self._kernel.series:
-            others = self._others and one.verdict is Verdict.GROWS
+            others = self._others.count and one.verdict is Verdict.GROWS
             yield one, Verdict.UNKNOWN if others else one.verdict
 
 

@@ -72,13 +72,3 @@ def _is_given_back(name: str) -> bool:
     with suppress(OSError):
         return Path(f"/sys/kernel/slab/{name}/reclaim_account").read_text(encoding="ascii").strip() == "1"
     return False
-
-
-def strangers(*holders: int) -> int:
-    """Network namespaces of processes that are neither in ours nor of the labs of these holders."""
-    found = {Path(f"/proc/{process}/ns/net").readlink() for process in ("self", *holders)}
-    own = len(found)
-    for process in Path("/proc").glob("[0-9]*/ns/net"):
-        with suppress(OSError):  # it has ended, or is somebody else's
-            found.add(process.readlink())
-    return len(found) - own

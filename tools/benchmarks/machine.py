@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.rows import Row, plain
@@ -43,3 +44,39 @@ def processor_seconds(pid: int) -> float:
     """What a process has used of all processors so far, in user and system mode: other work hardly touches it."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """Network namespaces of others that came or went between two looks: what the kernel needs for them is not ours."""
+
+    def __init__(self) -> None:
+        self._ever: set[Path] = set()
+        self._always: set[Path] | None = None
+
+    def look(self, *holders: int) -> None:
+        """At all but our own and those of the labs of these holders."""
+        self.saw(namespaces() - {namespace(str(process)) for process in ("self", *holders)})
+
+    def saw(self, found: set[Path]) -> None:
+        """These are there now."""
+        self._ever |= found
+        self._always = found if self._always is None else self._always & found
+
+    @property
+    def count(self) -> int:
+        """How many they were."""
+        return len(self._ever - (self._always or set()))
+
+
+def namespaces() -> set[Path]:
+    """The network namespaces of all processes that we may ask."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is somebody else's
+            found.add(namespace(process.name))
+    return found
+
+
+def namespace(process: str) -> Path:
+    """The network namespace of a process, as the kernel calls it."""
+    return Path(f"/proc/{process}/ns/net").readlink()

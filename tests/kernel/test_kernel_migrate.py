@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 
@@ -16,7 +17,7 @@ from sdn.kernel.driver import Driver
 from sdn.kernel.libnft import Nft
 from sdn.kernel.migrate import Say, migrate
 from sdn.kernel.migrate_parts import Parts, fenced, parts
-from sdn.kernel.namespaces import NamespaceWorker, delete
+from sdn.kernel.namespaces import NamespaceWorker, delete, names
 from sdn.kernel.readback import drift
 from sdn.kernel.rtnetlink import Netlink
 from sdn.model import Application, Placement, SegmentKind, Service, ServicePort
@@ -181,7 +182,7 @@ def test_who_cannot_go_back_stays_shut() -> None:
             raise KernelError("no more host-1")
 
     with NamespaceWorker() as worker:
-        with pytest.raises(KernelError, match=r"nor brought back .* stays shut") as raised:
+        with pytest.raises(KernelError, match=r"nor all of it be taken back .* stays shut") as raised:
             migrate(taken_apart(after), BEFORE.plan, after.plan, driver, lose_the_source)
         assert not isinstance(raised.value, RolledBackError)
 
@@ -193,6 +194,61 @@ def test_who_cannot_go_back_stays_shut() -> None:
             worker.run(namespace_of("a/m"), call)
         assert worker.run("host-2", lambda: Netlink().exists(port_name("a/m")))
         assert drift(after.plan)
+
+
+def broken_back(at: str, step: int, said: list[str]) -> Say:
+    """Refused at a stage, and again, by no error of ours, at one of the steps back."""
+
+    def say(stage: str) -> None:
+        said.append(stage)
+        if stage == at:
+            raise OSError(errno.ENOBUFS, f"no memory at {at}")
+        if stage == "take back" and said.count(stage) == step:
+            raise OSError(errno.ENOBUFS, f"no memory for step {step}")
+
+    return say
+
+
+@pytest.mark.kernel
+@in_lab
+def test_whatever_fails_on_the_way_back_is_told_with_where_the_workload_is() -> None:
+    """At each step in turn, until there are no more; the lab is built anew for each."""
+    after = moved("a/m", "host-2")
+    address = BEFORE.placed.endpoints["a/there"].addresses[0]
+    shut: list[bool] = []
+    step = 0
+    while True:
+        step += 1
+        driver, said = Driver(), list[str]()
+        driver.build(BEFORE.plan)
+        with NamespaceWorker() as worker:
+            with pytest.raises(KernelError) as raised:
+                migrate(taken_apart(after), BEFORE.plan, after.plan, driver, broken_back("settle", step, said))
+            text = str(raised.value)
+            if isinstance(raised.value, RolledBackError):
+                assert said.count("take back") == step - 1 and drift(BEFORE.plan) == []
+                break
+            assert "no memory at settle" in text and f"taken back ([Errno 105] no memory for step {step})" in text
+            shut.append("; it stays shut, and" in text)
+            assert shut[-1] or "; it runs where it was, and" in text
+            assert reaches(worker, address) is not shut[-1], text
+            assert drift(BEFORE.plan) or not shut[-1], "what a workload has learnt, or a connection, is no drift"
+        delete(names())
+    assert shut == sorted(shut, reverse=True) and {*shut} == {True, False} and len(shut) >= 5
+
+
+def reaches(worker: NamespaceWorker, address: str) -> bool:
+    """Whether a/m can open a connection to a/there."""
+
+    def call() -> bool:
+        try:
+            socket.create_connection((address, 80), timeout=0.5).close()
+        except OSError:
+            return False
+        return True
+
+    with worker.run(namespace_of("a/there"), lambda: socket.create_server((address, 80))):
+        return worker.run(namespace_of("a/m"), call)
 
 
 @pytest.mark.kernel

@@ -47,7 +47,8 @@ def command(
 
     With --hosts every host is emptied by live migration and takes part again, so many at a time.
 
-    Exit status: 0 if all is replaced, 1 if a batch was not healthy and went back (and why), 2 if it could not be done.
+    Exit status: 0 if all is replaced, 1 if a batch was not healthy and went back (and why), 2 if it could not be done,
+    also where the files describe nothing of APP.
 
     \b
     Examples:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from msgspec import Struct
 
@@ -98,6 +98,7 @@ class _Migration:
         self._kept: dict[str, list[Neighbour]] = {}
         self._running: list[Port] = []  # whose own end is up: whoever runs there may have shut it
         self._undo: list[Callable[[], None]] = []
+        self._shut = False  # whether the workloads can neither send nor receive
         self._stages: list[tuple[str, float]] = []
         self._since = self._started = time.monotonic()
         self._name = ""
@@ -140,19 +141,32 @@ class _Migration:
             self._say(name)
 
     def _go_back(self, error: Exception) -> None:
+        """Whatever is raised on the way back ends it: what would be undone next may rest upon what was not."""
         who = ", ".join(port.workload for port in self._parts.ports[:3])
         while self._undo:
             try:
+                self._say("take back")
                 self._undo.pop()()
-            except KernelError as again:
+            except Exception as again:
+                left = self._shut_down() if self._shut else "it runs where it was"
                 raise KernelError(
-                    f"{who} could not be moved ({error}), nor brought back ({again}); it stays shut, "
+                    f"{who} could not be moved ({error}), nor all of it be taken back ({again}); {left}, "
                     "and `sdn status` says what differs"
                 ) from error
         if isinstance(error, HalfDoneError):
             raise KernelError(f"{who} could not be moved ({error}); `sdn status` says what is left of it") from error
-        if isinstance(error, KernelError):
+        if isinstance(error, KernelError | OSError):
             raise RolledBackError(f"{who} could not be moved ({error}); everything is as it was") from error
+
+    def _shut_down(self) -> str:
+        """Wherever the cables are by now, for the rules there may be open; what can be said of that."""
+        shut: set[str] = set()
+        for name in (self._parts.source, self._parts.target):
+            with suppress(KernelError, OSError), inside(name), Netlink() as netlink:
+                here = [port.name for port in self._parts.ports if netlink.exists(port.name)]
+                netlink.send([links.set_up(netlink.index(port), False) for port in here])
+                shut.update(here)
+        return "it stays shut" if len(shut) == len(self._parts.ports) else "its port could not be found, or not be shut"
 
     def _program(self) -> None:
         """All that the target and others need beforehand; the rules of the source have to stay until it is empty."""
@@ -275,6 +289,7 @@ class _Migration:
             indexes = [self._netlink[parts.source].index(port.name) for port in parts.ports]
             shut = time.monotonic()
             self._undo.append(self._return)
+            self._shut = True
             self._send(parts.source, (links.set_up(index, False) for index in indexes))
             self._stage("carry the rest")
             carrier.rest()
@@ -315,6 +330,7 @@ class _Migration:
                 if name == source:
                     self._driver.send(m for port in self._parts.ports for m in messages.attached(port, index))
                 self._driver.send(self._entries(cut.away, self._actual[name], index))
+        self._shut = False
 
     def _settle(self) -> None:
         """Until the kernel has noticed the carrier on both ends; what is sent before that is lost."""

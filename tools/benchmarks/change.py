@@ -22,12 +22,15 @@ from benchmarks.migrate import PERCENTILES, at
 from benchmarks.rows import Row, compared, plain
 from sdn.errors import LabError
 from sdn.lab import client
-from sdn.model import Direction, LabelSelector, Model, NetworkPolicy, Placed, ServicePort, Workload
+from sdn.model import Direction, LabelSelector, Model, NetworkPolicy, ServicePort, Workload
 from sdn.model.lifecycle import Label, Migrate
 from sdn.spec.load import load
 
 SHARES = {name: PERCENTILES[name] for name in ("median", "99th percentile")}
 POLICY = "bench-change"
+
+Event = Callable[[], tuple[float, float, int]]
+"""Asks the lab for something; the seconds until it was enforced, of them planning, and how many nodes it touched."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,18 @@ class Took(NamedTuple):
     nodes: int
 
 
+class Counted(NamedTuple):
+    """What one event of a kind sends on average, and the nodes that it touches."""
+
+    counts: strace.Counts
+    nodes: float
+
+
 class Figures(NamedTuple):
-    """Of one lab: kind of event → what each took, and what one sent on average."""
+    """Of one lab: kind of event → what each took, and what one sent."""
 
     times: dict[str, list[Took]]
-    counts: dict[str, strace.Counts]
+    counts: dict[str, Counted]
 
 
 def run(options: Options, note: client.Say) -> Iterator[Row]:
@@ -88,19 +98,21 @@ def _measured(pods: int, options: Options, note: client.Say) -> Figures:
     return Figures(times, counts)
 
 
-def _counted(lab: client.Lab, events: _Events, options: Options, note: client.Say) -> dict[str, strace.Counts]:
+def _counted(lab: client.Lab, events: _Events, options: Options, note: client.Say) -> dict[str, Counted]:
     why = strace.missing()
     if why:
         note(why)
         return {}
     counts = {kind: strace.Counts() for kind in events.kinds}
+    nodes = dict.fromkeys(events.kinds, 0)
     for _ in range(options.counted):
         for kind in events.kinds:
             event = events.prepared(kind)
             with strace.counting(lab.pid) as found:
-                event()
+                nodes[kind] += event()[2]
             counts[kind] += found.counts
-    return {kind: one.each(options.counted) for kind, one in counts.items()}
+    number = options.counted
+    return {kind: Counted(counts[kind].each(number), nodes[kind] / number) for kind in events.kinds}
 
 
 def _rows(pods: int, figures: Figures, least: int, smallest: Figures) -> Iterator[Row]:
@@ -116,21 +128,31 @@ def _rows(pods: int, figures: Figures, least: int, smallest: Figures) -> Iterato
         nodes, others_nodes = (sum(one.nodes for one in of) / len(of) for of in (times, smallest.times[kind]))
         yield compared(f"{what}, nodes that changed", nodes, "", peer, others_nodes)
         if kind in figures.counts:
-            counts, others = figures.counts[kind], smallest.counts[kind]
+            (counts, on), (others, others_on) = figures.counts[kind], smallest.counts[kind]
             yield compared(f"{what}, system calls", counts.calls, "", peer, others.calls)
             yield compared(f"{what}, sent to the kernel", counts.sent, "bytes", peer, others.sent)
+            yield compared(f"{what}, nodes when counted", on, "", peer, others_on)
+            each, others_each = counts.each(max(on, 1)), others.each(max(others_on, 1))
+            yield compared(f"{what}, system calls a node", each.calls, "", peer, others_each.calls)
+            yield compared(f"{what}, sent to the kernel a node", each.sent, "bytes", peer, others_each.sent)
     total = sum(len(times) for times in figures.times.values())
     yield plain(f"change {pods:,} pods: changes, and no difference from the plan after them", total)
 
 
 class _Events:
-    """Random events of each kind in turn; what comes or is set by one goes or is set back by another."""
+    """Random events of each kind in turn; what comes or is set by one goes or is set back by another.
+
+    What the lab has become is known here, for asking a large one for all of it takes longer than the event.
+    """
 
     def __init__(self, lab: client.Lab, seed: int) -> None:
         self._lab = lab
         self._chance = Random(seed)
+        placed = lab.placed()
+        self._model = placed.model
+        self._hosts = dict(placed.placement.hosts)  # without those that came meanwhile
         self._gone: Workload | None = None
-        self._makers: dict[str, Callable[[Placed], Callable[[], tuple[float, float, int]]]] = {
+        self._makers: dict[str, Callable[[], Event]] = {
             "label": self._label,
             "move": self._move,
             "remove": self._remove,
@@ -147,51 +169,53 @@ class _Events:
         done = event()
         return Took(time.perf_counter() - started, *done)
 
-    def prepared(self, kind: str) -> Callable[[], tuple[float, float, int]]:
-        """What is asked of the lab; it gives the seconds until it was enforced, of them planning, and the nodes."""
-        return self._makers[kind](self._lab.placed())
+    def prepared(self, kind: str) -> Event:
+        """What is asked of the lab; taken for done, so it has to be made."""
+        return self._makers[kind]()
 
-    def _label(self, placed: Placed) -> Callable[[], tuple[float, float, int]]:
+    def _label(self) -> Event:
         """Another app of the same namespace."""
-        one = self._chance.choice(placed.model.workloads)
-        apps = {w.labels["app"] for w in placed.model.workloads if w.namespace == one.namespace}
-        return self._operation(Label(one.key, {"app": self._chance.choice(sorted(apps - {one.labels["app"]}))}))
+        one = self._chance.choice(self._model.workloads)
+        apps = {w.labels["app"] for w in self._model.workloads if w.namespace == one.namespace}
+        other = replace(one, labels={"app": self._chance.choice(sorted(apps - {one.labels["app"]}))})
+        self._model = _with(self._model, other)
+        return self._operation(Label(one.key, other.labels))
 
-    def _move(self, placed: Placed) -> Callable[[], tuple[float, float, int]]:
-        one = self._chance.choice(placed.model.workloads)
-        hosts = {host.name for host in placed.model.underlay.hosts} - {placed.placement.hosts[one.key]}
-        return self._operation(Migrate(one.key, self._chance.choice(sorted(hosts))))
+    def _move(self) -> Event:
+        key = self._chance.choice(sorted(self._hosts))
+        others = {host.name for host in self._model.underlay.hosts} - {self._hosts[key]}
+        self._hosts[key] = self._chance.choice(sorted(others))
+        return self._operation(Migrate(key, self._hosts[key]))
 
-    def _remove(self, placed: Placed) -> Callable[[], tuple[float, float, int]]:
-        gone = self._gone = self._chance.choice(placed.model.workloads)
-        rest = tuple(one for one in placed.model.workloads if one is not gone)
-        return self._model(replace(placed.model, workloads=rest))
+    def _remove(self) -> Event:
+        gone = self._gone = self._chance.choice(self._model.workloads)
+        self._hosts.pop(gone.key, None)
+        rest = tuple(one for one in self._model.workloads if one is not gone)
+        return self._become(replace(self._model, workloads=rest))
 
-    def _add(self, placed: Placed) -> Callable[[], tuple[float, float, int]]:
+    def _add(self) -> Event:
         assert self._gone is not None
-        workloads = sorted((*placed.model.workloads, self._gone), key=lambda one: one.key)
-        return self._model(replace(placed.model, workloads=tuple(workloads)))
+        return self._become(_with(self._model, self._gone))
 
-    def _policy(self, placed: Placed) -> Callable[[], tuple[float, float, int]]:
+    def _policy(self) -> Event:
         """A policy that isolates one app, beside those that are there; the one before goes."""
-        app = self._chance.choice(placed.model.workloads)
+        app = self._chance.choice(self._model.workloads)
         policy = NetworkPolicy(
             app.namespace, POLICY, LabelSelector((("app", app.labels["app"]),)), (Direction.INGRESS,), ()
         )
-        others = [one for one in placed.model.network_policies if one.name != POLICY]
+        others = [one for one in self._model.network_policies if one.name != POLICY]
         policies = sorted((*others, policy), key=lambda one: (one.namespace, one.name))
-        return self._model(replace(placed.model, network_policies=tuple(policies)))
+        return self._become(replace(self._model, network_policies=tuple(policies)))
 
-    def _service(self, placed: Placed) -> Callable[[], tuple[float, float, int]]:
+    def _service(self) -> Event:
         """One Service listens on another port."""
-        changed = self._chance.choice(placed.model.services)
+        changed = self._chance.choice(self._model.services)
         (port,) = changed.ports
         other = replace(changed, ports=(ServicePort(port.port % 1000 + 1, port.target, port.protocol, port.name),))
-        return self._model(
-            replace(placed.model, services=tuple(other if one is changed else one for one in placed.model.services))
-        )
+        services = tuple(other if one is changed else one for one in self._model.services)
+        return self._become(replace(self._model, services=services))
 
-    def _operation(self, operation: Label | Migrate) -> Callable[[], tuple[float, float, int]]:
+    def _operation(self, operation: Label | Migrate) -> Event:
         def event() -> tuple[float, float, int]:
             done = self._lab.operate(operation)
             if done.refused:
@@ -200,9 +224,17 @@ class _Events:
 
         return event
 
-    def _model(self, model: Model) -> Callable[[], tuple[float, float, int]]:
+    def _become(self, model: Model) -> Event:
+        self._model = model
+
         def event() -> tuple[float, float, int]:
             done = self._lab.apply(model)
             return done.planned + done.enforced, done.planned, len(done.nodes)
 
         return event
+
+
+def _with(model: Model, one: Workload) -> Model:
+    """A workload that comes, or is another one."""
+    workloads = sorted((*(w for w in model.workloads if w.key != one.key), one), key=lambda w: w.key)
+    return replace(model, workloads=tuple(workloads))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -56,14 +57,14 @@ class Took(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What one event of a kind sends on average, and the nodes that it touches."""
+    """What an event sends, and the nodes that it touches."""
 
     counts: strace.Counts
     nodes: float
 
 
 class Figures(NamedTuple):
-    """Of one lab: kind of event → what each took, and what one sent."""
+    """Of one lab: kind of event → what each took, and what one sent, each in the middle of several."""
 
     times: dict[str, list[Took]]
     counts: dict[str, Counted]
@@ -84,7 +85,8 @@ def _measured(pods: int, options: Options, note: client.Say) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         model = load([enforce.write(Path(folder), enforce.Options(pods, Size(pods).hosts))]).model
     with client.temporary(model) as lab:
-        lab.built()
+        info = lab.built()
+        note(f"{info.counts['pods']:,} pods are up after {sum(seconds for _, seconds in info.stages):.0f} s")
         events = _Events(lab, options.seed)
         events.one("label")  # the first one has the holder index its plan
         times: dict[str, list[Took]] = {kind: [] for kind in events.kinds}
@@ -103,16 +105,20 @@ def _counted(lab: client.Lab, events: _Events, options: Options, note: client.Sa
     if why:
         note(why)
         return {}
-    counts = {kind: strace.Counts() for kind in events.kinds}
-    nodes = dict.fromkeys(events.kinds, 0)
+    counts: dict[str, list[Counted]] = {kind: [] for kind in events.kinds}
     for _ in range(options.counted):
         for kind in events.kinds:
             event = events.prepared(kind)
             with strace.counting(lab.pid) as found:
-                nodes[kind] += event()[2]
-            counts[kind] += found.counts
-    number = options.counted
-    return {kind: Counted(counts[kind].each(number), nodes[kind] / number) for kind in events.kinds}
+                nodes = event()[2]
+            counts[kind].append(Counted(found.counts, nodes))
+    return {kind: _median(found) for kind, found in counts.items() if found}
+
+
+def _median(found: Sequence[Counted]) -> Counted:
+    """Not the average: threads that wait for each other on a busy machine may ask the kernel a thousand times more."""
+    calls, sent = (median(getattr(one.counts, field) for one in found) for field in ("calls", "sent"))
+    return Counted(strace.Counts(calls, sent), median(one.nodes for one in found))
 
 
 def _rows(pods: int, figures: Figures, least: int, smallest: Figures) -> Iterator[Row]:

@@ -30,10 +30,7 @@ class Counts:
     calls: float = 0
     sent: float = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.calls + other.calls, self.sent + other.sent)
-
-    def each(self, number: int) -> Counts:
+    def each(self, number: float) -> Counts:
         """One of so many."""
         return Counts(self.calls / number, self.sent / number)
 

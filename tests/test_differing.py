@@ -9,7 +9,7 @@ from msgspec.msgpack import decode, encode
 from msgspec.structs import replace
 
 from sdn.model import Workload
-from sdn.model.differing import Pair, differing
+from sdn.model.differing import Pair, differing, moved
 from worlds_build import workload
 
 Workloads = tuple[Workload, ...]
@@ -35,3 +35,19 @@ def test_random_changes(seed: int) -> None:
     found = differing(before, sent)
     assert found == one_by_one(before, sent)
     assert list(found) == sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_random_moves(seed: int) -> None:
+    """Places as they are kept, in another order, and as they are read from somewhere."""
+    chance = Random(seed)
+    before = {f"w{number}": chance.choice("abc") for number in range(chance.randint(0, 12))}
+    after = {key: chance.choice("abc") if chance.random() < 0.2 else host for key, host in before.items()}
+    after = {key: host for key, host in after.items() if chance.random() < 0.9}
+    for number in range(chance.choice((0, 0, 1, 3))):
+        after[f"v{number}"] = "a"
+    if chance.random() < 0.3:
+        after = dict(chance.sample(list(after.items()), len(after)))
+    if chance.random() < 0.3:
+        after = decode(encode(after))
+    assert moved(before, after) == {key for key in before | after if before.get(key) != after.get(key)}

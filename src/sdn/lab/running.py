@@ -124,7 +124,7 @@ class Running:
         try:
             changes = self._planned(model, placement)
             narrow = narrow_by(changes)
-            way = parts(changes.before, changes.after, narrow) if changes.carries else None
+            way = _way(changes, narrow) if changes.carries else None
         except Exception:
             # The plan may have followed a part of it, of which the kernel knows nothing: the next change must not.
             self._live = None
@@ -194,6 +194,14 @@ class Running:
         """The whole plan that is being enforced."""
         assert self._live is not None
         return self._live.plan
+
+
+def _way(changes: LiveChanges, narrow: Narrow) -> Parts | None:
+    """How those who go to another Host do so alive, if that is all that happens to any workload or cable."""
+    before, after = (
+        {name: plan[name] for name in changes.ends & plan.keys()} for plan in (changes.before, changes.after)
+    )
+    return parts(before, after, narrow)
 
 
 def _rewires(actual: Plan, desired: Plan) -> bool:

@@ -5,8 +5,8 @@ A lab that runs is described anew at every event, and looking into each workload
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import compress, count
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress, count, islice
 from operator import is_not
 from typing import TypeVar
 
@@ -39,12 +39,17 @@ def differing_by(
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def moved(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
+def moved(before: dict[str, str], after: dict[str, str]) -> set[str]:
     """Who is elsewhere: the keys that do not have the same value in both."""
     if before is after:
         return set()
-    there = {key for key, value in after.items() if before.get(key) != value}
-    return there | (before.keys() - after.keys())
+    most = min(len(before), len(after))
+    head = min(_shared(before, after, most), _shared(before.values(), after.values(), most))
+    tail = _shared(reversed(before), reversed(after), most - head)
+    tail = min(tail, _shared(reversed(before.values()), reversed(after.values()), most - head))
+    old = dict(islice(before.items(), head, len(before) - tail))
+    new = dict(islice(after.items(), head, len(after) - tail))
+    return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
 
 
 def _shared(one: Iterable[object], other: Iterable[object], most: int) -> int:

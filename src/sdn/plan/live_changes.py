@@ -22,6 +22,7 @@ Turn = tuple[Part, Thing | None, Thing | None]
 
 PARTS = list(Part)
 _IDENTITY = {part: row.identity for part, row in TABLE.items()}
+_ENDS = {Part.NODE, Part.UPLINK, Part.PORT}
 NOBODY: frozenset[str] = frozenset()
 
 
@@ -83,6 +84,12 @@ class LiveChanges:
         added, changed, removed = (True, False), (False, False), (False, True)  # is nothing there before, and after
         numbers = {p: (found[p, *added], found[p, *changed], found[p, *removed]) for p in PARTS}
         return {str(part): number for part, number in numbers.items() if any(number)}
+
+    @cached_property
+    def ends(self) -> frozenset[str]:
+        """The nodes where a workload's port, a cable or the node itself is another one."""
+        local = {host for host, turns in self.local.items() if not _ENDS.isdisjoint(part for part, _, _ in turns)}
+        return frozenset(local.union(*(one for one in self.shared if one.turn[0] in _ENDS)))
 
     @property
     def carries(self) -> bool:

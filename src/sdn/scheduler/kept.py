@@ -141,8 +141,8 @@ def _bound(cluster: Followed, placement: Placement) -> Placement:
     """Without who is no workload."""
     if placement.hosts.keys() <= cluster.workloads.keys():
         return placement
-    hosts, nodes = (
-        {key: value for key, value in places.items() if key in cluster.workloads}
-        for places in (placement.hosts, placement.nodes)
-    )
+    hosts, nodes = dict(placement.hosts), dict(placement.nodes)
+    for known in (hosts, nodes):
+        for key in known.keys() - cluster.workloads.keys():
+            del known[key]
     return Placement(hosts, nodes)

@@ -35,7 +35,8 @@ def seconds_until_gone(end: Callable[[], float]) -> float:
         os.mkfifo(pipe)
         results: list[Completed] = []
         command = [sys.executable, "-m", __name__, str(pipe)]
-        waiter = threading.Thread(target=lambda: results.append(sandbox.run(command, timeout=TIMEOUT)))
+        # A daemon, so that whoever is interrupted need not wait for it; what it runs ends with this process.
+        waiter = threading.Thread(target=lambda: results.append(sandbox.run(command, timeout=TIMEOUT)), daemon=True)
         waiter.start()
         go = _ready(pipe, waiter)
         if go is not None:

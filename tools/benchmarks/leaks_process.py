@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import machine
 from benchmarks.series import Series
 from sdn.errors import LabError
 
@@ -31,7 +32,7 @@ def series(name: str) -> list[Series]:
     """In the order of `sample`; a step that leaks anything leaks at least one of these."""
     return [
         Series(f"memory of {name}", "KiB", 1.0, SETTLED),
-        Series(f"objects of {name}", "", 0.1, SETTLED),
+        Series(f"objects of {name}", "", 0.2, SETTLED),  # one at each event of a kind would be 0.25
         Series(f"allocated blocks of {name}", "", 0.5, SETTLED),
         Series(f"descriptors of {name}", "", 0.01),
         Series(f"sockets of {name}", "", 0.01),
@@ -53,7 +54,7 @@ def sample(pid: int, counts: Counts) -> list[float]:
         float(sum(one.startswith("socket:") for one in held)),
         float(status["Threads"]),
         float(sum(len(one.read_text().split()) for one in proc.glob("task/*/children"))),
-        float(len({one for one in (*held, *_mounted(proc)) if one.startswith("net:")})),
+        float(len({one for one in (*held, *machine.mounted(proc)) if one.startswith("net:")})),
     ]
 
 
@@ -64,12 +65,6 @@ def _held(proc: Path) -> Iterator[str]:
             yield str(one.readlink())
         except FileNotFoundError:  # the descriptor by which this folder is read, or one that was just closed
             continue
-
-
-def _mounted(proc: Path) -> Iterator[str]:
-    """The namespaces that have a name in its mounts."""
-    for line in (proc / "mountinfo").read_text().splitlines():
-        yield line.split()[3]
 
 
 def here() -> Counts:

@@ -77,6 +77,24 @@ def namespaces() -> set[Path]:
     return found
 
 
+def reachable() -> int:
+    """Network namespaces that some process is in, or that have a name in its mounts; for root."""
+    found, looked_at = {str(one) for one in namespaces()}, set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            mounts = (process / "ns/mnt").readlink()
+            if mounts not in looked_at:
+                looked_at.add(mounts)
+                found |= {one for one in mounted(process) if one.startswith("net:")}
+    return len(found)
+
+
+def mounted(process: Path) -> Iterator[str]:
+    """The roots of what is mounted where a process is, which of a namespace is its name."""
+    for line in (process / "mountinfo").read_text().splitlines():
+        yield line.split()[3]
+
+
 def namespace(process: str) -> Path:
     """The network namespace of a process, as the kernel calls it."""
     return Path(f"/proc/{process}/ns/net").readlink()

@@ -2,7 +2,8 @@
 
 It runs as `python -m sdn.kernel.launcher MODE NAME STATUS_FD [LISTEN_FD] -- COMMAND`, started by `sandbox`. A fresh
 process, because only one without threads may make a user namespace, and because forking a large one is slow. It
-imports next to nothing. In mode `hold` the child outlives everybody; in mode `run` it dies with its parent.
+imports next to nothing. Where COMMAND is a module of Python, the child runs it itself. In mode `hold` the child
+outlives everybody; in mode `run` it dies with its parent.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import os
 import resource
+import runpy
 import signal
 import socket
 import sys
@@ -115,9 +117,19 @@ def _failed(status: int, what: str, error: OSError) -> NoReturn:
     os._exit(1)
 
 
+def _become(status: int, command: list[str]) -> NoReturn:
+    """Run a module of Python here: another interpreter would take as long to start as a small lab's firewalls."""
+    os.close(status)
+    sys.argv = command
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    sys.exit()
+
+
 def _execute(status: int, command: list[str]) -> NoReturn:
     os.set_inheritable(status, False)
     find_system_commands()
+    if command[:3] == [sys.executable, "-P", "-m"]:
+        _become(status, command[3:])
     heed(signal.SIGPIPE, signal.SIGXFSZ)
     try:
         os.execvp(command[0], command)

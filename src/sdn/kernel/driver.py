@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +27,7 @@ from sdn.kernel.namespaces import create, enter, inside, opened
 from sdn.kernel.node import Entries, Indexes
 from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink
-from sdn.kernel.settle import settle
+from sdn.kernel.settle import settle, settled
 from sdn.kernel.sockets import Sockets
 from sdn.kernel.team import Job, Team
 from sdn.kernel.tracked import NETFILTER
@@ -287,8 +288,6 @@ class Driver:
 
     def _settle(self, state: NodeState) -> None:
         settle(state.name, [port.name for port in state.ports], _plain(state.loopback))
-        for port in state.ports:
-            settle(port.namespace, ["eth0"], _plain(port.addresses))
 
     def _ports(self, state: NodeState) -> None:
         index = self.indexes[state.name]
@@ -298,9 +297,24 @@ class Driver:
             self.send(self._entries.neighbours((n for n in state.neighbours if n.dev in overlay), index))
             self.send(self._entries.fdb(state.fdb, self._plan[state.name], index))
             self.send(self._entries.routes((r for r in state.routes if _uses(r, ports)), index))
-            for port in state.ports:
+            self._workloads(state.ports)
+
+    def _workloads(self, ports: Sequence[Port]) -> None:
+        """Both stages by one socket each: to enter a namespace again and make another takes as long as either of them.
+
+        The calling thread stays in the last.
+        """
+        with ExitStack() as sockets:
+            opened_in = []
+            for port in ports:
                 enter(port.namespace)
-                self.send(messages.workload(port))
+                netlink = sockets.enter_context(Netlink())
+                batch = list(messages.workload(port))
+                netlink.send(batch)
+                self.count(messages=len(batch))
+                opened_in.append((netlink, port))
+            for netlink, port in opened_in:
+                settled(netlink, port.namespace, ["eth0"], _plain(port.addresses))
 
 
 def _last_words(port: Port) -> str:

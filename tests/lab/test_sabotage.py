@@ -215,6 +215,18 @@ def test_it_is_noticed(name: str, lab: client.Lab) -> None:
     assert "the kernel differs from the plan" in status.stdout
 
 
+def test_what_came_by_a_tunnel_does_not_leave_by_one(lab: client.Lab) -> None:
+    """A Host whose routes lead a workload's packets back must not pass on what no rule there has judged."""
+    back = (
+        "set -- $(ip route show table all proto 93 | grep 'via.*dev vx' | grep -o 'via.*table [0-9]*' | head -1);"
+        "ip route replace {a/p}/32 $* onlink; nft reset counters > /dev/null"
+    )
+    inside(lab, "host-1", *shell(back)(lab))
+    inside(lab, "a/q", *shell("ping -c 1 -W 1 {a/p} > /dev/null || true")(lab))
+    dropped = inside(lab, "host-1", "nft", "list", "chain", "inet", "sdn", "c_away")
+    assert "counter packets 1 bytes 84 log prefix" in dropped, dropped
+
+
 def test_an_element_that_is_missing_is_named_and_no_other(lab: client.Lab) -> None:
     """The first of several in a map: the next is listed otherwise without it, and is as planned all the same."""
     listed = inside(lab, "host-1", "nft", "list", "map", "inet", "sdn", "ingress4").partition("elements = {")[2]

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sdn.lab import client
 from sdn.lab.messages import Build, Describe, Failed, GetPlaced, Info, Reply, Request, receive_replies, send
 from sdn.lab.suite import ask_flows
 from sdn.model import Application, Flow, Model
+from sdn.model.lifecycle import Label
 from sdn.spec.load import load
 from worlds_build import INGRESS, act, model, segment, tier, workload
 
@@ -124,6 +126,24 @@ def test_many_clients_at_once(hello: Model) -> None:
         seen = [pool.submit(client.connect(lab.name).status, check) for check in (True, False) * 2]
         assert {(one.result().state, one.result().drift) for one in seen} == {("up", ())}
         assert story(asked.result()) == ""
+
+
+def test_a_lab_that_stays_is_made_ready_for_changes(hello: Model) -> None:
+    """Sockets into both Hosts, before anybody asks for a change; then it takes one."""
+    with up(hello) as lab:
+        assert eventually(lambda: sockets_of(lab.pid) >= 2 * len(hello.underlay.hosts))
+        assert lab.operate(Label("hello/client", {"ready": "yes"})).hosts == ()
+        assert lab.apply(replace(hello, workloads=hello.workloads[:1])).nodes
+        assert lab.status().drift == ()
+
+
+def sockets_of(pid: int) -> int:
+    """Beside the one at which it listens; what it closes meanwhile is none."""
+    links = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(str(one.readlink()))
+    return sum(link.startswith("socket:") for link in links) - 1
 
 
 def test_what_no_host_can_take_leaves_nothing() -> None:

@@ -121,6 +121,7 @@ class Holder:
             running = self._ready()
             if len(running.model.workloads) <= FOLLOWED:
                 running.follow()
+                running.open_sockets()
                 self._reader.learn(running.model)
                 collector.rest()
 

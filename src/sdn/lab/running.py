@@ -19,6 +19,8 @@ from sdn.kernel.driver import Driver
 from sdn.kernel.leftovers import Leftovers
 from sdn.kernel.migrate import migrate
 from sdn.kernel.migrate_parts import Parts, parts
+from sdn.kernel.namespaces import NamespaceWorker
+from sdn.kernel.sockets import KEPT
 from sdn.model import Endpoint, Model, Placed, Placement
 from sdn.plan.desired import Prepared
 from sdn.plan.live import LivePlan
@@ -94,6 +96,18 @@ class Running:
         if self._live is None:
             self._live = LivePlan(self.prepared)
             self.kept.place(self.model, self.placement)
+
+    def open_sockets(self) -> None:
+        """Into the Hosts, as far as they stay open: half of the time that a Host takes in the first change."""
+        hosts = [name for name, node in self.plan.items() if node.role == "host"]
+
+        def each() -> None:
+            for name in hosts[:KEPT]:
+                with self.driver.sockets.netfilter(name), self.driver.sockets.route(name):
+                    continue
+
+        with NamespaceWorker("sockets") as worker:
+            worker.run(None, each)
 
     @property
     def cleaned(self) -> float:

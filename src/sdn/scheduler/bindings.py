@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from sdn.model import HOSTNAME, HostState, Model, Workload
 from sdn.scheduler.admission import AdmissionControl
 from sdn.scheduler.ground import Ground
+from sdn.scheduler.loosened import Loosened
 from sdn.scheduler.numa import Numa
 from sdn.scheduler.pools import Pools
 from sdn.scheduler.ranking import Ranking
@@ -35,7 +36,7 @@ class Bindings(Ground):
         self._rankings: dict[tuple[object, ...], tuple[int, Ranking]] = {}
         self._shape_of: dict[str, Shape] = {}
         self._meet(self.workloads.values())
-        self.loosened: list[Target] = []  # what rankings must look at again, because it may have become better
+        self.loosened = Loosened()  # what rankings must look at again, because it may have become better
         self.opened = 0  # how often a node has come or gone: rankings of nodes from before are void
 
     def _make_rules(self, model: Model) -> None:
@@ -184,4 +185,4 @@ class Bindings(Ground):
 
     def _loosen(self, target: Target) -> None:
         """Rankings look again at the Host and all nodes on it; where Hosts share limits, at everything."""
-        self.loosened.extend(self.on_host(target.host))
+        self.loosened.add(self.on_host(target.host))

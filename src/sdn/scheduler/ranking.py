@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Base = tuple[int, int, int, int, str]  # dislike, opening, wish, load, name
 
 
+MOSTLY_VOID = 8
+"""A heap of so many entries for each target of its cell is cleared of those that are void."""
+
+
 class Ranking:
     """Targets for requests that differ in size alone, and by less than twice, as if nobody were near.
 
@@ -42,7 +46,8 @@ class Ranking:
         self.cells_at: dict[tuple[str, str | None], list[int]] = {}  # (topology, domain) → cells
         self._heaps: list[list[tuple[Base, int, int]]] = []
         self._divide()
-        self._seen = len(cluster.loosened)
+        self._sizes = [len(heap) for heap in self._heaps]
+        self._seen = cluster.loosened.now
 
     def _divide(self) -> None:
         known: dict[object, int] = {}
@@ -62,12 +67,11 @@ class Ranking:
 
     def news(self) -> list[int]:
         """What may have become better since somebody last asked."""
-        log = self._cluster.loosened
-        if len(log) == self._seen:
+        log, seen = self._cluster.loosened, self._seen
+        if log.now == seen:
             return []
-        found = {self.index[target.id] for target in log[self._seen :] if target.id in self.index}
-        self._seen = len(log)
-        return sorted(found)
+        self._seen = log.now
+        return sorted(self.index[name] for name in log.since(seen) if name in self.index)
 
     def peek(self, cell: int) -> int | None:
         """The best target of a cell that has any room; it stays."""
@@ -95,7 +99,12 @@ class Ranking:
     def push(self, index: int) -> None:
         """Put a target back, or say that it may have become better."""
         self._stamps[index] += 1
-        heappush(self._heaps[self.cell_of[index]], (self._score(self.targets[index]), index, self._stamps[index]))
+        cell = self.cell_of[index]
+        heap = self._heaps[cell]
+        heappush(heap, (self._score(self.targets[index]), index, self._stamps[index]))
+        if len(heap) > MOSTLY_VOID * self._sizes[cell]:
+            heap[:] = [entry for entry in heap if entry[2] == self._stamps[entry[1]]]
+            heapify(heap)
 
     def _score(self, target: Target) -> Base:
         return (*self._cluster.standing_cost(self.shape, target), target.load, target.id)

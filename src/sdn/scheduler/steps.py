@@ -204,4 +204,4 @@ class Steps:
         for place in (source, target):
             if place and self._candidates:
                 self._candidates.changed(place)
-        self.cluster.loosened.clear()  # for rankings, of which there are none here; it would only grow
+        self.cluster.loosened.clear()  # for rankings, of which there are none here

@@ -12,7 +12,7 @@ from inside import in_lab, namespaces
 from sdn.errors import ExistsError, KernelError, NotFoundError, PrivilegeError
 from sdn.kernel import dumps, links, qdisc, routing
 from sdn.kernel.links import Device, PortFlags
-from sdn.kernel.messages import Message
+from sdn.kernel.messages import Message, attributes
 from sdn.kernel.namespaces import create, delete, names, open_namespace
 from sdn.kernel.owned import PROTOCOL
 from sdn.kernel.routing import Hop, Rule
@@ -217,6 +217,15 @@ def test_batches_larger_than_one_send_arrive_whole() -> None:
         netlink.send(batch)
         assert len([route for route in netlink.routes() if route.protocol == PROTOCOL]) == 4000
         netlink.send([])
+
+
+@in_lab
+def test_both_ends_of_a_cable_have_the_one_queue_that_they_use() -> None:
+    with namespaces("host") as worker, closing(worker.run("host", Netlink)) as netlink:
+        netlink.send([links.veth(Device("a", 5), Device("b", 6))])
+        found = [attributes(data[16:]) for data in netlink.dump(links.GETLINK, bytes(16), "list links")]
+    queues = {bytes(one[links.IFNAME]): (one[links.TX_QUEUES][0], one[links.RX_QUEUES][0]) for one in found}
+    assert queues[b"a\0"] == queues[b"b\0"] == (1, 1), queues
 
 
 @in_lab

@@ -375,7 +375,8 @@ def _session(connection: socket.socket, holder: Holder) -> None:
                 _wait_for_end(connection)
                 os._exit(0)
             if isinstance(request, Build) and not failed:
-                holder.follow()  # not for a lab that only answers questions, and ends
+                with suppress(SdnError, OSError):  # what is refused now is told to whoever asks for a change
+                    holder.follow()  # not for a lab that only answers questions, and ends
 
 
 def _wait_for_end(connection: socket.socket) -> None:

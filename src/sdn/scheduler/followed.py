@@ -66,6 +66,8 @@ class Followed(Cluster):
 
     def waiting(self) -> list[Workload]:
         """Who is bound to nothing, by key."""
+        if len(self.workloads) == len(self._where):  # only who is a workload is bound
+            return []
         return [self.workloads[key] for key in sorted(self.workloads.keys() - self._where.keys())]
 
     def exchange(self, model: Model, pairs: Mapping[str, Pair]) -> None:
@@ -104,7 +106,8 @@ class Followed(Cluster):
             yield from self._where
             return
         hosts = {target.host for _, target, _ in self.stirred if target.host}
-        near = [key for host in sorted(hosts) if not self._roomy(host) for key in self._on(host)]
+        plain = not (self._reserves or self.separations.written or self._pins())
+        near = [key for host in sorted(hosts) if not (plain and self._roomy(host)) for key in self._on(host)]
         shapes = self._moved_by({shape for shape, _, _ in self.stirred})
         far = [key for key, shape in self._shape_of.items() if shape in shapes] if shapes else []
         mine = sorted({key for _, _, key in self.stirred} & self.workloads.keys())
@@ -119,11 +122,11 @@ class Followed(Cluster):
     def _on(self, host: str) -> Iterator[str]:
         return (key for each in self.on_host(host) for key in each.bound)
 
+    def _pins(self) -> bool:
+        return any(shape.workload.scheduling.numa for shape in self._carried)
+
     def _roomy(self, host: str) -> bool:
-        """Whether for want of room nobody has to leave a Host, and nothing else is shared there."""
-        numa = any(shape.workload.scheduling.numa for shape in self._carried)
-        if self._reserves or self.separations.written or numa:
-            return False
+        """Whether nobody has to leave a Host for want of room; what else may be shared there is left out."""
         return all(min(each.free_cpu, each.free_memory, each.free_pods) >= 0 for each in self.on_host(host))
 
     def _moved_by(self, stirred: set[Shape]) -> set[Shape]:

@@ -113,6 +113,8 @@ SPEAKS: dict[str, tuple[str, Scheduling]] = {
         "resources: {reservation: {cpu: 2, memory: 1Gi}, limit: {cpu: 3}}",
         Scheduling(resources=Resources(cpu_reservation=2000, memory_reservation=1024, cpu_limit=3000)),
     ),
+    "demand": ("demand: {cpu: 500m, memory: 1Gi}", Scheduling(cpu_demand=500, memory_demand=1024)),
+    "demand-of-one": ("demand: {cpu: 0}", Scheduling(cpu_demand=0)),
     "shares-in-words": (
         "resources: {shares: high}",
         Scheduling(resources=Resources(cpu_shares=2000, memory_shares=2000)),

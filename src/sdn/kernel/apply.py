@@ -17,13 +17,12 @@ from msgspec import Struct
 from sdn.kernel import links, processes, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
-from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, send, send_elements
+from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, send, send_elements, shared
 from sdn.kernel.conntrack import Owned
 from sdn.kernel.driver import Driver, Existing
 from sdn.kernel.messages import Message
-from sdn.kernel.namespaces import RUN, NamespaceWorker, create, delete, inside
+from sdn.kernel.namespaces import RUN, create, delete, inside
 from sdn.kernel.node import Indexes
-from sdn.kernel.team import Team
 from sdn.plan.established import Connection, Established
 from sdn.plan.narrow import Narrow
 from sdn.plan.state import Bridge, NodeState, Plan, Port
@@ -69,12 +68,11 @@ def apply(
         return Applied()
     work = _Work(actual, desired, driver, limit, cut_established, narrow or {})
     work.whole = whole if whole is not None else actual
-    with NamespaceWorker("apply") as worker:
-        worker.run(None, work.run)
-        if driver.leftovers is None:
-            worker.run(None, work.clean_up)
-        else:
-            driver.leftovers.add(work.clean_up)
+    driver.worker.run(None, work.run)
+    if driver.leftovers is None:
+        driver.worker.run(None, work.clean_up)
+    else:
+        driver.leftovers.add(work.clean_up)
     return Applied(
         driver.messages - work.messages, driver.commands - work.commands, work.nodes, work.seconds, len(work.cut)
     )
@@ -103,6 +101,7 @@ class _Work:
         self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
         self._rules = self._rule_changes()
         self._old, self._new = _ports(actual), _ports(desired)
+        self._differ = [name for name, port in self._old.items() if self._new.get(name) is not port]
         self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rules}))
         self._doomed: dict[str, list[str]] = defaultdict(list)  # links by node, each before those that it is in
         self._last: dict[str, list[Message]] = {}
@@ -156,8 +155,7 @@ class _Work:
 
     def _judge(self) -> None:
         """The rules of the Hosts that stay; the kernel takes those of two at once."""
-        with Team("judge") as team:
-            team.share(list(self._rules.items()), lambda item: self._judge_one(*item))
+        shared(self._driver.team, self._rules, self._judge_one)
 
     def _judge_one(self, name: str, changes: RuleChanges) -> None:
         with self._driver.sockets.netfilter(name) as netlink:
@@ -172,7 +170,9 @@ class _Work:
         gone = {(port.zone, address) for port in self._changed() for address in self._left(port)}
         if not gone:
             return frozenset(), frozenset()
-        owned = {(port.zone, address) for port in self._new.values() for address in _plain(port)}
+        # Who is as before has none of them: no two have one address.
+        come = (port for name, port in self._new.items() if self._old.get(name) is not port)
+        owned = {(port.zone, address) for port in come for address in _plain(port)}
         return frozenset(gone - owned), frozenset(gone & owned)
 
     def _forget_connections(self, gone: Owned) -> None:
@@ -201,7 +201,7 @@ class _Work:
 
     def _changed(self) -> Iterator[Port]:
         """The ports that are gone or different."""
-        return (port for name, port in self._old.items() if self._new.get(name) is not port)
+        return (self._old[name] for name in self._differ)
 
     def _left(self, port: Port) -> list[str]:
         """The addresses that this workload had and has no more."""
@@ -212,8 +212,10 @@ class _Work:
     def _read_indexes(self) -> None:
         self._driver.indexes = {name: Indexes() for name in self._links.added}
         for name in {*self._links.gone, *self._links.come} - {*self._links.removed, *self._links.added}:
-            with inside(name):
-                self._driver.indexes[name] = Existing.here()
+            gone = self._links.gone.get(name)
+            if name in self._links.come or (gone is not None and (gone.fdb or gone.neighbours)):
+                with inside(name):
+                    self._driver.indexes[name] = Existing.here()
 
     def _disconnect(self) -> None:
         """Links that go, and what lies on those that stay; routes and addresses stay until there are new ones."""
@@ -224,7 +226,7 @@ class _Work:
             if any(uplink.loss for uplink in self._actual[name].uplinks) and gone.uplinks:
                 with self._driver.sockets.nft(name) as nft:
                     nft.run(skeleton.no_losses())
-            self._driver.tell(name, self._entries_gone(gone, self._driver.indexes[name]))
+            self._driver.tell(name, self._entries_gone(gone))
             unused = _tunnels_first(gone)
             if name in self._links.come and self._links.come[name].links:
                 self._delete(name, unused)  # or what comes might meet its addresses
@@ -232,7 +234,8 @@ class _Work:
                 self._doomed[name] += [link.name for link in unused]
             self._delete(name, gone.uplinks)
 
-    def _entries_gone(self, gone: NodeState, index: Indexes) -> Iterator[Message]:
+    def _entries_gone(self, gone: NodeState) -> Iterator[Message]:
+        index = self._driver.indexes.get(gone.name, Indexes())
         yield from messages.fdb(gone.fdb, self._actual[gone.name], index, remove=True)
         yield from messages.neighbours(gone.neighbours, index, remove=True)
         yield from messages.rules(gone, remove=True)
@@ -249,7 +252,9 @@ class _Work:
         for port in self._changed():
             if port.bridge:
                 left[port.bridge] += self._left(port)
-        for name in self._new.keys() & self._old.keys() - made:
+        # Who is as before learns of others only where such left that he may have met.
+        concerned = [name for name in (self._old if left else self._differ) if name in self._new and name not in made]
+        for name in concerned:
             before, after = self._old[name], self._new[name]
             if before is after and not left.get(after.bridge):
                 continue
@@ -261,14 +266,13 @@ class _Work:
 
     def _commands(self) -> None:
         """What runs in workloads that leave ends, and so does all that runs where the command is another one now."""
-        ended = {name for name, port in self._old.items() if _command(self._new.get(name)) != port.command}
-        ended |= {name for name in self._old if name not in self._new}
+        ended = {n for n in self._differ if n not in self._new or self._new[n].command != self._old[n].command}
         self._driver.forget(ended)
         for name in sorted(ended):
             processes.end_inside(RUN / name)
-        for name, port in self._new.items():
-            if port.command and (name in ended or name not in self._old):
-                self._driver.start(port)
+        for name in sorted({*ended, *(self._new.keys() - self._old.keys())}):
+            if name in self._new and self._new[name].command:
+                self._driver.start(self._new[name])
 
     def _remove_nodes(self, names: Iterable[str]) -> None:
         """Their links by hand, because the kernel would take its time, and the far ends would stay as long."""
@@ -297,7 +301,3 @@ def _ports(plan: Plan) -> Ports:
 def _plain(port: Port) -> list[str]:
     """Its addresses without their lengths."""
     return [address.partition("/")[0] for address in port.addresses]
-
-
-def _command(port: Port | None) -> tuple[str, ...]:
-    return port.command if port is not None else ()

@@ -8,7 +8,7 @@ the switch does not fit, the Host is closed for new connections until it is comp
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -20,12 +20,16 @@ from sdn.kernel.libnft import TOO_LONG, Nft
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.ruleset import Elements
+from sdn.kernel.team import Team
 from sdn.plan.state import Firewall, LoadBalancer, NodeState, ProfileChain
 
 T = TypeVar("T")
 
 _DISPATCH = ("egress4", "egress6", "ingress4", "ingress6")
 _CLOSE = [f"flush map inet {TABLE} {name}" for name in _DISPATCH]
+
+_SHARE = 8
+"""Hosts that one of two threads takes at a time."""
 
 LIMIT = 1 << 20
 """Characters of one transaction; the kernel refuses longer ones from an ordinary user long before, and says so."""
@@ -42,6 +46,11 @@ class RuleChanges(Struct, frozen=True):
     switch: tuple[str, ...]
     dispatch: tuple[str, ...]
     old: tuple[str, ...]
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """All of them, in order."""
+        return (*self.new, *self.switch, *self.dispatch, *self.old)
 
     def __len__(self) -> int:
         return len(self.new) + len(self.switch) + len(self.dispatch) + len(self.old)
@@ -94,7 +103,7 @@ def send(nft: Nft, changes: RuleChanges, after: NodeState, limit: int = LIMIT) -
 
     HalfDoneError if the kernel refuses some of several transactions; any other KernelError has changed nothing.
     """
-    whole = [*changes.new, *changes.switch, *changes.dispatch, *changes.old]
+    whole = changes.commands
     if not whole or _fits(nft, whole, limit):
         return
     try:
@@ -113,12 +122,25 @@ def _send_staged(nft: Nft, changes: RuleChanges, after: NodeState, limit: int) -
     nft.run_chunks(changes.old)
 
 
+def shared(team: Team, several: Mapping[str, RuleChanges], judge: Callable[[str, RuleChanges], None]) -> None:
+    """Have a team tell Hosts their changes, with those first that only nft can say: they take as long as ten others."""
+    ordered = sorted(several.items(), key=lambda item: element_changes.knows(item[1].commands))
+    size = max(1, min(_SHARE, len(ordered) // 4))
+    shares = [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+    def work(some: list[tuple[str, RuleChanges]]) -> None:
+        for name, changes in some:
+            judge(name, changes)
+
+    team.share(shares, work)
+
+
 def send_elements(changes: RuleChanges, netlink: Netlink) -> bool:
     """Make them in the namespace of a socket to netfilter if `element_changes` knows all of them."""
-    return element_changes.send((*changes.new, *changes.switch, *changes.dispatch, *changes.old), netlink)
+    return element_changes.send(changes.commands, netlink)
 
 
-def _fits(nft: Nft, commands: list[str], limit: int) -> bool:
+def _fits(nft: Nft, commands: Sequence[str], limit: int) -> bool:
     """Run them as one transaction; False if that is too long, and nothing has happened."""
     text = "\n".join(commands)
     if len(text) > limit:

@@ -23,7 +23,7 @@ from sdn.kernel.elements import Encoder
 from sdn.kernel.leftovers import Leftovers
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
-from sdn.kernel.namespaces import create, enter, inside, opened
+from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
 from sdn.kernel.node import Entries, Indexes
 from sdn.kernel.processes import Process, spawn
 from sdn.kernel.rtnetlink import Netlink
@@ -69,7 +69,9 @@ class Driver:
 
     `notes` are sentences about what was asked for and this kernel cannot do; `messages` and `commands` count what was
     sent by netlink and to nft. `indexes` are those of links, by node; who adds to a lab reads them from the kernel.
-    `sockets` are for those who change a lab; what they leave behind `leftovers` cleans up, or they do where it is None.
+    `entries` are messages for what is aimed at.
+    `sockets`, `worker` and `team` are for those who change a lab: one change at a time, led by the worker. What it
+    leaves behind `leftovers` cleans up, or the worker where it is None.
     """
 
     def __init__(self, progress: Progress = lambda _: None) -> None:
@@ -78,13 +80,15 @@ class Driver:
         self.messages = 0
         self.commands = 0
         self.sockets = Sockets()
+        self.worker = NamespaceWorker("change")
+        self.team = Team("change")
         self.leftovers: Leftovers | None = None
         self._lock = threading.Lock()
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress
         self._plan: Plan = {}
         self._encoder = Encoder()
-        self._entries = Entries()
+        self.entries = Entries()
         self._far: dict[tuple[str, str], Veth] = {}
 
     def build(self, plan: Plan) -> None:
@@ -101,7 +105,7 @@ class Driver:
         """What the lab shall be; nothing happens yet."""
         self._plan = plan
         self._encoder = Encoder()
-        self._entries = Entries()
+        self.entries = Entries()
         self._far = {(node.name, uplink.name): uplink for node in plan.values() for uplink in node.uplinks}
 
     def connect(self, come: Plan) -> None:
@@ -239,8 +243,8 @@ class Driver:
             self._qualities(state, index)
             self.send(messages.overlay_links(state, index))
             self.send(messages.rules(state))
-            self.send(self._entries.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
-            self.send(self._entries.routes((r for r in state.routes if not _uses(r, ports)), index))
+            self.send(self.entries.neighbours((n for n in state.neighbours if n.dev not in overlay), index))
+            self.send(self.entries.routes((r for r in state.routes if not _uses(r, ports)), index))
 
     def _qualities(self, state: NodeState, index: Indexes) -> None:
         """Bandwidth, delay and loss of the cables, as far as this kernel can."""
@@ -294,9 +298,9 @@ class Driver:
         overlay, ports = _names(state)
         with opened(port.namespace for port in state.ports) as fds, inside(state.name):
             self.send(m for port in state.ports for m in messages.port_link(port, index, fds[port.namespace]))
-            self.send(self._entries.neighbours((n for n in state.neighbours if n.dev in overlay), index))
-            self.send(self._entries.fdb(state.fdb, self._plan[state.name], index))
-            self.send(self._entries.routes((r for r in state.routes if _uses(r, ports)), index))
+            self.send(self.entries.neighbours((n for n in state.neighbours if n.dev in overlay), index))
+            self.send(self.entries.fdb(state.fdb, self._plan[state.name], index))
+            self.send(self.entries.routes((r for r in state.routes if _uses(r, ports)), index))
             self._workloads(state.ports)
 
     def _workloads(self, ports: Sequence[Port]) -> None:

@@ -21,7 +21,7 @@ from msgspec import Struct
 from sdn.errors import HalfDoneError, KernelError, RolledBackError
 from sdn.kernel import links, realised, routing
 from sdn.kernel import node as messages
-from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, rule_changes, send, send_elements
+from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, rule_changes, send, send_elements, shared
 from sdn.kernel.carry import Around, Carrier
 from sdn.kernel.conntrack import Changes, Owned
 from sdn.kernel.driver import Driver, Existing, Named
@@ -29,7 +29,7 @@ from sdn.kernel.dumps import Neighbour
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
 from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, plain, tunnels_first
-from sdn.kernel.namespaces import NamespaceWorker, inside, open_namespace, opened
+from sdn.kernel.namespaces import inside, open_namespace, opened
 from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.narrow import Narrow
 from sdn.plan.state import NodeState, Plan, Port
@@ -71,9 +71,11 @@ def migrate(
 
     RolledBackError if the kernel refused and everything is as before; any other error leaves it in between, closed.
     """
-    with NamespaceWorker("migrate") as worker, ExitStack() as stack:
+    with ExitStack() as stack:
         stack.callback(driver.sockets.rest)
-        return worker.run(None, _Migration(parts, (actual, desired, narrow or {}), driver, say, (stack, limit)).run)
+        return driver.worker.run(
+            None, _Migration(parts, (actual, desired, narrow or {}), driver, say, (stack, limit)).run
+        )
 
 
 class _Migration:
@@ -172,27 +174,31 @@ class _Migration:
         """All that the target and others need beforehand; the rules of the source have to stay until it is empty."""
         self._driver.aim(self._desired)
         others = sorted(self._actual.keys() - {self._parts.source, self._parts.target})
-        pairs = {name: self._narrow.get(name, (self._actual[name], self._desired[name])) for name in others}
-        for name, changes in changes_of(pairs).items():
-            self._judge(name, *pairs[name], changes)
-        self._judge(self._parts.target, self._actual[self._parts.target], self._fenced)
+        changed = changes_of({name: self._pair(name) for name in others})
+        changed = {name: changes for name, changes in changed.items() if len(changes)}
+        shared(
+            self._driver.team,
+            changed,
+            lambda name, changes: self._judge(name, self._actual[name], self._desired[name], changes),
+        )
+        target = self._parts.target
+        before, after = self._pair(target)
+        changes = rule_changes(before, fenced(after, self._parts.ports))
+        self._judge(target, self._actual[target], self._fenced, changes)
         for name in self._parts.staged:
             with inside(name):
                 self._driver.indexes[name] = Existing.here()
         self._undo.append(self._withdraw)
         self._driver.connect(self._parts.staged)
 
+    def _pair(self, name: str) -> tuple[NodeState, NodeState]:
+        """Before and after, without what is alike in both where somebody knows that."""
+        return self._narrow.get(name, (self._actual[name], self._desired[name]))
+
     def _judge(
-        self,
-        name: str,
-        before: NodeState,
-        after: NodeState,
-        changes: RuleChanges | None = None,
-        *,
-        undo: bool = True,
+        self, name: str, before: NodeState, after: NodeState, changes: RuleChanges, *, undo: bool = True
     ) -> None:
-        """One Host's rules from one state to another, and back when all else goes back."""
-        changes = rule_changes(before, after) if changes is None else changes
+        """One Host's rules from one state to another by these changes, and back when all else goes back."""
         if not len(changes):
             return
         with self._driver.sockets.netfilter(name) as netlink:
@@ -203,7 +209,7 @@ class _Migration:
             send(self._nft[name], changes, after, self._limit)
         self._driver.count(commands=len(changes))
         if undo:
-            self._undo.append(lambda: self._judge(name, after, before, undo=False))
+            self._undo.append(lambda: self._judge(name, after, before, rule_changes(after, before), undo=False))
 
     def _withdraw(self) -> None:
         """What was staged goes, and what it replaced comes back."""
@@ -257,7 +263,8 @@ class _Migration:
                 self._netlink[port.namespace] = self._sockets.enter_context(Netlink())
             if self._netlink[port.namespace].runs("eth0"):
                 self._running.append(port)
-            self._keep_learnt(port.namespace)
+            if port.bridge:  # who is routed meets his gateway alone, which he was told of for good
+                self._keep_learnt(port.namespace)
         return found
 
     def _keep_learnt(self, namespace: str) -> None:
@@ -279,7 +286,10 @@ class _Migration:
 
     def _change(self, name: str, cut: Cut, index: messages.Indexes) -> Iterator[Message]:
         yield from self._entries(cut.stale, self._actual[name], index, remove=True)
-        yield from self._entries(cut.away, self._desired[name], index)
+        known = self._driver.entries
+        yield from known.fdb(cut.away.fdb, self._desired[name], index)
+        yield from known.neighbours(cut.away.neighbours, index)
+        yield from known.routes(cut.away.routes, index)
 
     def _cut(self, carrier: Carrier, others: dict[str, list[Message]]) -> float:
         """From the Host where they are to the one where they shall be; seconds in which they were nowhere."""
@@ -294,7 +304,9 @@ class _Migration:
             self._stage("carry the rest")
             carrier.rest()
             self._stage("open")
-            self._judge(parts.target, self._fenced, self._desired[parts.target])
+            after = self._pair(parts.target)[1]
+            changes = rule_changes(fenced(after, parts.ports), after)
+            self._judge(parts.target, self._fenced, self._desired[parts.target], changes)
             self._stage("plug in")
             self._send(parts.source, (links.move_link(index, fds[parts.target]) for index in indexes))
         self._attach(parts.target, self._parts.cuts[parts.target])
@@ -346,7 +358,8 @@ class _Migration:
     def _clean_up(self) -> None:
         """What the source needed, and what nobody needs any more."""
         source = self._parts.source
-        self._judge(source, self._actual[source], self._desired[source], undo=False)
+        changes = rule_changes(*self._pair(source))
+        self._judge(source, self._actual[source], self._desired[source], changes, undo=False)
         for name, late in self._parts.late.items():
             with inside(name):
                 index = Existing.here()

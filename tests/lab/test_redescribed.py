@@ -9,7 +9,8 @@ import pytest
 from msgspec.structs import replace
 from talkers import PORT, talking
 
-from labs import ask_all, new_name, sdn, story, up
+from labs import ask_all, inside, new_name, sdn, story, up
+from sdn.errors import RolledBackError
 from sdn.lab import client
 from sdn.model import Application, Model, SegmentKind, Selector, Workload
 from worlds_build import EGRESS, INGRESS, act, leaf_spine, model, segment, tier, workload
@@ -85,6 +86,19 @@ def test_who_ran_on_a_host_that_the_file_leaves_out_is_wired_anew() -> None:
             "a/stay could not move alive, so open connections were lost: host-3 is not in the lab any more",
         )
         assert lab.status().drift == () and story(ask_all(lab)) == ""
+
+
+def test_a_move_that_is_refused_leaves_those_before_it_and_the_same_file_goes_on_from_there() -> None:
+    with up(lab_of({"a/m": 1, "a/r": 1})) as lab:
+        rules = inside(lab, "host-3", "nft", "list", "ruleset")
+        inside(lab, "host-3", "nft", "flush", "ruleset")
+        with pytest.raises(RolledBackError, match="1 of 2 changes of place were made; then a/r could not be moved"):
+            lab.apply(lab_of({"a/m": 2, "a/r": 3}))
+        fresh = client.connect(lab.name)
+        assert fresh.placed().placement.hosts == {"a/m": "host-2", "a/r": "host-1"}
+        inside(lab, "host-3", "sh", "-c", 'printf %s "$0" | nft -f -', rules)
+        assert [moved.move.workload for moved in fresh.apply(lab_of({"a/m": 2, "a/r": 3})).moved] == ["a/r"]
+        assert fresh.placed().placement.hosts == {"a/m": "host-2", "a/r": "host-3"}
 
 
 FILE = """

@@ -1,4 +1,4 @@
-"""The few system calls that Python 3.11 lacks. They raise OSError alone, so that the launcher stays small."""
+"""The few calls to the system that Python 3.11 lacks. They raise OSError alone, so that the launcher stays small."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ MS_SLAVE = 1 << 19
 MS_SHARED = 1 << 20
 MNT_DETACH = 2
 
+_M_ARENA_MAX = -8  # glibc's malloc.h
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _SECCOMP_MODE_FILTER = 2
@@ -59,6 +60,16 @@ def unmount(target: str) -> None:
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that started it ends."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+
+
+def share_heaps(most: int) -> None:
+    """Have all threads share so many heaps of the C library; those that are not glibc have one in any case.
+
+    A heap keeps what was freed. With one for each thread that works at some time, each is as large as the largest
+    change was, and a lab that changes holds several times what it needs.
+    """
+    if hasattr(_libc, "mallopt"):
+        _libc.mallopt(_M_ARENA_MAX, most)
 
 
 class _Program(ctypes.Structure):

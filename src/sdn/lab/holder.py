@@ -22,6 +22,7 @@ from sdn.kernel import sandbox
 from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
+from sdn.kernel.syscalls import share_heaps
 from sdn.lab.failures import fail, give_up, given_up
 from sdn.lab.growth import rollout, scale
 from sdn.lab.healing import heal
@@ -75,6 +76,8 @@ FOLLOWED = 10_000
 """Workloads of the largest lab that is made ready for changes before anybody asks for one; it takes it a second."""
 
 _RETRY = 0.1  # seconds
+
+_HEAPS = 2  # as many as threads that work at a time
 
 _FOREIGN = "this lab was started by another version of sdn and does not know the request; end it and start it again"
 
@@ -410,6 +413,7 @@ def _end_unless_asked(holder: Holder) -> None:
 
 def main() -> None:
     """Entry point of `python -m sdn.lab.holder NAME [PATIENCE]`, started by the launcher with its listening socket."""
+    share_heaps(_HEAPS)
     listener = sandbox.inherited_listener()
     start_reaper()
     listener.listen(64)

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks import machine, policy_worlds
+from benchmarks import events_written, machine, policy_worlds
 from benchmarks.rows import Row, compared, plain
 from sdn.model import Host, Link, Model, Placed, Placement, Role, Switch, Underlay
 from sdn.plan.allocate import allocate
@@ -49,7 +49,7 @@ class Measured(Struct, frozen=True):
     """Seconds of every event by kind; `own` is the same in the thread's own time, which others stretch less.
 
     `start` is until the plan may follow, `anew` what planning anew took, `states` is of events with the states of all
-    Hosts kept. `made` and `peak` are MiB.
+    Hosts kept, `written` of policies and Services. `made` and `peak` are MiB.
     """
 
     what: str
@@ -61,6 +61,7 @@ class Measured(Struct, frozen=True):
     made: float
     peak: float
     states: list[float]
+    written: dict[str, list[float]]
 
 
 def run(options: Options, _note: Callable[[str], None]) -> Iterator[Row]:
@@ -78,6 +79,8 @@ def _rows(case: str, found: Measured) -> Iterator[Row]:
     yield plain(f"{case}: all kinds", 1 / mean(everything), "events/s")
     yield plain(f"{case}: all kinds, own time", 1 / mean(found.own), "events/s")
     for kind, times in (*found.events.items(), ("all kinds", everything), ("all kinds, own time", found.own)):
+        yield from _percentiles(f"{case}: {kind}", times)
+    for kind, times in found.written.items():
         yield from _percentiles(f"{case}: {kind}", times)
     if found.states:
         yield from _percentiles(f"{case}: with states", found.states)
@@ -176,10 +179,11 @@ def measure(pods: int, events: int) -> Measured:
     for _ in range(events):
         life.step()
     peak = machine.peak_memory(os.getpid())
+    written = events_written.measure(live, pods)
     anew, states = (_large(live), []) if pods >= LARGE else _small(placed)
     what = f"{len(placed.endpoints):,} pods on {len(placed.model.underlay.hosts):,} hosts, "
     what += f"{len(placed.model.network_policies):,} policies, {events:,} events"
-    return Measured(what, life.times, life.own, started, anew, live.replanned, made, peak, states)
+    return Measured(what, life.times, life.own, started, anew, live.replanned, made, peak, states, written)
 
 
 def _small(placed: Placed) -> tuple[float, list[float]]:

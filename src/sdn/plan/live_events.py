@@ -40,7 +40,7 @@ def written_between(old: Model, new: Model) -> Written | None:
     """What was written otherwise beside the workloads; None if that is not all."""
     if old is new:
         return Written()
-    if _plain(old) != _plain(new):
+    if _plain(old) != _plain(new) or (old.underlay is not new.underlay and _hosts(old) != _hosts(new)):
         return None
     networks = _sides(old.network_policies, new.network_policies, lambda one: f"{one.namespace}/{one.name}")
     policies = _sides(old.policies, new.policies, lambda one: one.name)
@@ -80,13 +80,16 @@ def events_between(
     return [*gone, *changed, *come]
 
 
-def _plain(model: Model) -> tuple[object, ...]:
-    """All that a plan is made of but workloads, policies and Services."""
-    underlay = model.underlay
-    hosts = [(host.name, host.pods, host.state is HostState.FAILED) for host in underlay.hosts]
-    rest = replace(
+def _hosts(model: Model) -> list[tuple[object, ...]]:
+    """What a plan is made of about Hosts."""
+    return [(host.name, host.pods, host.state is HostState.FAILED) for host in model.underlay.hosts]
+
+
+def _plain(model: Model) -> Model:
+    """All else that it is made of, but workloads, policies and Services."""
+    return replace(
         model,
-        underlay=replace(underlay, hosts=()),
+        underlay=replace(model.underlay, hosts=()),
         workloads=(),
         network_policies=(),
         policies=(),
@@ -95,7 +98,6 @@ def _plain(model: Model) -> tuple[object, ...]:
         constraints=Constraints(),
         running=None,
     )
-    return hosts, rest
 
 
 def _wiring(workload: Workload) -> tuple[object, ...]:

@@ -1,8 +1,7 @@
 """Many packets of one socket by one system call, sendmmsg(2), which Python's socket module lacks.
 
-The kernel carries a packet to its listener, and the answer back, before the call returns: that takes three times what
-Python does for it. Python's sendto gives the interpreter up for each packet and has to get it back as often;
-sendmmsg(2) does so once for all of them.
+Python's sendto gives the interpreter to other threads for each packet, and has to get it back as often; this does so
+once for all of them.
 """
 
 from __future__ import annotations
@@ -51,6 +50,7 @@ class Batch:
     """Room for `MOST` packets of one IP family, used again and again."""
 
     def __init__(self, version: int) -> None:
+        self.version = version
         self._head = _HEADS[version]
         self._names = bytearray(MOST * _NAME)
         self._data = bytearray(MOST * _ROOM)

@@ -7,12 +7,13 @@ import errno
 import select
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from sdn.kernel.namespaces import enter
 from sdn.model import Outcome
 from sdn.probe.attempt import Attempt, Numbers
+from sdn.probe.post import Post
 from sdn.probe.sockets import family_of, read_errors, set_mark, want_errors
 from sdn.probe.wire import read_token
 
@@ -27,7 +28,7 @@ _HANG_UP = b"\1\0\0\0\0\0\0\0"  # struct linger: on, 0 s; a reset leaves no TIME
 
 
 class Connector:
-    """Connections of many attempts; each takes a descriptor from `send` until it is answered or `drop`ped."""
+    """Connections of many attempts; each takes a descriptor from `begin` until it is answered or `drop`ped."""
 
     def __init__(self, epoll: select.epoll, numbers: Numbers, resolved: Callable[[Attempt], None]) -> None:
         self._epoll = epoll
@@ -35,7 +36,8 @@ class Connector:
         self._resolved = resolved
         self._open: dict[int, tuple[socket.socket, Attempt]] = {}
         self._fd: dict[Attempt, int] = {}
-        self._sent: deque[tuple[float, Attempt, int]] = deque()
+        self._begun: list[tuple[socket.socket, Attempt]] = []
+        self._sent_at: deque[tuple[float, Attempt, int]] = deque()
         self._inside = ""
 
     def count(self) -> int:
@@ -46,45 +48,51 @@ class Connector:
         """The thread was moved by somebody else."""
         self._inside = ""
 
-    def send(self, attempt: Attempt, namespace: str) -> None:
-        """Connect from the sender's namespace and address; again, from another port, if that got no answer.
+    def begin(self, attempt: Attempt, namespace: str) -> bool:
+        """Have it connected by the next `send`, in the sender's namespace; again, from another port, if it was before.
 
-        A listener that answered the first SYN, and whose answer was lost, would not understand another from that port.
+        False where that is not to be done. A listener that answered the first SYN, and whose answer was lost, would not
+        understand another from that port.
         """
         attempt.sent += 1
         attempt.sent_at = monotonic()
         if self.is_established(attempt) and attempt.sent % _NUDGES:
             self._nudge(attempt)
-            return
+            return False
         if attempt.sent > 1:
             attempt.renumber(self._numbers)
         self.drop(attempt)
         if self._inside != namespace:
             enter(namespace)
             self._inside = namespace
-        version = attempt.flow.family
-        sock = socket.socket(family_of(version), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        want_errors(sock, version)
-        set_mark(sock, attempt.mark)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
+        sock = _socket(attempt)
         self._open[sock.fileno()] = sock, attempt
         self._fd[attempt] = sock.fileno()
-        code = self._connect(sock, attempt)
-        if code in _WAITS or code == 0:
-            self._epoll.register(sock, select.EPOLLIN)
-            self._sent.append((attempt.sent_at, attempt, attempt.sent))
-        else:
-            self._fail(sock, attempt, code)
-
-    def _connect(self, sock: socket.socket, attempt: Attempt) -> int:
-        flow = attempt.flow
         try:
             while not _bound(sock, (attempt.source, attempt.number)):
                 attempt.renumber(self._numbers)
-            return sock.connect_ex((flow.destination, flow.port))
         except OSError as error:
-            return error.errno or errno.EINVAL
+            self._fail(sock, attempt, error.errno or errno.EINVAL)
+            return False
+        self._begun.append((sock, attempt))
+        return True
+
+    def send(self, post: Post) -> None:
+        """Connect what was begun since the last time."""
+        begun, self._begun = self._begun, []
+        if begun:
+            post.send(lambda: [_connect(*one) for one in begun], lambda codes: self._sent(begun, codes))
+
+    def _sent(self, begun: Sequence[tuple[socket.socket, Attempt]], codes: Sequence[int]) -> None:
+        """A socket that is not connecting yet would seem to be hung up, so it is listened to from now on only."""
+        now = monotonic()
+        for (sock, attempt), code in zip(begun, codes, strict=True):
+            attempt.sent_at = now
+            if code in _WAITS or code == 0:
+                self._epoll.register(sock, select.EPOLLIN)
+                self._sent_at.append((now, attempt, attempt.sent))
+            else:
+                self._fail(sock, attempt, code)
 
     def _nudge(self, attempt: Attempt) -> None:
         """Send a byte: if the end of the handshake was lost, TCP repeats it with the byte, and five times sooner."""
@@ -108,8 +116,8 @@ class Connector:
         To a Service that would be another try, which may be led elsewhere, and the answer could be either one's.
         """
         until = monotonic() - _BEFORE_SECOND_SYN
-        while self._sent and self._sent[0][0] < until:
-            _, attempt, sent = self._sent.popleft()
+        while self._sent_at and self._sent_at[0][0] < until:
+            _, attempt, sent = self._sent_at.popleft()
             if attempt.sent == sent and not self.is_established(attempt):
                 self.drop(attempt)
 
@@ -161,6 +169,23 @@ class Connector:
         self.drop(attempt)
         attempt.outcome = outcome
         self._resolved(attempt)
+
+
+def _socket(attempt: Attempt) -> socket.socket:
+    version = attempt.flow.family
+    sock = socket.socket(family_of(version), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    want_errors(sock, version)
+    set_mark(sock, attempt.mark)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _HANG_UP)
+    return sock
+
+
+def _connect(sock: socket.socket, attempt: Attempt) -> int:
+    try:
+        return sock.connect_ex((attempt.flow.destination, attempt.flow.port))
+    except OSError as error:
+        return error.errno or errno.EINVAL
 
 
 def _bound(sock: socket.socket, source: tuple[str, int]) -> bool:

@@ -15,7 +15,7 @@ from time import monotonic
 from sdn.kernel.namespaces import enter
 from sdn.model import HOST, Direction, Outcome, Placed, Protocol, default_origin
 from sdn.probe.attempt import Attempt, Numbers
-from sdn.probe.batch import MOST
+from sdn.probe.batch import MOST, Batch
 from sdn.probe.connect import CONNECTIONS, Connector
 from sdn.probe.logged import PacketKey
 from sdn.probe.nflog import LogReader
@@ -35,7 +35,7 @@ _DOUBT = 8.0  # seconds of sending again, however much of the lab is broken
 _MISSED = 1e-7  # the chance that is taken of reading loss as silence
 _LEAST_LOSS = 0.5  # of a packet or its answer, where something vanished
 _PASSED = (Outcome.CONNECTED, Outcome.REFUSED)
-_BURST = 64  # connections between two looks at what came back, so that no buffer overflows
+_BURST = 32  # connections between two looks at what came back, so that no buffer overflows
 _STUCK = 1.0  # seconds; by then each connection that nobody took has given its descriptor back
 
 
@@ -52,6 +52,7 @@ class Flight:
         self._epoll = select.epoll()
         self._connector = Connector(self._epoll, numbers, self._note)
         self._post = Post()
+        self._batches_of = {version: [Batch(version), Batch(version)] for version in (4, 6)}
         self._scouts: dict[tuple[str, Protocol, Sender], Scout | None] = {}
         self._handlers: dict[int, Scout] = {}
         self._keys: dict[PacketKey, Attempt] = {}
@@ -98,23 +99,23 @@ class Flight:
         return left
 
     def _launch(self, attempts: Sequence[Attempt]) -> list[Attempt]:
-        """Send, or send again. One thread sends what is raw, batch by batch, while this one opens connections.
+        """Send, or send again, and give those for whose connection there is no descriptor.
 
-        So silence begins early for raw packets, of which most are denied, and is waited for while connections are made.
+        Connections come last: the wait for what is denied, which most raw packets are, passes while they are made.
         """
-        connecting = [attempt for attempt in reversed(attempts) if attempt.connects]
         for scout, batch in self._batches(attempt for attempt in attempts if not attempt.connects):
-            while connecting and self._post.is_busy and self._connector.count() < CONNECTIONS:
-                self._connect(connecting.pop())
-            self._post.send(scout, batch)
+            scout.send(batch, self._post)
+            self._pump(0)
+        connecting = [attempt for attempt in attempts if attempt.connects]
+        done = 0
+        while done < len(connecting) and self._has_room():
+            for attempt in connecting[done : done + _BURST]:
+                self._connect(attempt)
+            done += _BURST
+            self._connector.send(self._post)
             self._pump(0)
         self._post.wait()
-        while connecting and self._has_room():
-            for attempt in connecting[: -_BURST - 1 : -1]:
-                self._connect(attempt)
-            del connecting[-_BURST:]
-            self._pump(0)
-        return connecting[::-1]
+        return connecting[done:]
 
     def _batches(self, raw: Iterable[Attempt]) -> Iterator[tuple[Scout, list[Attempt]]]:
         """By their sockets, and one source after another."""
@@ -176,7 +177,7 @@ class Flight:
             enter(self._netns_of(flow.source))
             self._connector.forget_place()
             try:
-                scout = self._scouts[key] = Scout(flow.protocol, flow.family, sender, self._note)
+                scout = self._scouts[key] = Scout(flow.protocol, sender, self._batches_of[flow.family], self._note)
             except OSError:
                 self._scouts[key] = None  # its interface is not there, or lacks the address
                 return None
@@ -187,8 +188,7 @@ class Flight:
     def _connect(self, attempt: Attempt) -> None:
         if not attempt.sent:
             self._prepare(attempt)
-        if attempt.outcome is None:
-            self._connector.send(attempt, self._netns_of(attempt.flow.source))
+        if attempt.outcome is None and self._connector.begin(attempt, self._netns_of(attempt.flow.source)):
             self._know(attempt)  # under another number, if the first was taken
 
     def _note(self, attempt: Attempt) -> None:

@@ -1,53 +1,40 @@
-"""Raw packets leave by a thread of their own, batch by batch, while its owner makes the next and reads answers."""
+"""Packets leave by a thread of their own, batch by batch, while its owner makes the next batch and reads answers.
+
+The kernel carries a packet to its listener, and the answer back, before the call that sends it returns: most of the
+time that probing takes is spent in there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from time import monotonic
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-from sdn.probe.attempt import Attempt
-from sdn.probe.batch import Batch
-from sdn.probe.scout import Scout
+Result = TypeVar("Result")
 
 
 class Post:
-    """One batch is under way at a time. Apart from the kernel's part, all is done by the thread that calls."""
+    """One job is under way at a time; what is to be done with its result is done by the thread that calls."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe-send")
-        self._batches = {version: [Batch(version), Batch(version)] for version in (4, 6)}
-        self._sending: tuple[Future[int], Scout, Sequence[Attempt]] | None = None
+        self._finish: Callable[[], None] = _nothing
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a batch is still being sent."""
-        return self._sending is not None and not self._sending[0].done()
-
-    def send(self, scout: Scout, attempts: Sequence[Attempt]) -> None:
-        """At most `batch.MOST`; returns when the batch before has been sent, and this one has begun."""
-        batches = self._batches[scout.version]
-        batches.reverse()  # the other one may be under way
-        batches[0].fill([(attempt.packed, attempt.packet) for attempt in attempts])
+    def send(self, job: Callable[[], Result], finish: Callable[[Result], None]) -> None:
+        """Begin a job when the one before has been finished."""
         self.wait()
-        for attempt in attempts:
-            scout.expect(attempt)
-        future = self._thread.submit(batches[0].send, scout.fileno(), len(attempts))
-        self._sending = future, scout, attempts
+        future = self._thread.submit(job)
+        self._finish = lambda: finish(future.result())
 
     def wait(self) -> None:
-        """Until everything has been sent. What the kernel refused, perhaps for an earlier packet, is sent singly."""
-        if self._sending is None:
-            return
-        future, scout, attempts = self._sending
-        self._sending = None
-        for attempt in attempts[future.result() :]:
-            if attempt.outcome is None:
-                scout.send(attempt)
-        now = monotonic()
-        for attempt in attempts:
-            attempt.sent_at = now
+        """Finish what is under way."""
+        finish, self._finish = self._finish, _nothing
+        finish()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread, after its job."""
         self._thread.shutdown()
+
+
+def _nothing() -> None:
+    pass

@@ -9,11 +9,14 @@ from __future__ import annotations
 import errno
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import unpack_from
+from time import monotonic
 
 from sdn.model import Outcome, Protocol
 from sdn.probe.attempt import Attempt
+from sdn.probe.batch import Batch
+from sdn.probe.post import Post
 from sdn.probe.sender import Sender
 from sdn.probe.sockets import raw_socket, read_errors
 from sdn.probe.wire import ABORT, ACK, INIT_ACK, RST, SYN, read_sctp, read_token
@@ -24,12 +27,20 @@ _BUSY = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENOMEM})
 class Scout:
     """Asks from one address in one protocol. Made in the namespace that owns the address; used from anywhere."""
 
-    def __init__(self, protocol: Protocol, version: int, sender: Sender, resolved: Callable[[Attempt], None]) -> None:
-        self.version = version
+    def __init__(
+        self,
+        protocol: Protocol,
+        sender: Sender,
+        batches: list[Batch],
+        resolved: Callable[[Attempt], None],
+    ) -> None:
+        """`batches` are two of the sender's IP family, which all scouts share."""
+        self._version = batches[0].version
+        self._batches = batches
         self._resolved = resolved
         self._protocol = protocol
         self._asked: dict[int, Attempt] = {}
-        self._socket = raw_socket(protocol, version, *sender)
+        self._socket = raw_socket(protocol, self._version, *sender)
         self._read = {
             Protocol.TCP: self._read_tcp,
             Protocol.UDP: self._read_udp,
@@ -45,12 +56,26 @@ class Scout:
         """Give the descriptor back."""
         self._socket.close()
 
-    def expect(self, attempt: Attempt) -> None:
-        """It is about to be sent, or sent again."""
-        self._asked[attempt.number] = attempt
-        attempt.sent += 1
+    def send(self, attempts: Sequence[Attempt], post: Post) -> None:
+        """Send, or send again, up to `batch.MOST`."""
+        self._batches.reverse()  # the other one may be under way
+        batch = self._batches[0]
+        batch.fill([(attempt.packed, attempt.packet) for attempt in attempts])
+        for attempt in attempts:
+            self._asked[attempt.number] = attempt
+            attempt.sent += 1
+        post.send(lambda: batch.send(self.fileno(), len(attempts)), lambda taken: self._sent(attempts, taken))
 
-    def send(self, attempt: Attempt) -> None:
+    def _sent(self, attempts: Sequence[Attempt], taken: int) -> None:
+        """What the kernel did not take, perhaps because of an earlier packet's error, is sent singly."""
+        for attempt in attempts[taken:]:
+            if attempt.outcome is None:
+                self._send(attempt)
+        now = monotonic()
+        for attempt in attempts:
+            attempt.sent_at = now
+
+    def _send(self, attempt: Attempt) -> None:
         """What the own kernel refuses is answered at once."""
         try:
             self._socket.sendto(attempt.packet, (attempt.flow.destination, 0))
@@ -79,14 +104,14 @@ class Scout:
                 return
             except OSError:
                 continue  # a pending error, which the error queue tells in full
-            if self.version == 4:
+            if self._version == 4:
                 self._read(data, (data[0] & 15) * 4, data[12:16])
             else:
                 self._read(data, 0, socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0]))
 
     def _read_errors(self) -> None:
         at = 4 if self._protocol is Protocol.ICMP else 0
-        for quoted, outcome in read_errors(self._socket, self.version):
+        for quoted, outcome in read_errors(self._socket, self._version):
             attempt = self._asked.get(int.from_bytes(quoted[at : at + 2], "big"))
             if attempt is not None:
                 self._answer(attempt, outcome)

@@ -95,6 +95,12 @@ class _Lint:
         self._pods = [workload for workload in self._workloads if is_policy_pod(workload)]
         self._chosen: dict[tuple[str, LabelSelector], list[Workload]] = {}
         self._peers: dict[tuple[NetworkPolicyPeer, str], list[Workload]] = {}
+        self._matches: dict[Selector, list[Workload]] = {}
+        self._in_application: dict[str, list[Workload]] = {}
+        self._in_namespace: dict[str, list[Workload]] = {}
+        for workload in self._workloads:
+            self._in_application.setdefault(workload.application, []).append(workload)
+            self._in_namespace.setdefault(workload.namespace, []).append(workload)
         self._neighbours: dict[str, list[Workload]] = {}
         for pod in self._pods:
             self._neighbours.setdefault(pod.namespace, []).append(pod)
@@ -169,11 +175,11 @@ class _Lint:
         if not service.selector:
             yield "has no selector, so nobody stands behind it"
             return
-        backends = [workload for workload in self._workloads if service_selects(service, workload)]
+        near = self._in_namespace.get(service.namespace, [])
+        backends = [workload for workload in near if service_selects(service, workload)]
         if not backends:
             selector = LabelSelector(tuple(sorted(service.selector.items())))
-            near = [workload.labels for workload in self._workloads if workload.namespace == service.namespace]
-            yield f"selector {_words(selector)} selects no workload{_hint(selector, near)}"
+            yield f"selector {_words(selector)} selects no workload{_hint(selector, [one.labels for one in near])}"
             return
         yield from _unknown_ports(
             tuple(PortRange(port.protocol, port.target) for port in service.ports), backends, "target port"
@@ -198,7 +204,14 @@ class _Lint:
         return "" if peer.pods is None else _hint(peer.pods, [pod.labels for pod in own])
 
     def _selected(self, selector: Selector) -> list[Workload]:
-        return [w for w in self._workloads if self._members.selects(selector, w)]
+        if selector not in self._matches:
+            near = self._workloads
+            if len(selector.applications) == 1:
+                near = self._in_application.get(selector.applications[0], [])
+            elif len(selector.namespaces) == 1:
+                near = self._in_namespace.get(selector.namespaces[0], [])
+            self._matches[selector] = [w for w in near if self._members.selects(selector, w)]
+        return self._matches[selector]
 
     def _selector_hint(self, selector: Selector) -> str:
         known: list[tuple[tuple[str, ...], Callable[[Workload], str]]] = [

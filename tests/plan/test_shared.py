@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sdn.model import Application, Host, Kind, Model, Placement, Segment, SegmentKind, Underlay, Workload
 from sdn.plan.allocate import allocate
 from sdn.plan.desired import plan_placed
+from sdn.plan.overlay import LAST, TABLES, slice_metric
 from sdn.plan.shared import joined, spliced
 from sdn.plan.state import Neighbour
 from sdn.spec.underlay import leaf_spine
@@ -51,3 +52,20 @@ def _is_remote(one: object) -> bool:
     """Of the overlay, and not of the Host's own port, gateway or uplinks."""
     text = str(one)
     return ("vx." in text or "br." in text) and "kind='local'" not in text
+
+
+def test_routes_to_slices_share_no_metric() -> None:
+    """Linux compares each new IPv4 route with all of its device and metric, so one for all would be quadratic."""
+    model = _lab(SegmentKind.ROUTED, 40)
+    hosts = [host.name for host in model.underlay.hosts]
+    placement = Placement({w.key: host for w, host in zip(model.workloads, hosts, strict=True)})
+    plan = plan_placed(allocate(model, placement)).plan
+    routes = [one for one in plan[hosts[0]].routes if one.table > TABLES and any(hop.via for hop in one.nexthops)]
+    assert len(routes) == len({route.metric for route in routes}) == len(hosts) - 1
+    assert all(0 < route.metric < LAST for route in routes)
+
+
+def test_a_metric_is_of_the_prefix_alone_so_that_a_new_owner_replaces_the_route() -> None:
+    """One of a single address is none at all: there the workload's own Host has another route, which must win."""
+    assert slice_metric("10.0.1.0/26") == slice_metric("10.0.1.0/26") != slice_metric("10.0.1.64/26")
+    assert slice_metric("10.0.1.7/32") == slice_metric("fd00::/64") == 0

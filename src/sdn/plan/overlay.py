@@ -42,6 +42,8 @@ TABLES = 1000
 LAST = 4_000_000
 """Metric of the unreachable route that ends each table, in case the device of the route before it is gone."""
 
+_METRICS = 1 << 20  # of slices, and all below LAST
+
 WORKLOAD_MTU = 1500
 _TUNNEL_OVERHEAD = {4: 50, 6: 70}  # bytes of outer Ethernet, IP, UDP and VXLAN headers
 
@@ -309,7 +311,7 @@ class OverlayPlanner:
     def slice_routes(self, table: int, key: SegmentKey, other: str) -> Iterator[Route]:
         """To what another Host owns of a routed Segment."""
         for prefix in self.slices.get((*key, other), ()):
-            yield Route(table, prefix, (self._hop(self.placed.vnis[key], other, prefix),))
+            yield Route(table, prefix, (self._hop(self.placed.vnis[key], other, prefix),), metric=slice_metric(prefix))
 
     def moved_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
         """To a member on another Host that its slices do not say."""
@@ -356,6 +358,19 @@ class OverlayPlanner:
 def tunnel_mac(host: str) -> str:
     """The MAC of a Host's tunnel ends, the same in every Segment."""
     return mac_of(f"vtep {host}")
+
+
+@lru_cache(maxsize=1 << 14)
+def slice_metric(prefix: str) -> int:
+    """A number of its own for each IPv4 slice, so that it takes the kernel no longer to add the last than the first.
+
+    For each new route Linux compares the next hops of all that have the same device, protocol and metric (fib_find_info
+    in net/ipv4/fib_semantics.c): with one metric for all, the 5,000th took 0.3 ms, now 16 µs. IPv6 has no such search.
+    It depends on nothing but the prefix, and so do all routes to it: whoever owns a slice next replaces the route.
+    """
+    network, _, length = prefix.partition("/")
+    value, family = value_of(network)
+    return 1 + (value >> 32 - int(length)) % _METRICS if family == 4 and int(length) < 32 else 0
 
 
 @lru_cache(maxsize=1 << 14)

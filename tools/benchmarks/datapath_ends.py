@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -113,3 +115,5 @@ def serve(stack: ExitStack, case: Case, paths: Sequence[str]) -> None:
             pass
         if not line:
             raise LabError(f"iperf3 does not listen in {name}; its error is above")
+        # It tells of every flow, and would wait for whoever reads that.
+        threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()

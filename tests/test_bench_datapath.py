@@ -24,3 +24,15 @@ def test_datapath_as_json() -> None:
                 assert row["unit"] == "us" and row["ratio"] > 0
                 assert row["ratio"] == pytest.approx(row["value"] / row["peer_value"], rel=0.02)
     assert rows["datapath service far rtt: 300 entries", "10 entries"]["value"] > 0
+
+
+@pytest.mark.kernel
+def test_streams_of_iperf() -> None:
+    """Of 64 flows iperf3 tells much: a server to which nobody listens would stop."""
+    few = ("--entries", "10", "--linear", "0", "--blocks", "0", "--rounds", "1", "--path", "near")
+    done = bench("datapath", *few, "--measure", "flows", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = {(row["case"], row["peer"]): row for row in json.loads(done.stdout)}
+    rate, spent = (rows[f"datapath near flows: 10 entries{what}", "no firewall"] for what in ("", ", processor"))
+    assert rate["unit"] == "Gbit/s" and rate["value"] > 0 and rate["ratio"] > 0
+    assert spent["unit"] == "us/MiB" and spent["value"] > 0 and spent["ratio"] > 0

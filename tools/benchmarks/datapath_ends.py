@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-from collections import deque
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from sdn.model import Placed
 from sdn.plan.ids import namespace_of
 
 _MIB = 1 << 20
+_PATIENCE = 10.0
 _SLICE = 0.03
 """Seconds in which one thread talks to itself."""
 _HOW = {"flow": [], "flows": ["-P", str(FLOWS)], "packets": ["-u", "-b", "0", "-l", str(SMALL)]}
@@ -105,15 +107,17 @@ def _talker(case: Case, path: str, what: str) -> Iterator[Asked]:
 
 def serve(stack: ExitStack, case: Case, paths: Sequence[str]) -> None:
     """iperf3 servers that stay until their lab ends; returns when they listen."""
+    # Into files, for a server tells of every flow, and would wait for whoever reads that.
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sdn-bench-")))
     for name in {path.rpartition(" ")[2] for path in paths}:
-        command = ["iperf3", "-s", "-p", str(IPERF), "--forceflush"]
+        said = folder / name
+        said.touch()
+        command = ["iperf3", "-s", "-p", str(IPERF), "--forceflush", "--logfile", str(said)]
         whole = datapath_hosts.inside(case.lab, namespace_of(f"a/{name}"), command)
-        process = stack.enter_context(subprocess.Popen(whole, stdout=subprocess.PIPE, text=True))
+        process = stack.enter_context(subprocess.Popen(whole))
         stack.callback(process.kill)
-        assert process.stdout is not None
-        while (line := process.stdout.readline()) and "listening" not in line:
-            pass
-        if not line:
-            raise LabError(f"iperf3 does not listen in {name}; its error is above")
-        # It tells of every flow, and would wait for whoever reads that.
-        threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
+        until = time.monotonic() + _PATIENCE
+        while "listening" not in said.read_text():
+            if process.poll() is not None or time.monotonic() > until:
+                raise LabError(f"iperf3 does not listen in {name}: {said.read_text().strip() or 'its error is above'}")
+            time.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -27,6 +28,7 @@ def test_datapath_as_json() -> None:
 
 
 @pytest.mark.kernel
+@pytest.mark.skipif(shutil.which("iperf3") is None, reason="iperf3 is not installed")
 def test_streams_of_iperf() -> None:
     """Of 64 flows iperf3 tells much: a server to which nobody listens would stop."""
     few = ("--entries", "10", "--linear", "0", "--blocks", "0", "--rounds", "1", "--path", "near")

@@ -32,7 +32,16 @@ EVERY: Sequence[Sequence[str]] = (
     ("migrate",),
     ("birth", "--workloads=400"),
     ("failure",),
-    ("datapath", "--entries=10", "--entries=10000", "--blocks=1000", "--rounds=1"),
+    (
+        "datapath",
+        "--entries=10",
+        "--entries=10000",
+        "--blocks=1000",
+        "--rounds=1",
+        "--path=near",
+        "--path=far",
+        "--path=far-lan",
+    ),
     ("questions",),
     ("leaks", "--cycles=30", "--commands=10", "--events=200", "--tests=1"),
 )

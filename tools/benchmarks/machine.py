@@ -47,11 +47,14 @@ def processor_seconds(pid: int) -> float:
 
 
 class Others:
-    """Network namespaces of others that came or went between two looks: what the kernel needs for them is not ours."""
+    """Network namespaces of others that come or go: what the kernel needs for them is not ours.
+
+    `count` is by how many they ever differed from the first look. Nothing more is kept: who looks may be measured.
+    """
 
     def __init__(self) -> None:
-        self._ever: set[Path] = set()
-        self._always: set[Path] | None = None
+        self.count = 0
+        self._first: set[Path] | None = None
 
     def look(self, *holders: int) -> None:
         """At all but our own and those of the labs of these holders."""
@@ -59,13 +62,8 @@ class Others:
 
     def saw(self, found: set[Path]) -> None:
         """These are there now."""
-        self._ever |= found
-        self._always = found if self._always is None else self._always & found
-
-    @property
-    def count(self) -> int:
-        """How many they were."""
-        return len(self._ever - (self._always or set()))
+        self._first = found if self._first is None else self._first
+        self.count = max(self.count, len(found ^ self._first))
 
 
 def namespaces() -> set[Path]:

@@ -15,7 +15,7 @@ import pytest
 
 from test_bench import BENCH
 
-sys.path.append(str(BENCH.parent))
+sys.path += [str(BENCH.parent), str(Path(__file__).parent / "scheduler")]  # as `tools/bench` has it
 from benchmarks import everything
 from benchmarks.__main__ import main, show
 from benchmarks.rows import Row, compared, plain

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from gc import collect
+from sys import getallocatedblocks
 
 import pytest
 from cluster_runs import in_state, placeable
@@ -157,3 +159,21 @@ def test_what_nobody_is_any_more_leaves_nothing_behind() -> None:
     assert cluster is not None
     assert len(cluster.shapes) == len({tuple(one.labels.items()) for one in model.workloads})
     assert isinstance(migrate(model, placement, model.workloads[0].key, "h1", kept), Proposal)
+
+
+@pytest.mark.parametrize("priorities", [1, 300], ids=["all alike", "each different"])
+def test_who_has_left_is_kept_no_longer(priorities: int) -> None:
+    """Each who comes over the wire brings what it asks for as a value of its own, though it is what others ask for."""
+    stay = [pod(f"a-{number}") for number in range(8)]
+    model = lab([host("h1"), host("h2")], stay)
+    placement, kept, blocks = place_again(model, model, Placement({})), Kept(), []
+    for number in range(900):
+        one = decode(encode(pod(f"new-{number}", priority=number % priorities)), type=Workload)
+        changed = replace(model, workloads=(*stay, one))
+        placement = place_again(changed, model, placement, kept)
+        model = changed
+        if number % 300 == 299:
+            collect()
+            blocks.append(getallocatedblocks())
+    assert kept.made == 1
+    assert blocks[2] - blocks[1] < 300  # each who was kept would be at least one

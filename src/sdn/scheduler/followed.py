@@ -84,6 +84,7 @@ class Followed(Cluster):
                 self._meet((now,))
                 shape = self._shape_of[key]
                 self._carried[shape] = self._carried.get(shape, 0) + 1
+        self._shapes.tidy(len(self.workloads))
         if any(was is None for was, _ in pairs.values()):
             self.workloads = {key: self.workloads[key] for key in sorted(self.workloads)}
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sdn.scheduler.spreading import Spreading
     from sdn.scheduler.terms import Term
 
-_SEEN = 1000  # forms of what is asked of the scheduler, beyond those in use, that are known by identity
+_SEEN = 100  # forms of what is asked of the scheduler, beyond those in use, that are known by identity
 
 Owner = tuple[str, str, str]  # namespace, kind and name of what made the replicas
 
@@ -62,6 +62,7 @@ class Shapes:
         self._known: dict[tuple[object, ...], Shape] = {}
         self._schedulings: dict[Scheduling, int] = {}
         self._met = 0
+        self._numbers = 0  # given so far: one that was forgotten is not given again
         self._seen: dict[int, tuple[Scheduling, int]] = {}  # by identity, because hashing one is slow
 
     def all(self) -> list[Shape]:
@@ -81,8 +82,13 @@ class Shapes:
     def forget(self, shape: Shape) -> None:
         """Nobody has it any more."""
         self._known.pop(self._content(shape.workload, shape.rules), None)
-        if len(self._seen) > 2 * len(self._known) + _SEEN:
+
+    def tidy(self, workloads: int) -> None:
+        """Forget what was asked for by those who have left, once they are more than the workloads that there are."""
+        if len(self._seen) > 2 * workloads + _SEEN:
             self._seen.clear()
+            used = {shape.workload.scheduling for shape in self._known.values()}
+            self._schedulings = {one: number for one, number in self._schedulings.items() if one in used}
 
     def _content(self, w: Workload, rules: tuple[Rule, ...]) -> tuple[object, ...]:
         return (
@@ -104,6 +110,7 @@ class Shapes:
     def _number(self, scheduling: Scheduling) -> int:
         seen = self._seen.get(id(scheduling))
         if seen is None:
-            number = self._schedulings.setdefault(scheduling, len(self._schedulings))
+            number = self._schedulings.setdefault(scheduling, self._numbers)
+            self._numbers += number == self._numbers
             seen = self._seen[id(scheduling)] = (scheduling, number)
         return seen[1]

@@ -44,3 +44,29 @@ def test_threads_share_heaps(asked: int, least: int, most: int) -> None:
     command = [sys.executable, "-c", COUNT, str(THREADS), str(asked)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert least <= said.count("<heap ") <= most
+
+
+FREED = """
+from pathlib import Path
+from sdn.kernel.syscalls import return_free
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+before = resident()
+kept, freed = [], []
+for _ in range(2_000):
+    freed.append(bytes(30_000))
+    kept.append(bytes(600))
+freed.clear()
+held = resident()
+return_free()
+print(before, held, resident())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library gives back by itself")
+def test_what_lies_free_among_what_stays_is_given_back() -> None:
+    said = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True).stdout
+    before, held, after = map(int, said.split())
+    assert after - before < (held - before) / 2

@@ -22,7 +22,7 @@ from sdn.kernel import sandbox
 from sdn.kernel.driver import Driver
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
-from sdn.kernel.syscalls import share_heaps
+from sdn.kernel.syscalls import return_free, share_heaps
 from sdn.lab.failures import fail, give_up, given_up
 from sdn.lab.growth import rollout, scale
 from sdn.lab.healing import heal
@@ -374,6 +374,8 @@ def _session(connection: socket.socket, holder: Holder) -> None:
                 return
             if unbuilt or isinstance(request, Down):
                 os._exit(0)
+            if isinstance(request, Ask):
+                return_free()  # each suite would leave some more among what the lab itself keeps
             if isinstance(request, Build) and request.ephemeral and not failed:
                 _wait_for_end(connection)
                 os._exit(0)

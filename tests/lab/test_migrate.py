@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 
 import pytest
@@ -84,6 +85,27 @@ def test_open_connections_survive_there_and_back() -> None:
                 assert 0 < moved.gap < done.enforced and moved.connections >= 52
         assert lab.plan() == before
         assert story(ask_all(lab)) == ""
+
+
+def groups(lab: client.Lab, key: str) -> dict[str, list[str]]:
+    """The multicast groups to which a workload knows the way, and how."""
+    known = json.loads(inside(lab, key, "ip", "-j", "-6", "neigh", "show", "nud", "all"))
+    return {one["dst"]: one["state"] for one in known if one["dst"].startswith("ff")}
+
+
+def test_who_has_moved_can_ask_for_neighbours_as_long_as_it_lives() -> None:
+    """Neighbour discovery asks through a group; were that to age like a neighbour, it would fail after 8 s."""
+    several = model("asking", [NET], [free("a/m"), free("a/far")])
+    with up(replace(several, running=Placement({"a/m": "host-1", "a/far": "host-3"}))) as lab:
+        far = lab.placed().endpoints["a/far"].addresses[1]
+        inside(lab, "a/m", "ping", "-c1", far)
+        asked = f"ff02::1:ff00:{far.rpartition(':')[2]}"
+        assert groups(lab, "a/m")[asked] == ["NOARP"]
+        for target in ("host-2", "host-1"):
+            lab.operate(Migrate("a/m", target))
+            inside(lab, "a/m", "ip", "neigh", "del", far, "dev", "eth0")
+            inside(lab, "a/m", "ping", "-c1", far)
+            assert groups(lab, "a/m")[asked] == ["NOARP"]
 
 
 NODE = replace(workload("a/node", 1, "a/lan", ":80", kind=Kind.VM), host="", is_node=True, cpu=4000, memory=8192)

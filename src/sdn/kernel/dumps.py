@@ -74,13 +74,14 @@ class Rule(Struct, frozen=True, order=True):
 
 
 class Neighbour(Struct, frozen=True, order=True):
-    """`mac` is empty where it is not known (yet)."""
+    """`mac` is empty where it is not known (yet); where it is `computed`, as of a multicast group, nobody was asked."""
 
     index: int
     address: str
     mac: str
     permanent: bool
     protocol: int = 0
+    computed: bool = False
 
 
 class FdbEntry(Struct, frozen=True, order=True):
@@ -225,6 +226,7 @@ def neighbour(data: memoryview) -> Neighbour:
         mac=_mac(found.get(routing.NDA_LLADDR)),
         permanent=bool(state & routing.NUD_PERMANENT),
         protocol=_word(found.get(routing.NDA_PROTOCOL)),
+        computed=bool(state & routing.NUD_NOARP),
     )
 
 

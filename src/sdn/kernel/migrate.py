@@ -268,10 +268,16 @@ class _Migration:
         return found
 
     def _keep_learnt(self, namespace: str) -> None:
-        """A link without carrier forgets its neighbours, and what is asked without carrier is asked again after 1 s."""
+        """A link without carrier forgets its neighbours, and what is asked without carrier is asked again after 1 s.
+
+        Not what was computed: as something learnt it would age, and no multicast group answers who asks for its MAC, so
+        some seconds later nobody could be asked for any more (neighbour discovery asks through such a group).
+        """
         netlink = self._netlink[namespace]
         known = [
-            one for one in netlink.neighbours() if one.index == messages.WORKLOAD_LINK and one.mac and not one.permanent
+            one
+            for one in netlink.neighbours()
+            if one.index == messages.WORKLOAD_LINK and one.mac and not (one.permanent or one.computed)
         ]
         self._undo.append(lambda: self._let_learn(namespace, known))
         self._kept[namespace] = known

@@ -64,8 +64,12 @@ def test_each_job_comes_after_what_it_needs_and_one_at_a_time_is_at_links() -> N
 
 def test_where_only_links_are_left_all_members_help() -> None:
     together = threading.Barrier(MEMBERS)
+
+    def meet() -> None:
+        together.wait(10)
+
     with Team("test") as team:
-        team.follow([Job(partial(together.wait, 10), links=True) for _ in range(2 * MEMBERS)], lambda _: None)
+        team.follow([Job(meet, links=True) for _ in range(2 * MEMBERS)], lambda _: None)
 
 
 def test_the_first_error_is_raised_and_nothing_more_is_begun() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import assume, given, settings
 from moving import SEEDS, broken, somewhere, world
@@ -31,7 +33,7 @@ def told(turns: tuple[tuple[Move, ...], ...]) -> list[str]:
     ]
 
 
-SMALL = {"memory": 64}
+SMALL: dict[str, Any] = {"memory": 64}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import msgspec
 
@@ -55,7 +55,7 @@ class Run:
         self._note = note
         self._every = every
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """Those of each benchmark, and then how long each took."""
         took: list[Row] = []
         start = time.monotonic()

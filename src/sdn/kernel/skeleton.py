@@ -25,6 +25,11 @@ ASTRAY = "the frame is for another than its packet"
 """Policy judges a packet's address, bridges forward by a frame's: whoever names two neighbours, or all, would be judged
 as for the one and reach the other. So nothing but ARP and neighbour discovery is ever flooded."""
 
+UNJUDGED = "judged nowhere"
+"""What no rule of a receiver here has judged may leave through a tunnel, by a bridge, and reach no port. There are such
+packets for a receiver that is here, too, while its rules change: the kernel has a packet see the old rules of every
+chain or the new, but looks up in a map what is there now, so it may come to a chain that had no rules yet."""
+
 BEFORE_DEFRAG = -450
 """Fragments are put together at -400, by addresses and zone: without the zone, those of two tenants would be mixed."""
 
@@ -45,6 +50,7 @@ REMEMBERED = "not by a stateless rule on this side"
 _EGRESS, _INGRESS = STATELESS[Direction.EGRESS], STATELESS[Direction.INGRESS]
 _ANY_SIDE = _EGRESS | _INGRESS
 
+_AWAY = f"{LOCAL:#x}"  # the mark of no Application: nothing is looked up by it any more
 _TUNNELS = f"{HEARTBEAT_PORT}-{VXLAN_PORT}"  # neighbours, so they are compared instead of looked up
 
 _PICK = "numgen random mod 2"  # stands for any number in the type of a map
@@ -67,6 +73,7 @@ table bridge {TABLE} {{
   chain c_postrouting {{
     type filter hook postrouting priority 0; policy accept;
     meta oifkind "vxlan" meta mark set 0 accept comment "{UNMARK}"
+    meta mark {_AWAY} counter drop comment "{UNJUDGED}"
     ether type ip meta mark set oifname . ether daddr . ip daddr map @owners4 accept comment "{OWN}"
     ether type ip6 meta mark set oifname . ether daddr . ip6 daddr map @owners6 accept comment "{OWN}"
     ether type arp accept
@@ -228,7 +235,7 @@ table inet {TABLE} {{
     ct zone . ip6 saddr . ip6 daddr @unjudged6 accept
     ct zone . ip daddr vmap @ingress4
     ct zone . ip6 daddr vmap @ingress6
-    meta mark & {LOCAL:#x} != 0 accept comment "judged where it arrives"
+    meta mark & {LOCAL:#x} != 0 meta oifkind "bridge" meta mark set {_AWAY} accept comment "judged where it arrives"
     counter log group {LOG_GROUP} prefix "{UNKNOWN}" drop comment "{UNKNOWN}"
   }}
 }}

@@ -100,7 +100,7 @@ class _Work:
         self._links: Difference = difference(before, after)
         self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
         self._rules = self._rule_changes()
-        self._old, self._new = _ports(actual), _ports(desired)
+        self._old, self._new = _ports(before), _ports(after)
         self._differ = [name for name, port in self._old.items() if self._new.get(name) is not port]
         self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rules}))
         self._doomed: dict[str, list[str]] = defaultdict(list)  # links by node, each before those that it is in
@@ -122,7 +122,6 @@ class _Work:
         self._judge()
         left, taken = self._left_behind()
         self._forget_connections(taken)
-        create(name for name in self._new if name not in self._old)
         self._read_indexes()
         self._disconnect()
         self._driver.connect(self._links.come)
@@ -154,8 +153,12 @@ class _Work:
             self._delete(name, [port for port in gone.ports if port not in leaving])
 
     def _judge(self) -> None:
-        """The rules of the Hosts that stay; the kernel takes those of two at once."""
-        shared(self._driver.team, self._rules, self._judge_one)
+        """The rules of the Hosts that stay; the kernel takes those of two at once, and makes the namespaces of those
+        who come beside it: they have no link yet."""
+        shared(self._driver.team, self._rules, self._judge_one, self._create)
+
+    def _create(self) -> None:
+        create(name for name in self._new if name not in self._old)
 
     def _judge_one(self, name: str, changes: RuleChanges) -> None:
         with self._driver.sockets.netfilter(name) as netlink:
@@ -253,10 +256,10 @@ class _Work:
             if port.bridge:
                 left[port.bridge] += self._left(port)
         # Who is as before learns of others only where such left that he may have met.
-        concerned = [name for name in (self._old if left else self._differ) if name in self._new and name not in made]
-        for name in concerned:
-            before, after = self._old[name], self._new[name]
-            if before is after and not left.get(after.bridge):
+        old, new = (_ports(self._actual), _ports(self._desired)) if left else (self._old, self._new)
+        for name, before in old.items():
+            after = new.get(name)
+            if after is None or name in made or (before is after and not left.get(after.bridge)):
                 continue
             known = [] if before.peers else left.get(after.bridge, [])
             changed = [*messages.forgotten(known), *messages.workload_peers(before, after)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ from sdn.kernel.libnft import TOO_LONG, Nft
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.ruleset import Elements
-from sdn.kernel.team import Team
+from sdn.kernel.team import Job, Team
 from sdn.plan.state import Firewall, LoadBalancer, NodeState, ProfileChain
 
 T = TypeVar("T")
@@ -122,8 +123,14 @@ def _send_staged(nft: Nft, changes: RuleChanges, after: NodeState, limit: int) -
     nft.run_chunks(changes.old)
 
 
-def shared(team: Team, several: Mapping[str, RuleChanges], judge: Callable[[str, RuleChanges], None]) -> None:
-    """Have a team tell Hosts their changes, with those first that only nft can say: they take as long as ten others."""
+def shared(
+    team: Team,
+    several: Mapping[str, RuleChanges],
+    judge: Callable[[str, RuleChanges], None],
+    beside: Callable[[], None] = lambda: None,
+) -> None:
+    """Have a team tell Hosts their changes, with those first that only nft can say: they take as long as ten others.
+    Something else is done `beside` it."""
     ordered = sorted(several.items(), key=lambda item: element_changes.knows(item[1].commands))
     size = max(1, min(_SHARE, len(ordered) // 4))
     shares = [ordered[start : start + size] for start in range(0, len(ordered), size)]
@@ -132,7 +139,8 @@ def shared(team: Team, several: Mapping[str, RuleChanges], judge: Callable[[str,
         for name, changes in some:
             judge(name, changes)
 
-    team.share(shares, work)
+    jobs = [Job(partial(work, share)) for share in shares]
+    team.follow([*jobs[:1], Job(beside), *jobs[1:]], lambda _: None)
 
 
 def send_elements(changes: RuleChanges, netlink: Netlink) -> bool:

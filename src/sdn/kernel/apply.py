@@ -27,6 +27,8 @@ from sdn.plan.established import Connection, Established
 from sdn.plan.narrow import Narrow
 from sdn.plan.state import Bridge, NodeState, Plan, Port
 
+_BOTH = 2
+
 Ports = dict[str, Port]
 """By namespace."""
 
@@ -154,8 +156,23 @@ class _Work:
 
     def _judge(self) -> None:
         """The rules of the Hosts that stay; the kernel takes those of two at once, and makes the namespaces of those
-        who come beside it: they have no link yet."""
-        shared(self._driver.team, self._rules, self._judge_one, self._create)
+        who come beside it: they have no link yet.
+
+        What a sender's rules forbade and a receiver's shall forbid, or the other way, would pass while one of them has
+        its new rules and the other one its old. So where both change, they lead nowhere in between.
+        """
+        turned = {what for changes in self._rules.values() for what in changes.turned}
+        if len(turned) < _BOTH:
+            shared(self._driver.team, self._rules, self._judge_one, self._create)
+            return
+        shut, changed, opened = zip(*(changes.in_turn() for changes in self._rules.values()), strict=True)
+        shared(self._driver.team, self._of_rules(shut), self._judge_one)
+        shared(self._driver.team, self._of_rules(changed), self._judge_one, self._create)
+        shared(self._driver.team, self._of_rules(opened), self._judge_one)
+
+    def _of_rules(self, parts: Iterable[RuleChanges]) -> dict[str, RuleChanges]:
+        """By Host, where there are any."""
+        return {name: changes for name, changes in zip(self._rules, parts, strict=True) if len(changes)}
 
     def _create(self) -> None:
         create(name for name in self._new if name not in self._old)

@@ -1,6 +1,7 @@
 """From one state of a Host's firewall and load balancer to another, in nft's language.
 
-One transaction where it fits: nft shows a packet all of it or nothing of it. Where it does not fit, what nothing refers
+One transaction where it fits: nft shows a packet all of it or nothing of it, but for one that is on its way, which may
+come to a new chain that is still empty to it (see `skeleton.UNJUDGED`). Where it does not fit, what nothing refers
 to yet is staged first, then one transaction switches over, and what nothing refers to any more goes last. Where even
 the switch does not fit, the Host is closed for new connections until it is complete.
 """
@@ -41,12 +42,24 @@ Content = dict[tuple[str, str], dict[str, str]]
 
 class RuleChanges(Struct, frozen=True):
     """Commands: `new` makes what nothing refers to yet, `switch` changes what packets meet, `dispatch` is the part of
-    it that leads workloads to their rules, `old` removes what nothing refers to any more."""
+    it that leads workloads to their rules, `old` removes what nothing refers to any more. `turned` names what judges
+    who stays in another way: `egress`, `ingress`, and `groups`, which either may look up."""
 
     new: tuple[str, ...]
     switch: tuple[str, ...]
     dispatch: tuple[str, ...]
     old: tuple[str, ...]
+    turned: frozenset[str] = frozenset()
+
+    def in_turn(self) -> tuple[RuleChanges, RuleChanges, RuleChanges]:
+        """Lead nowhere who shall be led elsewhere, change all else, and lead again."""
+        gone = tuple(line for line in self.dispatch if line.startswith("delete"))
+        come = tuple(line for line in self.dispatch if not line.startswith("delete"))
+        return (
+            RuleChanges((), (), gone, ()),
+            RuleChanges(self.new, self.switch, (), self.old),
+            RuleChanges((), (), come, ()),
+        )
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -72,7 +85,18 @@ def rule_changes(before: NodeState, after: NodeState) -> RuleChanges:
             *(line for one in added if one.name in _DISPATCH for line in one.commands("add")),
         ),
         old=tuple(_old(before, after)),
+        turned=frozenset(_turned(before, removed, added)),
     )
+
+
+def _turned(before: NodeState, removed: Sequence[Elements], added: Sequence[Elements]) -> Iterator[str]:
+    come = {one.name: {value.partition(" : ")[0] for value in one.values} for one in added if one.name in _DISPATCH}
+    for one in removed:
+        if not come.get(one.name, frozenset()).isdisjoint(one.values):
+            yield one.name[:-1]
+    groups = {one.name for one in before.firewall.sets} if before.firewall is not None else set()
+    if any(one.name in groups for one in (*removed, *added)):
+        yield "groups"
 
 
 def changes_of(pairs: Mapping[str, tuple[NodeState, NodeState]]) -> dict[str, RuleChanges]:
@@ -116,7 +140,9 @@ def send(nft: Nft, changes: RuleChanges, after: NodeState, limit: int = LIMIT) -
 def _send_staged(nft: Nft, changes: RuleChanges, after: NodeState, limit: int) -> None:
     nft.run_chunks(changes.new)
     switch = [*changes.switch, *changes.dispatch]
-    if switch and not _fits(nft, switch, limit):
+    if not changes.switch:
+        nft.run_chunks(changes.dispatch)  # whom one of them leads nowhere yet is closed
+    elif not _fits(nft, switch, limit):
         nft.run("\n".join(_CLOSE))
         nft.run_chunks(changes.switch)
         nft.run_chunks([line for one in ruleset.dispatch(after) for line in one.commands("add")])

@@ -49,15 +49,21 @@ def _listener(kind: socket.SocketKind, port: int) -> socket.socket:
     return found
 
 
-@contextmanager
-def rtt(client: str, server: str, target: tuple[str, int]) -> Iterator[Once]:
-    """A datagram there and one back."""
+def _datagrams(client: str, server: str, target: tuple[str, int]) -> tuple[socket.socket, socket.socket]:
+    """A socket of the client, connected, and one of the server."""
     _enter(server)
     far = _listener(socket.SOCK_DGRAM, target[1])
     _enter(client)
     near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     near.settimeout(_PATIENCE)
     near.connect(target)
+    return near, far
+
+
+@contextmanager
+def rtt(client: str, server: str, target: tuple[str, int]) -> Iterator[Once]:
+    """A datagram there and one back."""
+    near, far = _datagrams(client, server, target)
 
     def once() -> None:
         near.send(b"12345678")
@@ -91,12 +97,7 @@ def connection(client: str, server: str, target: tuple[str, int]) -> Iterator[On
 @contextmanager
 def datagram(client: str, server: str, target: tuple[str, int]) -> Iterator[Once]:
     """A small datagram there, and none back."""
-    _enter(server)
-    far = _listener(socket.SOCK_DGRAM, target[1])
-    _enter(client)
-    near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    near.settimeout(_PATIENCE)
-    near.connect(target)
+    near, far = _datagrams(client, server, target)
     data = bytes(SMALL)
 
     def once() -> None:

@@ -25,6 +25,11 @@ TOO_LONG = "Message too long"
 MERGE = 64 * 1024
 """Bytes of text that `run_chunks` puts into one transaction where several small texts follow each other."""
 
+_one_at_a_time = threading.Lock()
+"""The library keeps the generation of the last ruleset that it saw in one variable for the whole process. With two
+threads in two namespaces each finds the other's there, takes its own rules for changed, and reads them again and again.
+"""
+
 _HANDLES, _JSON, _STATELESS = 1 << 3, 1 << 4, 1 << 2
 _ERROR_LIMIT = 800
 _KINDS: tuple[tuple[str, type[KernelError], str], ...] = (
@@ -76,7 +81,8 @@ class _Library:
     def run(self, text: str, flags: int) -> tuple[bool, str, str]:
         lib, context = self._lib, self._context
         lib.nft_ctx_output_set_flags(context, flags)
-        failed = lib.nft_run_cmd_from_buffer(context, text.encode())
+        with _one_at_a_time:
+            failed = lib.nft_run_cmd_from_buffer(context, text.encode())
         output = lib.nft_ctx_get_output_buffer(context) or b""
         errors = lib.nft_ctx_get_error_buffer(context) or b""
         return not failed, output.decode(errors="replace"), errors.decode(errors="replace")

@@ -6,7 +6,7 @@ nothing: nodes come, go or move, somebody may not stay where he runs, or does no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sdn.model import Model, Placement
 from sdn.model.differing import Pair, differing, moved
@@ -67,13 +67,8 @@ class Kept:
             return None
         cluster = Followed(model)
         keys = [key for key in placement.hosts if key in cluster.workloads]
-        for key in sorted(keys, key=lambda key: (key in placement.nodes, key)):
-            target = cluster.goal(key, placement)
-            if target is None:
-                return None
-            cluster.bind(cluster.workloads[key], target)
-        cluster.start_at(_bound(cluster, placement))
-        return cluster
+        keys.sort(key=lambda key: (key in placement.nodes, key))
+        return cluster if _bind(cluster, keys, placement) else None
 
     def _settled(self, cluster: Followed) -> bool:
         """Whether all who are bound may stay."""
@@ -105,12 +100,16 @@ def _follow(cluster: Followed, model: Model, placement: Placement) -> bool:
         if key in cluster.bindings:
             cluster.unbind(key)
     cluster.exchange(model, pairs)
+    return _bind(cluster, [key for key in keys if key in cluster.workloads and after[key][0]], placement)
+
+
+def _bind(cluster: Followed, keys: Iterable[str], placement: Placement) -> bool:
+    """Each of these where it runs, after which all is as in `placement`; False where there is no such place."""
     for key in keys:
-        if key in cluster.workloads and after[key][0]:
-            target = cluster.goal(key, placement)
-            if target is None:
-                return False
-            cluster.bind(cluster.workloads[key], target)
+        target = cluster.goal(key, placement)
+        if target is None:
+            return False
+        cluster.bind(cluster.workloads[key], target)
     cluster.start_at(_bound(cluster, placement))
     return True
 

@@ -192,7 +192,7 @@ class _Work:
             return frozenset(), frozenset()
         # Who is as before has none of them: no two have one address.
         come = (port for name, port in self._new.items() if self._old.get(name) is not port)
-        owned = {(port.zone, address) for port in come for address in _plain(port)}
+        owned = {(port.zone, address) for port in come for address in port.plain}
         return frozenset(gone - owned), frozenset(gone & owned)
 
     def _forget_connections(self, gone: Owned) -> None:
@@ -226,8 +226,8 @@ class _Work:
     def _left(self, port: Port) -> list[str]:
         """The addresses that this workload had and has no more."""
         now = self._new.get(port.namespace)
-        kept = _plain(now) if now is not None and now.zone == port.zone else []
-        return [address for address in _plain(port) if address not in kept]
+        kept = now.plain if now is not None and now.zone == port.zone else []
+        return [address for address in port.plain if address not in kept]
 
     def _read_indexes(self) -> None:
         self._driver.indexes = {name: Indexes() for name in self._links.added}
@@ -316,8 +316,3 @@ def _tunnels_first(state: NodeState) -> list[Device]:
 
 def _ports(plan: Plan) -> Ports:
     return {port.namespace: port for state in plan.values() for port in state.ports}
-
-
-def _plain(port: Port) -> list[str]:
-    """Its addresses without their lengths."""
-    return [address.partition("/")[0] for address in port.addresses]

@@ -318,7 +318,7 @@ class Driver:
                 self.count(messages=len(batch))
                 opened_in.append((netlink, port))
             for netlink, port in opened_in:
-                settled(netlink, port.namespace, ["eth0"], _plain(port.addresses))
+                settled(netlink, port.namespace, ["eth0"], port.plain)
 
 
 def _last_words(port: Port) -> str:

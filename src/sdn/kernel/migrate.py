@@ -28,7 +28,7 @@ from sdn.kernel.driver import Driver, Existing, Named
 from sdn.kernel.dumps import Neighbour
 from sdn.kernel.libnft import Nft
 from sdn.kernel.messages import Message
-from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, plain, tunnels_first
+from sdn.kernel.migrate_parts import Cut, Parts, entries, fenced, identities, tunnels_first
 from sdn.kernel.namespaces import inside, open_namespace, opened
 from sdn.kernel.rtnetlink import Netlink
 from sdn.plan.narrow import Narrow
@@ -393,4 +393,4 @@ def _replaced(staged: NodeState, actual: NodeState) -> NodeState:
 
 def _owned(state: NodeState) -> Owned:
     """The addresses of a Host's workloads."""
-    return frozenset((port.zone, address) for port in state.ports for address in plain(port))
+    return frozenset((port.zone, address) for port in state.ports for address in port.plain)

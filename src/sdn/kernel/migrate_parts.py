@@ -43,12 +43,7 @@ class Parts(Struct, frozen=True):
     @property
     def owned(self) -> frozenset[tuple[int, str]]:
         """(zone, address) of all that moves."""
-        return frozenset((port.zone, address) for port in self.ports for address in plain(port))
-
-
-def plain(port: Port) -> list[str]:
-    """Its addresses without their lengths."""
-    return [address.partition("/")[0] for address in port.addresses]
+        return frozenset((port.zone, address) for port in self.ports for address in port.plain)
 
 
 def moving(actual: Plan, desired: Plan) -> tuple[str, str, tuple[Port, ...]] | None:
@@ -97,7 +92,7 @@ def parts(actual: Plan, desired: Plan, narrow: Narrow | None = None) -> Parts | 
 def fenced(state: NodeState, ports: Iterable[Port]) -> NodeState:
     """The state with all rules that these ports need, and without what leads to any of them: nothing passes."""
     names = {port.name for port in ports}
-    owned = {(port.zone, address) for port in ports for address in plain(port)}
+    owned = {(port.zone, address) for port in ports for address in port.plain}
     firewall, balancer = state.firewall or Firewall(), state.loadbalancer or LoadBalancer()
     egress, ingress = (
         tuple(entry for entry in entries if (entry.zone, entry.address) not in owned)
@@ -126,7 +121,7 @@ class _Mine:
     def __init__(self, ports: tuple[Port, ...]) -> None:
         self._names = {port.name for port in ports}
         self._macs = {port.mac for port in ports}
-        self._prefixes = {f"{a}/{128 if ':' in a else 32}" for port in ports for a in plain(port)}
+        self._prefixes = {f"{a}/{128 if ':' in a else 32}" for port in ports for a in port.plain}
 
     def is_named(self, entry: Neighbour | Fdb | Route) -> bool:
         """Whether an entry says where one of them is."""

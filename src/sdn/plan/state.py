@@ -163,6 +163,11 @@ class Port(Struct, frozen=True, gc=False):
     listens: tuple[tuple[str, int], ...] = ()  # (protocol, port)
     command: tuple[str, ...] = ()
 
+    @property
+    def plain(self) -> list[str]:
+        """Its addresses without their lengths."""
+        return [address.partition("/")[0] for address in self.addresses]
+
 
 class Interface(Struct, frozen=True, gc=False, order=True):
     """What the firewall knows of a device on which workloads' packets may enter: a bridge or a routed tunnel end."""

@@ -35,10 +35,9 @@ def shared(state: NodeState) -> list[ruleset.Elements]:
 @pytest.mark.parametrize(
     "command",
     [
-        "add chain inet sdn p_x",
-        "add rule inet sdn b4_tcp_2 accept",
-        "add rule inet sdn p_x accept",
-        "delete set inet sdn g_a4",
+        "flush map inet sdn egress4",
+        "add rule inet sdn p_x tcp dport { 1, 2 } accept",
+        "add chain inet other p_x",
     ],
 )
 def test_everything_else_is_left_to_nft(command: str) -> None:

@@ -1,5 +1,4 @@
-"""Changes that are elements of shared sets and maps, or chains that choose backends, as one transaction of our own
-messages.
+"""Changes of elements, and of the chains and groups that events bring, as one transaction of our own messages.
 
 That is what one event changes on most Hosts. libnftables reads the whole table before it adds one element.
 """
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from sdn.errors import KernelError
-from sdn.kernel import chooser
+from sdn.kernel import rule_messages
 from sdn.kernel.elements import additions, removals
 from sdn.kernel.messages import Message
 from sdn.kernel.owned import TABLE
@@ -28,10 +27,10 @@ def encoded(commands: Sequence[str]) -> list[Message] | None:
     for command in commands:
         match = _COMMAND.fullmatch(command)
         if match is None:
-            chosen = chooser.message(command)
-            if chosen is None:
+            known = rule_messages.messages(command)
+            if known is None:
                 return None
-            found.append(chosen)
+            found += known
             continue
         verb, family, name, listed = match.groups()
         found += _ENCODE[verb]([Elements(name, listed.split(", "), family)])

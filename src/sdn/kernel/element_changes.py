@@ -43,11 +43,6 @@ def _once(commands: tuple[str, ...]) -> list[Message] | None:
     return encoded(commands)
 
 
-def knows(commands: tuple[str, ...]) -> bool:
-    """Whether `send` need not leave them to libnftables."""
-    return bool(_once(commands))
-
-
 def send(commands: tuple[str, ...], netlink: Netlink) -> bool:
     """All commands as one transaction in the namespace of a socket to netfilter.
 

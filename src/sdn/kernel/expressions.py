@@ -6,6 +6,8 @@ with the next expression as long as each holds.
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
+
 from sdn.kernel.messages import be16, be32, nest, raw, text, u8, u32
 
 FIRST, SECOND = 1, 9
@@ -33,21 +35,25 @@ def expression(name: str, *attributes: bytes) -> bytes:
     return nest(1, text(1, name) + nest(2, b"".join(attributes)))
 
 
+@cache
 def meta(register: int, key: int) -> bytes:
     """Load what the kernel knows of a packet besides its bytes."""
     return expression("meta", be32(2, key), be32(1, register))
 
 
+@cache
 def ct(register: int, key: int) -> bytes:
     """Load what is known of a packet's connection."""
     return expression("ct", be32(1, register), be32(2, key))
 
 
+@cache
 def set_ct(key: int, register: int) -> bytes:
     """Store a register with a packet's connection."""
     return expression("ct", be32(2, key), be32(4, register))
 
 
+@cache
 def payload(register: int, base: int, offset: int, length: int) -> bytes:
     """Load bytes of a packet."""
     return expression("payload", be32(1, register), be32(2, base), be32(3, offset), be32(4, length))
@@ -58,6 +64,7 @@ def compare(operator: int, data: bytes) -> bytes:
     return expression("cmp", be32(1, FIRST), be32(2, operator), nest(3, raw(_VALUE, data)))
 
 
+@cache
 def holds(key: int, value: int) -> bytes:
     """Go on only where the kernel knows this byte of a packet."""
     return meta(FIRST, key) + compare(EQUAL, bytes([value]))
@@ -74,6 +81,7 @@ def immediate(value: int) -> bytes:
     return expression("immediate", be32(1, FIRST), nest(2, u32(_VALUE, value)))
 
 
+@lru_cache(maxsize=1 << 10)
 def lookup(name: str, *, inverted: bool = False, number: int | None = None) -> bytes:
     """Go on only where the first register is in a set, or is not; `number` is of one that comes with the rule."""
     attributes = [text(1, name), be32(2, FIRST)]
@@ -82,12 +90,14 @@ def lookup(name: str, *, inverted: bool = False, number: int | None = None) -> b
     return expression("lookup", *attributes, be32(5, _INVERTED if inverted else 0))
 
 
+@lru_cache(maxsize=1 << 10)
 def verdict(verb: str, chain: str = "") -> bytes:
     """What ends the rule."""
     code = be32(_CODE, _CODES[verb] & 0xFFFFFFFF)
     return expression("immediate", be32(1, 0), nest(2, nest(_VERDICT, code + (text(_CHAIN, chain) if chain else b""))))
 
 
+@cache
 def counter() -> bytes:
     """Packets and bytes that came so far."""
     return expression("counter")
@@ -98,6 +108,7 @@ def log(group: int, prefix: str) -> bytes:
     return expression("log", be16(1, group), text(2, prefix))
 
 
+@cache
 def reject() -> bytes:
     """Refuse and say that this is administratively prohibited, by ICMP of the packet's family."""
     return expression("reject", be32(1, _ICMPX), u8(2, _ADMIN_PROHIBITED))

@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 def open_namespace(name: str) -> int:
     """An open descriptor of a namespace, for `Device.netns` and `move_link`; the caller closes it."""
     try:
-        return os.open(RUN / name, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"{RUN}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise refusal(error.errno or 0, f"open network namespace {name}") from None
 

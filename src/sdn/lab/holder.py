@@ -76,6 +76,7 @@ FOLLOWED = 10_000
 """Workloads of the largest lab that is made ready for changes before anybody asks for one; it takes it a second."""
 
 _RETRY = 0.1  # seconds
+_REST = 0.3  # seconds in which nobody asks for anything; who has just built a lab mostly asks something at once
 
 _HEAPS = 2  # as many as threads that work at a time
 
@@ -88,6 +89,7 @@ class Holder:
     def __init__(self, name: str) -> None:
         self.info = Info(name=name, pid=0, since=time.time(), state="building")
         self.asked = False  # to build
+        self._heard = time.monotonic()
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._asked: Model | None = None  # how somebody described the lab last
@@ -97,6 +99,13 @@ class Holder:
 
     def handle(self, request: Request, say: Say) -> Reply:
         """Do one request; `say` reports stages of the long ones."""
+        try:
+            return self._handle(request, say)
+        finally:
+            self._heard = time.monotonic()
+
+    def _handle(self, request: Request, say: Say) -> Reply:
+        self._heard = time.monotonic()
         match request:
             case Describe(check):
                 return self._describe(check)
@@ -119,7 +128,12 @@ class Holder:
                 return Bye()
 
     def follow(self) -> None:
-        """Have all ready that the first change would have to make; one that comes meanwhile waits for it."""
+        """Have all ready that the first change would have to make, as soon as nobody asks for anything.
+
+        What is asked for meanwhile waits for it.
+        """
+        while (left := self._heard + _REST - time.monotonic()) > 0:
+            time.sleep(left)
         with self._lock:
             running = self._ready()
             if len(running.model.workloads) <= FOLLOWED:

@@ -48,12 +48,13 @@ class Asked:
     def first(self, is_patient: Callable[[Question], bool], foreign: Collection[Listener]) -> list[Attempt]:
         """A Service is asked some times, and as a whole connection: only that can tell which Backend it met.
 
-        So is a port that should be open; a SYN alone is for the many that should not.
+        So is a port that should be open, or of which nobody says that it should not; a SYN alone is for the many that
+        should not.
         """
         if self._is_service:
             return self._several(self._round())
         listener = self.question.target, self.question.flow.protocol, self.question.flow.port
-        if self._hopeful and listener in self._listens and listener not in foreign:
+        if self._hopeful is not False and listener in self._listens and listener not in foreign:
             return self._several(1)
         self._attempts.append(self._attempt(patient=is_patient(self.question)))
         return self._attempts[-1:]

@@ -47,7 +47,7 @@ class Engine:
         self._listens = listening(placed)
         self._listeners = Listeners()
         self._logs: list[LogReader] = []
-        self._answers_sctp = False
+        self._answers_sctp = self._refuses = False
         # Threads that visit namespaces must not be the main one, whose place all of /proc shows.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
 
@@ -94,6 +94,14 @@ class Engine:
         self._listeners.start()
         self._logs.extend(LogReader(host, self._netns_of(host)) for host in self._hosts)
 
+    def _refuse_everything(self) -> None:
+        """Lift the limit on what workloads say by ICMP, three files each; TCP is refused without."""
+        if self._refuses:
+            return
+        self._refuses = True
+        for workload in self._placed.endpoints:
+            self._listeners.refuse_everything(self._netns_of(workload))
+
     def _answer_sctp(self) -> None:
         """Play the SCTP stack of every workload: an asker's raw socket would keep the kernel from refusing others."""
         if self._answers_sctp:
@@ -109,7 +117,10 @@ class Engine:
     def _ask(
         self, questions: Sequence[Question], answers: Sequence[tuple[Answer, ...]], deadline: float, tries: int
     ) -> tuple[tuple[Observation, ...], ...]:
-        if any(question.flow.protocol is Protocol.SCTP for question in questions):
+        asked_of = {question.flow.protocol for question in questions}
+        if asked_of - {Protocol.TCP}:
+            self._refuse_everything()
+        if Protocol.SCTP in asked_of:
             self._answer_sctp()
         askers = together(questions, answers or [()] * len(questions), self._listens)
         asked = [

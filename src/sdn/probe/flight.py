@@ -73,8 +73,8 @@ class Flight:
 
     def run(self, attempts: Sequence[Attempt], deadline: float) -> None:
         """Give every attempt an outcome; silence is TIMEOUT, `deadline` seconds after its last packet was sent."""
-        while attempts := self._run(attempts, deadline):
-            pass
+        while attempts:
+            attempts = self._run(attempts, deadline)
 
     def _run(self, attempts: Sequence[Attempt], deadline: float) -> list[Attempt]:
         """Gives those that were not sent, because others have all descriptors for connections and say nothing."""

@@ -42,10 +42,14 @@ class Listeners:
     def open(self, workload: str, namespace: str, ports: Sequence[tuple[Protocol, int]]) -> None:
         """Listen on a workload's TCP and UDP ports, in both families; the calling thread stays in its namespace."""
         enter(namespace)
-        answer_everything()
         for protocol, number in ports:
             if protocol in (Protocol.TCP, Protocol.UDP):
                 self._open_port(workload, protocol, number)
+
+    def refuse_everything(self, namespace: str) -> None:
+        """Have a workload's kernel say of every datagram that nobody takes it; the thread stays in its namespace."""
+        enter(namespace)
+        answer_everything()
 
     def _open_port(self, workload: str, protocol: Protocol, number: int) -> None:
         said = token(workload, number)

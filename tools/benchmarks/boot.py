@@ -21,6 +21,7 @@ from benchmarks.labs import SHAPES, Size
 from benchmarks.positive import ask_everybody
 from benchmarks.rows import Row, best_and_median, compared, plain
 from sdn.lab import client
+from sdn.lab.ahead import ahead
 from sdn.policy import lint
 from sdn.report import words
 from sdn.spec.load import load
@@ -108,12 +109,13 @@ def _floor(size: Size, found: Times) -> None:
 def _in_process(path: Path, name: str, found: Times) -> None:
     """What `sdn up` and `sdn down` do, called in this process."""
     memory, start = machine.kernel_memory(), time.monotonic()
-    loaded = load([path])
-    loaded_at = time.monotonic()
-    warnings = (*loaded.warnings, *lint.warnings(loaded.model, loaded.where))
-    linted_at = time.monotonic()
-    info = client.up([path], loaded.model, name, warnings=warnings)
-    up_at = time.monotonic()
+    with ahead() as begun:
+        loaded = load([path])
+        loaded_at = time.monotonic()
+        warnings = (*loaded.warnings, *lint.warnings(loaded.model, loaded.where))
+        linted_at = time.monotonic()
+        info = client.up([path], loaded.model, name, warnings=warnings, begun=begun)
+        up_at = time.monotonic()
     lab = client.connect(name)
     found.questions = ask_everybody(lab)
     found.probed.append(time.monotonic() - start)

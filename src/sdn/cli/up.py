@@ -27,20 +27,23 @@ def command(paths: tuple[Path, ...], name: str | None, switches: Switches, form:
       sdn up topologies/two-hosts.yaml
       sdn up k8s/ --name before && sdn up k8s/ new-policy.yaml --name after
     """
-    from sdn.lab import client
-    from sdn.policy import lint
-    from sdn.report import words
+    from sdn.lab.ahead import ahead
 
-    with progress() as say:
+    with ahead() as begun, progress() as say:
+        from sdn.lab import client
+        from sdn.policy import lint
+
         say("load")
         loaded = switches.load(paths)
         warnings = (*loaded.warnings, *lint.warnings(loaded.model, loaded.where))
-        info = client.up(paths, loaded.model, name, say, warnings)
+        info = client.up(paths, loaded.model, name, say, warnings, begun)
     if form == "json":
         from sdn.report import json
 
         click.echo(json.dumps(info))
         leave(YES)
+    from sdn.report import words
+
     for warning in info.warnings:
         click.echo(f"warning: {warning}", err=True)
     size = ", ".join(words.count(number, what) for what, number in info.counts.items() if number)

@@ -3,13 +3,15 @@
 It runs as `python -m sdn.kernel.launcher MODE NAME STATUS_FD [LISTEN_FD] -- COMMAND`, started by `sandbox`. A fresh
 process, because only one without threads may make a user namespace, and because forking a large one is slow. It
 imports next to nothing. Where COMMAND is a module of Python, the child runs it itself. In mode `hold` the child
-outlives everybody; in mode `run` it dies with its parent.
+outlives everybody; in mode `run` it dies with its parent. In mode `ahead` it imports the module and then waits for its
+NAME on stdin, which becomes the last word of COMMAND, to go on as in `hold`; where none comes, nothing was begun.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import resource
 import runpy
@@ -23,7 +25,7 @@ from sdn.kernel import syscalls as sys_
 from sdn.kernel.one_user import pretend_to_change_user
 from sdn.kernel.owned import MARKER
 
-HOLD, RUN = "hold", "run"
+HOLD, RUN, AHEAD = "hold", "run", "ahead"
 STARTING = "start "
 """What a report of failure begins with when everything worked but the command itself."""
 
@@ -118,11 +120,29 @@ def _failed(status: int, what: str, error: OSError) -> NoReturn:
 
 
 def _become(status: int, command: list[str]) -> NoReturn:
-    """Run a module of Python here: another interpreter would take as long to start as a small lab's firewalls."""
+    """Run a module of Python here: another interpreter would take as long to start as a small lab's firewalls.
+
+    One that is imported already has a `main`.
+    """
     os.close(status)
     sys.argv = command
-    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+    if command[0] in sys.modules:
+        sys.modules[command[0]].main()
+    else:
+        runpy.run_module(command[0], run_name="__main__", alter_sys=True)
     sys.exit()
+
+
+def _named(module: str) -> str:
+    """What the lab is called, as soon as its client knows; empty where that has gone, or read nothing but mistakes."""
+    importlib.import_module(module)
+    name = b""
+    while data := os.read(0, 4096):
+        name += data
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return name.decode()
 
 
 def _execute(status: int, command: list[str]) -> NoReturn:
@@ -144,6 +164,11 @@ def main(arguments: list[str]) -> int:
     command = arguments[split + 1 :]
     if mode == RUN:
         sys_.die_with_parent()
+    if mode == AHEAD:
+        mode, name = HOLD, _named(command[-1])
+        if not name:
+            return 0
+        command.append(name)
     try:
         isolated = unshare_everything()
         pid = os.fork()

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import TracebackType
 
 from msgspec import Struct
 
@@ -94,54 +96,111 @@ def start(name: str, target: Sequence[str]) -> Holder:
     It returns when `target` has been executed; whether it is ready, only its API can say. The target gets its socket
     by `inherited_listener`. ExistsError if the name is taken, PrivilegeError if this user may not make namespaces.
     """
-    listener = _bind(check_name(name))
-    log = os.memfd_create("sdn-log")
-    try:
-        with listener:
-            environment = {**os.environ, LISTEN_VARIABLE: str(listener.fileno())}
-            pid = _launch(launcher.HOLD, name, listener.fileno(), target, log, environment)
-    except BaseException:
-        os.close(log)
-        raise
-    return Holder(name, pid, log)
+    check_name(name)
+    with _listener() as listener:
+        _bind(listener, name)
+        launch = _Launch(launcher.HOLD, name, listener, target)
+        try:
+            return launch.started(name)
+        finally:
+            launch.close()
 
 
-def _bind(name: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+class Ahead:
+    """A lab's process on its way while somebody reads what the lab is called, and all that it shall be.
+
+    What `module` imports is there when `start` gives it the name. Who gets none ends with the block, and has made
+    nothing yet.
+    """
+
+    def __init__(self, module: str) -> None:
+        self._listener = _listener()
+        try:
+            target = [sys.executable, "-P", "-m", module]
+            self._launch = _Launch(launcher.AHEAD, "", self._listener, target, stdin=subprocess.PIPE)
+        except BaseException:
+            self._listener.close()
+            raise
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._launch.close()
+        self._listener.close()
+
+    def start(self, name: str) -> Holder:
+        """Have it be the lab of that name, once; see the function `start`."""
+        _bind(self._listener, check_name(name))
+        return self._launch.started(name)
+
+
+class _Launch:
+    """A launcher that runs, and what it and its child write; `name` is empty where it reads that from its stdin."""
+
+    def __init__(
+        self, mode: str, name: str, listener: socket.socket, target: Sequence[str], stdin: int = subprocess.DEVNULL
+    ) -> None:
+        self._log = os.memfd_create("sdn-log")
+        self._report, status = os.pipe()
+        fds = status, listener.fileno()
+        try:
+            self._process = subprocess.Popen(
+                _command(mode, name, fds, target),
+                pass_fds=fds,
+                stdin=stdin,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
+                env={**os.environ, LISTEN_VARIABLE: str(listener.fileno())},
+            )
+        except BaseException:
+            os.close(self._report)
+            os.close(self._log)
+            raise
+        finally:
+            os.close(status)
+
+    def started(self, name: str) -> Holder:
+        """When the child has executed its command."""
+        if self._process.stdin is not None:
+            with suppress(BrokenPipeError), self._process.stdin as told:  # it has ended: its last words say why
+                told.write(name.encode())
+        said = _read_all(self._report)
+        self._process.wait()
+        pid = _started(said, processes.contents(self._log))
+        log, self._log = self._log, -1
+        return Holder(name, pid, log)
+
+    def close(self) -> None:
+        """Give back what nobody has taken; a launcher that was told no name ends here."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        os.close(self._report)
+        if self._log >= 0:
+            os.close(self._log)
+
+
+def _listener() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+
+
+def _bind(listener: socket.socket, name: str) -> None:
     try:
         listener.bind(_address(name))
     except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ExistsError(
                 f"a lab named {name} runs already: end it with `sdn down {name}` or take another name"
             ) from None
         raise refusal(error.errno or 0, f"take the name {name}") from None
-    return listener
 
 
 def _command(mode: str, name: str, fds: Sequence[int], target: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", launcher.__name__, mode, name, *map(str, fds), "--", *target]
-
-
-def _launch(mode: str, name: str, listen: int, target: Sequence[str], log: int, environment: dict[str, str]) -> int:
-    report, status = os.pipe()
-    with os.fdopen(report, "rb", buffering=0) as reader:
-        try:
-            process = subprocess.Popen(
-                _command(mode, name, (status, listen), target),
-                pass_fds=(status, listen),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                env=environment,
-            )
-        finally:
-            os.close(status)
-        said = _read_all(reader.fileno())
-        process.wait()
-    return _started(said, processes.contents(log))
 
 
 def _read_all(fd: int) -> str:

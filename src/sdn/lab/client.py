@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from sdn import errors
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
+from sdn.lab.ahead import HOLDER
 from sdn.lab.messages import (
     GONE,
     Applied,
@@ -167,18 +168,25 @@ def up(
     name: str | None = None,
     progress: Say = _silent,
     warnings: Sequence[str] = (),
+    begun: sandbox.Ahead | None = None,
 ) -> Info:
-    """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays."""
+    """Build a lab that stays up. When the build fails, or this process is killed meanwhile, nothing of it stays.
+
+    `begun` is what `ahead.ahead` gave.
+    """
     request = Build(model, _texts(paths), _texts(warnings))
-    with _start(name or model.name, request) as lab:
+    with _start(name or model.name, request, begun) as lab:
         return lab.built(progress)
 
 
 @contextmanager
-def temporary(model: Model) -> Iterator[Lab]:
-    """A lab that ends with the block. `built` waits for it, so that other work can be done meanwhile."""
+def temporary(model: Model, begun: sandbox.Ahead | None = None) -> Iterator[Lab]:
+    """A lab that ends with the block. `built` waits for it, so that other work can be done meanwhile.
+
+    `begun` is what `ahead.ahead` gave.
+    """
     request = Build(model, ephemeral=True)
-    with _start(f"{model.name[:40]}.test-{os.getpid()}-{next(_serial)}", request) as lab:
+    with _start(f"{model.name[:40]}.test-{os.getpid()}-{next(_serial)}", request, begun) as lab:
         yield lab
         _gone(lab.pid)
 
@@ -214,9 +222,10 @@ def connect(name: str | None = None) -> Lab:
 
 
 @contextmanager
-def _start(name: str, request: Build) -> Iterator[Lab]:
+def _start(name: str, request: Build, begun: sandbox.Ahead | None) -> Iterator[Lab]:
     """A holder that has been asked to build; inside the block `built` may wait for it. An error there ends it."""
-    holder = sandbox.start(name, [sys.executable, "-P", "-m", "sdn.lab.holder", name])
+    known = [sys.executable, "-P", "-m", HOLDER, name]
+    holder = sandbox.start(name, known) if begun is None else begun.start(name)
     lab = Lab(name, holder.pid)
     try:
         with _connect(name) as connection:

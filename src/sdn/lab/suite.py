@@ -14,7 +14,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from sdn.errors import ProbeError
+from sdn.kernel.sandbox import Ahead
 from sdn.lab import client
+from sdn.lab.ahead import ahead
 from sdn.lab.messages import Observations
 from sdn.model import Answer, Ask, Flow, Model, Observation, Placed, Question, Report, Result, Timing, Trace, connected
 from sdn.plan.desired import Prepared, plan_placed, prepare
@@ -56,12 +58,17 @@ def run(
 
     What is tested is what `altered` makes of the files.
     """
+    with ahead() as begun:
+        return _run(begun, paths, progress, altered)
+
+
+def _run(begun: Ahead, paths: Sequence[Path], progress: Progress, altered: Callable[[Model], Model]) -> Report:
     watch = Stopwatch(progress)
     watch.stage("load")
     loaded = load(paths)
     model = altered(loaded.model)
     watch.stage("build")
-    with ThreadPoolExecutor(1) as side, client.temporary(model) as lab:
+    with ThreadPoolExecutor(1) as side, client.temporary(model, begun) as lab:
         built = side.submit(lab.built)
         answers = Answers(prepare(model))
         info = built.result()

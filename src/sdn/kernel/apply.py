@@ -23,11 +23,13 @@ from sdn.kernel.driver import Driver, Existing
 from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import RUN, create, delete, inside
 from sdn.kernel.node import Indexes
+from sdn.kernel.rounds import Rounds, rounds
 from sdn.plan.established import Connection, Established
 from sdn.plan.narrow import Narrow
 from sdn.plan.state import Bridge, NodeState, Plan, Port
 
-_BOTH = 2
+_FEW = 2
+"""Hosts that are told sooner than two threads are woken."""
 
 Ports = dict[str, Port]
 """By namespace."""
@@ -68,8 +70,8 @@ def apply(
     """
     if actual == desired and not cut_established:
         return Applied()
-    work = _Work(actual, desired, driver, limit, cut_established, narrow or {})
-    work.whole = whole if whole is not None else actual
+    plans = (actual, desired, whole if whole is not None else actual)
+    work = _Work(plans, driver, limit, cut_established, narrow or {})
     driver.worker.run(None, work.run)
     if driver.leftovers is None:
         driver.worker.run(None, work.clean_up)
@@ -84,14 +86,13 @@ class _Work:
     """One change of a lab; each method is a stage, in the order of `run`."""
 
     def __init__(
-        self, actual: Plan, desired: Plan, driver: Driver, limit: int, cut_established: bool, narrow: Narrow
+        self, plans: tuple[Plan, Plan, Plan], driver: Driver, limit: int, cut_established: bool, narrow: Narrow
     ) -> None:
         self.messages, self.commands = driver.messages, driver.commands
-        self._actual, self._desired = actual, desired
+        self._actual, self._desired, self._whole = actual, desired, _ = plans
         self._driver = driver
         self._limit = limit
         self._cuts = cut_established
-        self.whole = actual
         self.cut: set[Connection] = set()
         self.seconds = 0.0
         self._started = time.monotonic()
@@ -101,18 +102,21 @@ class _Work:
         self._narrow = before, after
         self._links: Difference = difference(before, after)
         self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
-        self._rules = self._rule_changes()
+        self._rounds = self._rounds_of_rules()
         self._old, self._new = _ports(before), _ports(after)
         self._differ = [name for name, port in self._old.items() if self._new.get(name) is not port]
-        self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rules}))
+        self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rounds.hosts}))
         self._doomed: dict[str, list[str]] = defaultdict(list)  # links by node, each before those that it is in
         self._last: dict[str, list[Message]] = {}
 
-    def _rule_changes(self) -> dict[str, RuleChanges]:
+    def _rounds_of_rules(self) -> Rounds:
         before, after = self._narrow
         hosts = [n for n in self._kept if after[n].role == "host" and before[n] != after[n]]
         found = changes_of({name: (before[name], after[name]) for name in hosts})
-        return {name: changes for name, changes in found.items() if len(changes)}
+        changes = {name: one for name, one in found.items() if len(one)}
+        others = {name: node for name, node in self._whole.items() if name not in self._actual}
+        old, new = ({**others, **{n: plan[n] for n in self._kept}} for plan in (self._actual, self._desired))
+        return rounds(changes, old, new)
 
     def run(self) -> None:
         """All stages; rules before links over the whole lab, since a Host's rules speak of other Hosts' workloads."""
@@ -156,23 +160,17 @@ class _Work:
 
     def _judge(self) -> None:
         """The rules of the Hosts that stay; the kernel takes those of two at once, and makes the namespaces of those
-        who come beside it: they have no link yet.
+        who come beside it: they have no link yet."""
+        self._judge_some(self._rounds.shut)
+        shared(self._driver.team, self._rounds.change, self._judge_one, self._create)
+        self._judge_some(self._rounds.open)
 
-        What a sender's rules forbade and a receiver's shall forbid, or the other way, would pass while one of them has
-        its new rules and the other one its old. So where both change, they lead nowhere in between.
-        """
-        turned = {what for changes in self._rules.values() for what in changes.turned}
-        if len(turned) < _BOTH:
-            shared(self._driver.team, self._rules, self._judge_one, self._create)
+    def _judge_some(self, several: dict[str, RuleChanges]) -> None:
+        if len(several) > _FEW:
+            shared(self._driver.team, several, self._judge_one)
             return
-        shut, changed, opened = zip(*(changes.in_turn() for changes in self._rules.values()), strict=True)
-        shared(self._driver.team, self._of_rules(shut), self._judge_one)
-        shared(self._driver.team, self._of_rules(changed), self._judge_one, self._create)
-        shared(self._driver.team, self._of_rules(opened), self._judge_one)
-
-    def _of_rules(self, parts: Iterable[RuleChanges]) -> dict[str, RuleChanges]:
-        """By Host, where there are any."""
-        return {name: changes for name, changes in zip(self._rules, parts, strict=True) if len(changes)}
+        for name, changes in several.items():
+            self._judge_one(name, changes)
 
     def _create(self) -> None:
         create(name for name in self._new if name not in self._old)
@@ -182,8 +180,12 @@ class _Work:
             whole = self._limit < LIMIT or not send_elements(changes, netlink)
         if whole:
             with self._driver.sockets.nft(name) as nft:
-                send(nft, changes, self._desired[name], self._limit)
+                send(nft, changes, self._after_change(name), self._limit)
         self._driver.count(commands=len(changes))
+
+    def _after_change(self, name: str) -> NodeState:
+        before, after = (plan.get(name, self._whole[name]) for plan in (self._actual, self._desired))
+        return self._rounds.after_change(before, after)
 
     def _left_behind(self) -> tuple[Owned, Owned]:
         """The addresses that have no owner any more, and those that have another one."""
@@ -200,7 +202,7 @@ class _Work:
         an address that is left to nobody can wait until all else is done."""
         zones = {zone for zone, _ in gone}
         anew = {*self._links.removed, *self._links.added}
-        kept = [(name, node) for name, node in self.whole.items() if name not in anew]
+        kept = [(name, node) for name, node in self._whole.items() if name not in anew]
         knowing = [name for name, node in kept if zones & {one.zone for one in node.interfaces}]
         for name in knowing:
             with self._driver.sockets.netfilter(name) as known:

@@ -23,6 +23,7 @@ from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.ruleset import Elements
 from sdn.kernel.team import Job, Team
+from sdn.plan.firewall import sets_of
 from sdn.plan.state import Firewall, LoadBalancer, NodeState, ProfileChain
 
 T = TypeVar("T")
@@ -36,20 +37,25 @@ _SHARE = 4
 LIMIT = 1 << 20
 """Characters of one transaction; the kernel refuses longer ones from an ordinary user long before, and says so."""
 
+Owner = tuple[int, str]
+"""(zone, address)."""
+
 Content = dict[tuple[str, str], dict[str, str]]
 """(family, set or map) → key → data, which is empty in a set."""
 
 
 class RuleChanges(Struct, frozen=True):
     """Commands: `new` makes what nothing refers to yet, `switch` changes what packets meet, `dispatch` is the part of
-    it that leads workloads to their rules, `old` removes what nothing refers to any more. `turned` names what judges
-    who stays in another way: `egress`, `ingress`, and `groups`, which either may look up."""
+    it that leads workloads to their rules, `old` removes what nothing refers to any more. `turned` are the directions
+    in which somebody who stays has other rules, `joined` and `left` who is in which set from now on, or no more."""
 
     new: tuple[str, ...]
     switch: tuple[str, ...]
     dispatch: tuple[str, ...]
     old: tuple[str, ...]
     turned: frozenset[str] = frozenset()
+    joined: frozenset[tuple[str, Owner]] = frozenset()
+    left: frozenset[tuple[str, Owner]] = frozenset()
 
     def in_turn(self) -> tuple[RuleChanges, RuleChanges, RuleChanges]:
         """Lead nowhere who shall be led elsewhere, change all else, and lead again."""
@@ -85,18 +91,43 @@ def rule_changes(before: NodeState, after: NodeState) -> RuleChanges:
             *(line for one in added if one.name in _DISPATCH for line in one.commands("add")),
         ),
         old=tuple(_old(before, after)),
-        turned=frozenset(_turned(before, removed, added)),
+        turned=frozenset(_turned(removed, added)),
+        joined=frozenset(_members(after, before, added)),
+        left=frozenset(_members(before, after, removed)),
     )
 
 
-def _turned(before: NodeState, removed: Sequence[Elements], added: Sequence[Elements]) -> Iterator[str]:
+def _turned(removed: Sequence[Elements], added: Sequence[Elements]) -> Iterator[str]:
     come = {one.name: {value.partition(" : ")[0] for value in one.values} for one in added if one.name in _DISPATCH}
     for one in removed:
         if not come.get(one.name, frozenset()).isdisjoint(one.values):
             yield one.name[:-1]
-    groups = {one.name for one in before.firewall.sets} if before.firewall is not None else set()
-    if any(one.name in groups for one in (*removed, *added)):
-        yield "groups"
+
+
+def _members(state: NodeState, other: NodeState, changed: Sequence[Elements]) -> Iterator[tuple[str, Owner]]:
+    """Who is in a set of one state that rules look up, and is not in the other.
+
+    Whom a Host meets in a zone that is not there in both has joined or left nothing: it is the Host that came or left.
+    """
+    mine, theirs = _firewalls(state, other)
+    known = {one.name for one in theirs.sets}
+    strange = {one.zone for one in state.interfaces} ^ {one.zone for one in other.interfaces}
+    for one in changed:
+        if one.name in known:
+            owners = (value.partition(" . ") for value in one.values)
+            yield from ((one.name, (int(zone), address)) for zone, _, address in owners if int(zone) not in strange)
+    asked = _asked_anew(mine, theirs)
+    for each in mine.sets:
+        if each.name in asked and each.name not in known:
+            yield from ((each.name, owner) for owner in each.elements if owner[0] not in strange)
+
+
+def _asked_anew(mine: Firewall, theirs: Firewall) -> set[str]:
+    """The sets that profiles look up which say another thing in the other state under the same name: rules that match
+    nobody are left out, so a group's first member brings rules, and its last one takes them along."""
+    others = {profile.name: profile for profile in theirs.profiles}
+    tiers = {tier for one in mine.profiles if others.get(one.name, one) != one for tier in one.tiers}
+    return {name for chain in mine.chains if chain.name in tiers for name, _ in sets_of(chain)}
 
 
 def changes_of(pairs: Mapping[str, tuple[NodeState, NodeState]]) -> dict[str, RuleChanges]:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from sdn.errors import KernelError, PrivilegeError
 from sdn.kernel import node as messages
-from sdn.kernel import qdisc, ruleset, skeleton, sysctl
+from sdn.kernel import qdisc, skeleton, sysctl
 from sdn.kernel.elements import Encoder
 from sdn.kernel.leftovers import Leftovers
 from sdn.kernel.libnft import Nft
@@ -100,6 +100,7 @@ class Driver:
                 _ = self.indexes[name][uplink.name]
         with Team("build") as team:
             self._build(plan, team)
+        self._encoder = Encoder()
 
     def aim(self, plan: Plan) -> None:
         """What the lab shall be; nothing happens yet."""
@@ -216,13 +217,14 @@ class Driver:
 
     def _fill(self, state: NodeState) -> None:
         """A Host's rules, and then what their sets and maps hold."""
-        commands = [skeleton.tables(), *ruleset.definitions(state)]
-        with Nft() as nft:
-            nft.run_chunks(commands)
-        contents = list(self._encoder.contents(state))
-        with Netlink(NETFILTER) as netlink:
+        first, left, last = self._encoder.definitions(state)
+        contents = [*last, *self._encoder.contents(state)]
+        with Nft() as nft, Netlink(NETFILTER) as netlink:
+            nft.run(skeleton.tables())
+            netlink.transact(first)
+            nft.run_chunks(left)
             netlink.transact(contents)
-        self.count(len(contents), len(commands))
+        self.count(len(first) + len(contents), len(left) + 1)
 
     def _cables(self, state: NodeState) -> None:
         self._lay(state, [veth for veth in state.uplinks if (state.name, veth.name) < (veth.peer_node, veth.peer_name)])

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from struct import Struct
 
-from sdn.kernel import ruleset
+from sdn.kernel import rule_messages, ruleset
 from sdn.kernel.messages import CREATE, NFTABLES, REQUEST, Message, mac, nest, packed, raw, text
 from sdn.kernel.owned import TABLE
 from sdn.kernel.ruleset import Elements
 from sdn.model import Protocol
-from sdn.plan.state import NodeState
+from sdn.plan.state import Firewall, NodeState
 
 MESSAGE = 24_000
 """Bytes of one message: an attribute holds 65,535, and several messages shall fill a send evenly."""
@@ -128,11 +128,33 @@ _DATA_OF: dict[str, Field] = {
 class Encoder:
     """Encodes Hosts of one Plan, one after the other from any thread; what two have in common, once.
 
-    Common is what is the same object in the plan: Services of an Application, and groups. The plan outlives this.
+    Common is what is the same object in the plan, which outlives this, and what has the same name and says the same.
     """
 
     def __init__(self) -> None:
         self._known: dict[int, list[Message]] = {}
+        self._named: dict[str, tuple[object, list[Message]]] = {}
+
+    def definitions(self, state: NodeState) -> tuple[list[Message], list[str], list[Message]]:
+        """All sets and chains of a Host, to be made in this order: what is known here, what is left to nft, and what
+        leads to either. Nothing leads to these last ones yet."""
+        firewall = state.firewall or Firewall()
+        first, last = list[Message](), list[Message]()
+        left: list[str] = []
+        for addresses in firewall.sets:
+            first += self._of_name(addresses.name, addresses.family, lambda: [ruleset.declare_set(addresses)])  # noqa: B023
+        for chain in firewall.chains:
+            known = self._of_name(chain.name, chain, lambda: ruleset.define_chain(chain))  # noqa: B023
+            first += known
+            left += [] if known else ruleset.define_chain(chain)
+        for profile in firewall.profiles:
+            known = self._of_name(profile.name, profile, lambda: ruleset.define_profile(profile))  # noqa: B023
+            last += known
+            left += [] if known else ruleset.define_profile(profile)
+        for balancer in ruleset.balancers(state):
+            name = ruleset.balancer_name(*balancer)
+            last += self._of_name(name, balancer, lambda: ruleset.define_balancer(*balancer))  # noqa: B023
+        return first, left, last
 
     def contents(self, state: NodeState) -> Iterator[Message]:
         """All that the sets and maps of a Host hold, with the dispatch maps last."""
@@ -148,6 +170,23 @@ class Encoder:
         if found is None:
             found = self._known[id(part)] = list(additions(elements()))
         return found
+
+    def _of_name(self, name: str, part: object, commands: Callable[[], Iterable[str]]) -> list[Message]:
+        known = self._named.get(name)
+        if known is None or known[0] != part:
+            known = self._named[name] = part, _together(commands())
+        return known[1]
+
+
+def _together(commands: Iterable[str]) -> list[Message]:
+    """Nothing where one of them is left to nft: the rules of a chain have an order."""
+    found: list[Message] = []
+    for command in commands:
+        known = rule_messages.encoded(command)
+        if known is None:
+            return []
+        found += known
+    return found
 
 
 def additions(several: Iterable[Elements]) -> Iterator[Message]:

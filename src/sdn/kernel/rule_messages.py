@@ -57,6 +57,11 @@ class _UnknownError(Exception):
 
 @lru_cache(maxsize=1 << 12)
 def messages(command: str) -> tuple[Message, ...] | None:
+    """As `encoded`; events bring the same again and again."""
+    return encoded(command)
+
+
+def encoded(command: str) -> tuple[Message, ...] | None:
     """What does the same as a command about chains, their rules, or groups; None for any other."""
     chosen = chooser.rule(command)
     if chosen is not None:

@@ -173,7 +173,7 @@ class _Work:
             self._judge_one(name, changes)
 
     def _create(self) -> None:
-        create(name for name in self._new if name not in self._old)
+        create((name for name in self._new if name not in self._old), bare=True)
 
     def _judge_one(self, name: str, changes: RuleChanges) -> None:
         with self._driver.sockets.netfilter(name) as netlink:

@@ -172,7 +172,7 @@ class Driver:
                 needed[veth.peer_node].append(job)
                 yield job
         for state in hosts:
-            rooms = Job(partial(create, [port.namespace for port in state.ports]))
+            rooms = Job(partial(create, [port.namespace for port in state.ports], bare=True))
             yield from (ruled[state.name], rooms)
             yield Job(partial(self._wire, state), [*needed[state.name], rooms], links=True)
 

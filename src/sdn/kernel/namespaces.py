@@ -93,8 +93,10 @@ def enter(name: str) -> None:
         os.close(fd)
 
 
-def create(all_names: Iterable[str], prepare: Callable[[str], None] | None = None) -> None:
+def create(all_names: Iterable[str], prepare: Callable[[str], None] | None = None, *, bare: bool = False) -> None:
     """Make namespaces, each with `lo` up. `prepare(name)` runs inside each of them right after it was made.
+
+    `bare` leaves `lo` down, for whoever opens a socket there in any case: to open one is half of what is left.
 
     Call it in a worker thread, in a lab. ExistsError at the first name that is taken; those before it stay.
     """
@@ -103,21 +105,22 @@ def create(all_names: Iterable[str], prepare: Callable[[str], None] | None = Non
         RUN.mkdir(mode=0o755, exist_ok=True)
         for name in all_names:
             _create_and_enter(name)
-            with Netlink() as netlink:
-                netlink.send([links.set_up(LOOPBACK)])
+            if not bare:
+                with Netlink() as netlink:
+                    netlink.send([links.set_up(LOOPBACK)])
             if prepare is not None:
                 prepare(name)
 
 
 def _create_and_enter(name: str) -> None:
-    path = RUN / name
+    path = f"{RUN}/{name}"
     try:
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
         unshare(CLONE_NEWNET)
-        mount(_OWN, str(path), "none", MS_BIND)
+        mount(_OWN, path, "none", MS_BIND)
     except OSError as error:
         if error.errno != errno.EEXIST:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
         raise refusal(error.errno or 0, f"create network namespace {name}") from None
 
 

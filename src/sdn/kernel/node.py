@@ -150,7 +150,8 @@ def attached(port: Port, index: Indexes) -> Iterator[Message]:
 
 
 def workload(port: Port) -> Iterator[Message]:
-    """Everything inside the workload's own namespace, where `lo` is up already."""
+    """Everything inside the workload's own namespace."""
+    yield links.set_up(LOOPBACK)
     yield links.set_link(WORKLOAD_LINK, alias=alias(port.workload), link_local=False)
     yield links.set_up(WORKLOAD_LINK)
     yield from (routing.address(WORKLOAD_LINK, a, prefix_route=bool(port.bridge)) for a in port.addresses)

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.kernel.apply_rules import RuleChanges, changes_of
-from sdn.kernel.rounds import Rounds, rounds
+from sdn.kernel.rounds import Rounds, Whereabouts, rounds
 from sdn.model import (
     Action,
     Application,
@@ -287,3 +287,19 @@ def test_nobody_waiting_is_led_by_a_host_that_is_closed_while_it_changes() -> No
     single = change(lab(ONLY_ALLOWED, **{**OTHERS, "x": "none"}), lab(ONLY_ALLOWED, **OTHERS))
     for name in single.before:
         assert single.rounds.after_change(single.before[name], single.after[name]) is single.after[name]
+
+
+def led(*addresses: str) -> NodeState:
+    return NodeState("", "host", (), firewall=Firewall(egress=tuple(Dispatch(1, one, "p_a") for one in addresses)))
+
+
+def test_whereabouts_follow_who_moves_comes_and_leaves() -> None:
+    known = Whereabouts()
+    first = {"host-1": led("10.0.0.1", "10.0.0.2"), "host-2": led("10.0.0.3")}
+    owners = [(1, f"10.0.0.{number}") for number in range(1, 5)]
+    assert known.hosts(owners, first) == {"host-1", "host-2"}
+    moved = {"host-1": led("10.0.0.2"), "host-2": led("10.0.0.3", "10.0.0.1")}
+    assert known.hosts(owners[:1], moved) == {"host-2"}
+    back = {"host-2": led("10.0.0.3"), "host-1": led("10.0.0.2", "10.0.0.1")}
+    assert known.hosts(owners[:1], back) == {"host-1"} and known.hosts(owners, {"host-2": back["host-2"]}) == {"host-2"}
+    assert known.hosts(owners, {}) == set() and known.hosts([(2, "10.0.0.1")], first) == set()

@@ -116,7 +116,7 @@ class _Work:
         changes = {name: one for name, one in found.items() if len(one)}
         others = {name: node for name, node in self._whole.items() if name not in self._actual}
         old, new = ({**others, **{n: plan[n] for n in self._kept}} for plan in (self._actual, self._desired))
-        return rounds(changes, old, new)
+        return rounds(changes, old, new, self._driver.whereabouts)
 
     def run(self) -> None:
         """All stages; rules before links over the whole lab, since a Host's rules speak of other Hosts' workloads."""

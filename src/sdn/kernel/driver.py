@@ -26,6 +26,7 @@ from sdn.kernel.messages import Message
 from sdn.kernel.namespaces import NamespaceWorker, create, enter, inside, opened
 from sdn.kernel.node import Entries, Indexes
 from sdn.kernel.processes import Process, spawn
+from sdn.kernel.rounds import Whereabouts
 from sdn.kernel.rtnetlink import Netlink
 from sdn.kernel.settle import settle, settled
 from sdn.kernel.sockets import Sockets
@@ -71,7 +72,7 @@ class Driver:
     sent by netlink and to nft. `indexes` are those of links, by node; who adds to a lab reads them from the kernel.
     `entries` are messages for what is aimed at.
     `sockets`, `worker` and `team` are for those who change a lab: one change at a time, led by the worker. What it
-    leaves behind `leftovers` cleans up, or the worker where it is None.
+    leaves behind `leftovers` cleans up, or the worker where it is None. `whereabouts` are those before the last change.
     """
 
     def __init__(self, progress: Progress = lambda _: None) -> None:
@@ -83,6 +84,7 @@ class Driver:
         self.worker = NamespaceWorker("change")
         self.team = Team("change")
         self.leftovers: Leftovers | None = None
+        self.whereabouts = Whereabouts()
         self._lock = threading.Lock()
         self._running: list[tuple[Port, Process]] = []
         self._progress = progress

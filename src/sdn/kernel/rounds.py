@@ -66,14 +66,47 @@ class Rounds(Struct, frozen=True):
         )
 
 
-def rounds(changes: Mapping[str, RuleChanges], before: Plan, after: Plan) -> Rounds:
-    """The rounds of these changes. The plans are of all Hosts that stay, and whole."""
+class Whereabouts:
+    """On which Host each address is led to rules, of a plan that changes now and then: only Hosts that changed since
+    are looked into again."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Firewall | None] = {}
+        self._host: dict[Owner, str] = {}
+
+    def hosts(self, owners: Iterable[Owner], plan: Plan) -> set[str]:
+        """Those that lead any of them."""
+        self._follow(plan)
+        return {self._host[owner] for owner in owners if owner in self._host}
+
+    def _follow(self, plan: Plan) -> None:
+        for name in [name for name in self._seen if name not in plan] if self._seen.keys() - plan.keys() else ():
+            self._look(name, self._seen.pop(name), None)
+        for name, node in plan.items():
+            if self._seen.get(name) is not node.firewall:
+                self._look(name, self._seen.get(name), node.firewall)
+                self._seen[name] = node.firewall
+
+    def _look(self, name: str, was: Firewall | None, now: Firewall | None) -> None:
+        old, new = ((firewall or Firewall()).egress for firewall in (was, now))
+        if old is new:
+            return
+        for one in set(old).difference(new):
+            if self._host.get((one.zone, one.address)) == name:
+                del self._host[one.zone, one.address]
+        self._host.update(((one.zone, one.address), name) for one in new)
+
+
+def rounds(changes: Mapping[str, RuleChanges], before: Plan, after: Plan, known: Whereabouts | None = None) -> Rounds:
+    """The rounds of these changes. The plans are of all Hosts that stay, and whole; `known` has followed `before` and
+    the plans that led to it."""
     different = {id(one): one for one in changes.values()}.values()
     joined, left = (
         {one for each in different for one in each.joined},
         {one for each in different for one in each.left},
     )
-    stay, led = _staying({owner for _, owner in joined | left}, before, after)
+    owners = {owner for _, owner in joined | left}
+    stay, led = _staying(owners, before, after, known or Whereabouts())
     joined, left = ({one for one in some if one[1] in stay} for some in (joined, left))
     groups = {name for name, _ in joined | left}
     states = (plan[name] for name in changes for plan in (before, after))
@@ -82,16 +115,20 @@ def rounds(changes: Mapping[str, RuleChanges], before: Plan, after: Plan) -> Rou
     turned = {side for one in different for side in one.turned}
     if not led and len(turned) + bool(groups) < _TWO:
         return Rounds({}, dict(changes), {})
-    parts = {name: _with(changes.get(name), led.get(name)).in_turn() for name in {**changes, **led}}
+    alike = {id(one): one.in_turn() for one in different}
+    parts = {name: alike[id(one)] for name, one in changes.items()}
+    parts |= {name: _with(changes.get(name), firewall).in_turn() for name, firewall in led.items()}
     shut, change, come = ({n: part[i] for n, part in parts.items() if len(part[i])} for i in range(3))
     return Rounds(shut, change, come, led)
 
 
-def _staying(owners: Collection[Owner], before: Plan, after: Plan) -> tuple[set[Owner], dict[str, Firewall]]:
+def _staying(
+    owners: Collection[Owner], before: Plan, after: Plan, known: Whereabouts
+) -> tuple[set[Owner], dict[str, Firewall]]:
     """Which of these addresses are on a Host before and after; and of each Host, what leads them both times alike."""
     stay: set[Owner] = set()
     led = {}
-    for name in before.keys() & after.keys() if owners else ():
+    for name in sorted(known.hosts(owners, before)) if owners else ():
         was, now = before[name].firewall, after[name].firewall
         if was is None or now is None:
             continue
@@ -120,7 +157,7 @@ def _does_more(rule: FirewallRule, groups: Collection[str]) -> bool:
     return rule.set in groups and (rule.action is not Action.ALLOW or rule.stateless)
 
 
-def _with(changes: RuleChanges | None, led: Firewall | None) -> RuleChanges:
+def _with(changes: RuleChanges | None, led: Firewall) -> RuleChanges:
     """The changes of a Host, in which it is led anew, too, who was led there before."""
     known = changes or RuleChanges((), (), (), ())
     elements = list(ruleset.dispatch(NodeState("", "host", (), firewall=led)))

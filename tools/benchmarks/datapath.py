@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import msgspec
+
 from benchmarks import datapath_hosts, machine
 from benchmarks.datapath_ends import Case, Figure, ends, serve
 from benchmarks.datapath_labs import HOST, entries, lab
@@ -68,12 +70,14 @@ def run(options: Options, note: Callable[[str], None]) -> Iterator[Row]:
                 serve(stack, case, options.paths)
         for path in options.paths:
             for measure in options.measures:
-                if able := [case for case in cases if case.enforced or not path.startswith("service")]:
+                if able := [case for case in cases if case.services or not path.startswith("service")]:
                     yield from _rows(path, measure, _rounds(able, path, measure, options), able)
 
 
 def _cases(stack: ExitStack, folder: Path, options: Options, note: Callable[[str], None]) -> Iterator[Case]:
     yield _case(stack, "no firewall", lab(folder, "none", FEWEST), datapath_hosts.no_firewall)
+    bare = msgspec.structs.replace(lab(folder, "bare", FEWEST), services=())
+    yield _case(stack, "no Services", bare)
     for number in filter(None, options.entries):
         yield _case(stack, f"{number:,} entries", lab(folder, f"e{number}", number))
     for number in filter(None, options.blocks):
@@ -94,7 +98,7 @@ def _case(stack: ExitStack, name: str, model: Model, replace: Callable[[client.L
     holds = entries(running.plan()[HOST])
     if replace is not None:
         replace(running)
-    return Case(name, running, running.placed(), holds, replace is None)
+    return Case(name, running, running.placed(), holds, replace is None and bool(model.services))
 
 
 def _rounds(cases: Sequence[Case], path: str, measure: str, options: Options) -> dict[str, list[Figure]]:

@@ -45,13 +45,13 @@ Asked = Callable[[], Figure]
 
 @dataclass(frozen=True)
 class Case:
-    """One lab that is up; `holds` says how much policy is in it."""
+    """One lab that is up; `holds` says how much policy is in it, `services` whether its Services lead anywhere."""
 
     name: str
     lab: client.Lab
     placed: Placed
     holds: int
-    enforced: bool = True
+    services: bool = True
 
     def address(self, path: str) -> str:
         """Of a server, or of the Service before it; IPv4."""

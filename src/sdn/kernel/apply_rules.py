@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sdn.errors import HalfDoneError, KernelError
-from sdn.kernel import element_changes, ruleset
+from sdn.kernel import element_changes, ruleset, skeleton
 from sdn.kernel.libnft import TOO_LONG, Nft
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
@@ -241,6 +241,8 @@ def _new(before: NodeState, after: NodeState) -> Iterator[str]:
     for balancer in ruleset.balancers(after):
         if balancer not in known:
             yield from ruleset.define_balancer(*balancer)
+    if ruleset.translates(after) and not ruleset.translates(before):
+        yield skeleton.translation()
     profiles = {profile.name for profile in was.profiles}
     for profile in now.profiles:
         if profile.name not in profiles:

@@ -82,6 +82,11 @@ class Carrier:
         """How many connections of theirs were known."""
         return len(self._known)
 
+    @property
+    def translated(self) -> bool:
+        """Whether any of them is, so that the target must translate, too, even if the Service is gone."""
+        return any(one.translated for one in self._known.values())
+
     def ahead(self) -> None:
         """While the workloads still run where they were: everything that the source knows of them."""
         if not self._any:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from sdn.errors import KernelError, PrivilegeError
 from sdn.kernel import node as messages
-from sdn.kernel import qdisc, skeleton, sysctl
+from sdn.kernel import qdisc, ruleset, skeleton, sysctl
 from sdn.kernel.elements import Encoder
 from sdn.kernel.leftovers import Leftovers
 from sdn.kernel.libnft import Nft
@@ -222,7 +222,7 @@ class Driver:
         first, left, last = self._encoder.definitions(state)
         contents = [*last, *self._encoder.contents(state)]
         with Nft() as nft, Netlink(NETFILTER) as netlink:
-            nft.run(skeleton.tables())
+            nft.run(skeleton.tables() + (skeleton.translation() if ruleset.translates(state) else ""))
             netlink.transact(first)
             nft.run_chunks(left)
             netlink.transact(contents)

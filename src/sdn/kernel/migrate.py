@@ -19,7 +19,7 @@ from contextlib import ExitStack, suppress
 from msgspec import Struct
 
 from sdn.errors import HalfDoneError, KernelError, RolledBackError
-from sdn.kernel import links, realised, routing
+from sdn.kernel import links, realised, routing, ruleset, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, rule_changes, send, send_elements, shared
 from sdn.kernel.carry import Around, Carrier
@@ -116,6 +116,7 @@ class _Migration:
             carrier = self._carrier()
             self._undo.append(carrier.back)
             carrier.ahead()
+            self._translate(carrier)
             cut = self._prepare_cut()
             gap = self._cut(carrier, cut)
         except Exception as error:
@@ -249,6 +250,13 @@ class _Migration:
         self._sockets.callback(changes.close)
         here, there = (self._sockets.enter_context(self._driver.sockets.netfilter(name)) for name in (source, target))
         return Carrier(around, here, there, changes, here.any_known())
+
+    def _translate(self, carrier: Carrier) -> None:
+        """A connection outlives the Service that it goes through, and the target may have none."""
+        target = self._parts.target
+        if carrier.translated and not ruleset.translates(self._desired[target]):
+            with self._driver.sockets.nft(target) as nft:
+                nft.run(skeleton.translation())
 
     def _prepare_cut(self) -> dict[str, list[Message]]:
         """Sockets into all that takes part, and what to send there, so that nothing is left to look up; the target's

@@ -168,6 +168,8 @@ def _ruleset(state: NodeState) -> Iterator[str]:
     with _scratch(), Nft() as nft:
         nft.run(skeleton.tables())
         nft.run_chunks(list(ruleset.populate(state)))
+        if any(skeleton.TRANSLATES in line for line in found):  # it may have had a Service
+            nft.run(skeleton.translation())
         wanted = _sorted(_apart(nft.run("list ruleset", stateless=True).splitlines()))
     changes = [line for line in unified_diff(wanted, found, lineterm="", n=0) if line[:2] not in ("--", "++", "@@")]
     for line in changes[:_SHOWN]:

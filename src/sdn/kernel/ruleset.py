@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
+from sdn.kernel import skeleton
 from sdn.kernel.owned import TABLE
 from sdn.model import Action, Direction, Protocol, family_of
 from sdn.plan.state import (
@@ -58,6 +59,8 @@ def definitions(state: NodeState) -> Iterator[str]:
             yield from define_profile(profile)
     for family, protocol, count in balancers(state):
         yield from define_balancer(family, protocol, count)
+    if translates(state):
+        yield skeleton.translation()
 
 
 class Elements(NamedTuple):
@@ -274,6 +277,11 @@ def balancers(state: NodeState) -> list[tuple[int, Protocol, int]]:
     """One chain for each (family, protocol, number of backends), not for each Service: few rules, all else is elements
     of maps."""
     return sizes(state.loadbalancer.virtuals) if state.loadbalancer is not None else []
+
+
+def translates(state: NodeState) -> bool:
+    """Whether it has a Service that leads anywhere."""
+    return state.loadbalancer is not None and any(one.backends for one in state.loadbalancer.virtuals)
 
 
 def sizes(all_virtuals: Iterable[Virtual]) -> list[tuple[int, Protocol, int]]:

@@ -163,18 +163,6 @@ table inet {TABLE} {{
     udp dport {_TUNNELS} notrack accept
     ct zone set meta mark map @zones
   }}
-  chain c_services {{
-    type nat hook prerouting priority dstnat; policy accept;
-    meta priority set meta mark . ip daddr . meta l4proto . th dport map @services4
-    meta priority set meta mark . ip6 daddr . meta l4proto . th dport map @services6
-    meta nfproto ipv4 meta l4proto . meta priority vmap @balancers4
-    meta nfproto ipv6 meta l4proto . meta priority vmap @balancers6
-  }}
-  chain c_hairpin {{
-    type nat hook postrouting priority srcnat; policy accept;
-    snat ip to ct zone . ip saddr . ip daddr map @hairpin4
-    snat ip6 to ct zone . ip6 saddr . ip6 daddr map @hairpin6
-  }}
   chain c_input {{
     type filter hook input priority filter; policy drop;
     iifgroup {UNDERLAY} accept
@@ -241,10 +229,37 @@ table inet {TABLE} {{
 }}
 """
 
+TRANSLATES = "type nat hook"
+"""What a chain's definition has that translates. As soon as there is one, the kernel shows every packet of the Host to
+translation at each hook, also those that are never translated, and the tunnels' own."""
+
+_TRANSLATION = f"""
+add chain inet {TABLE} c_services {{ {TRANSLATES} prerouting priority dstnat; policy accept; }}
+add chain inet {TABLE} c_hairpin {{ {TRANSLATES} postrouting priority srcnat; policy accept; }}
+flush chain inet {TABLE} c_services
+flush chain inet {TABLE} c_hairpin
+add rule inet {TABLE} c_services \
+  meta priority set meta mark . ip daddr . meta l4proto . th dport map @services4
+add rule inet {TABLE} c_services \
+  meta priority set meta mark . ip6 daddr . meta l4proto . th dport map @services6
+add rule inet {TABLE} c_services meta nfproto ipv4 meta l4proto . meta priority vmap @balancers4
+add rule inet {TABLE} c_services meta nfproto ipv6 meta l4proto . meta priority vmap @balancers6
+add rule inet {TABLE} c_hairpin snat ip to ct zone . ip saddr . ip daddr map @hairpin4
+add rule inet {TABLE} c_hairpin snat ip6 to ct zone . ip6 saddr . ip6 daddr map @hairpin6
+"""
+
 
 def tables() -> str:
-    """All tables and hooks without elements: everything from a workload is dropped."""
+    """All tables and hooks without elements: everything from a workload is dropped, and no Service is known."""
     return _BRIDGE_TABLE + _ARP_TABLE + _INET_TABLE
+
+
+def translation() -> str:
+    """The hooks of Services, for a Host that has any; the same again changes nothing.
+
+    They stay when its last Service goes, for connections through it are still translated.
+    """
+    return _TRANSLATION
 
 
 def losses(uplinks: Iterable[Veth]) -> str:

@@ -89,14 +89,16 @@ def _keep_sets(old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:
 
 
 def _keep_balancers(virtuals: Iterable[Virtual], old: dict[Part, list[Any]], new: dict[Part, list[Any]]) -> None:
-    """Of Services with as many backends as one that changes, another one: they share what chooses among these."""
-    changed = {*map(_size, old[Part.VIRTUAL]), *map(_size, new[Part.VIRTUAL])}
-    known = {_key(one) for one in (*old[Part.VIRTUAL], *new[Part.VIRTUAL])}
-    for one in virtuals:
-        if not changed:
+    """Another Service beside one that changes, for what all share; and of those with as many backends, one: they share
+    what chooses among these."""
+    told = (*old[Part.VIRTUAL], *new[Part.VIRTUAL])
+    changed, known, alone = set(map(_size, told)), set(map(_key, told)), True
+    for one in virtuals if told else ():
+        if not changed and not alone:
             return
-        if _size(one) in changed and _key(one) not in known:
+        if one.backends and _key(one) not in known and (alone or _size(one) in changed):
             changed.discard(_size(one))
+            alone = False
             old[Part.VIRTUAL].append(one)
             new[Part.VIRTUAL].append(one)
 

@@ -20,11 +20,12 @@ def test_datapath_as_json() -> None:
     assert rows["datapath 300 entries: entries on host-1", None]["value"] >= 300
     for path in ("near", "far-lan"):
         for measure in ("rtt", "connection"):
-            for case in ("10 entries", "300 entries"):
+            for case in ("no Services", "10 entries", "300 entries"):
                 row = rows[f"datapath {path} {measure}: {case}", "no firewall"]
                 assert row["unit"] == "us" and row["ratio"] > 0
                 assert row["ratio"] == pytest.approx(row["value"] / row["peer_value"], rel=0.02)
     assert rows["datapath service far rtt: 300 entries", "10 entries"]["value"] > 0
+    assert not any(case.startswith("datapath service far rtt: no") for case, _ in rows)
 
 
 @pytest.mark.kernel

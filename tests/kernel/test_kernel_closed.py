@@ -15,18 +15,23 @@ from sdn.kernel.apply_rules import LIMIT, RuleChanges
 from sdn.kernel.driver import Driver
 from sdn.kernel.namespaces import NamespaceWorker
 from sdn.kernel.readback import drift
-from sdn.model import Application, PortRange, Protocol, Selector
+from sdn.model import Application, LabelSelector, Model, PortRange, Protocol, Selector
 from sdn.plan.desired import prepare
 from sdn.plan.ids import namespace_of
 from worlds_build import EGRESS, INGRESS, act, model, segment, tier, workload
 
 PORT = 4009
 UDP = PortRange(Protocol.UDP, PORT, PORT)
-LAB = model(
-    "closed",
-    [Application("a", (segment("lan", "10.1.1.0/24"),))],
-    [workload("a/x", 1, "a/lan"), workload("a/z", 2, "a/lan")],
-)
+LAN = Application("a", (segment("lan", "10.1.1.0/24", "fd00:1::/64"),))
+
+
+def lab_of(**roles: str) -> Model:
+    known = {"x": "none", "z": "none", "red": "red", "blue": "blue", **roles}
+    hosts = {"x": 1, "z": 2, "red": 3, "blue": 3}
+    return model("closed", [LAN], [workload(f"a/{n}", hosts[n], "a/lan", role=role) for n, role in known.items()])
+
+
+LAB = lab_of()
 OPEN = prepare(LAB)
 RECEIVED, SENT = (
     prepare(replace(LAB, policies=policies), OPEN.placed)
@@ -37,9 +42,24 @@ RECEIVED, SENT = (
 )
 
 
+def role(name: str) -> Selector:
+    return Selector(labels=LabelSelector((("role", name),)))
+
+
+OUT_TO_RED, IN_FROM_BLUE = (
+    tier("application/s", act("deny", EGRESS, role("red"), UDP)),
+    tier("application/r", act("deny", INGRESS, role("blue"), UDP)),
+)
+TO_RED, FROM_BLUE = (
+    prepare(replace(lab, policies=(IN_FROM_BLUE, OUT_TO_RED)), OPEN.placed)
+    for lab in (lab_of(z="red"), lab_of(x="blue"))
+)
+"""Two have other labels, so on both sides groups alone change."""
+
+
 def bound() -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("", PORT))
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.bind(("::", PORT))
     return sock
 
 
@@ -48,7 +68,8 @@ class Between:
 
     def __init__(self, worker: NamespaceWorker) -> None:
         self.sender, self.receiver = (worker.run(namespace_of(key), bound) for key in ("a/x", "a/z"))
-        self._target = OPEN.placed.endpoints["a/z"].addresses[0], PORT
+        four, six = OPEN.placed.endpoints["a/z"].addresses
+        self._targets = (f"::ffff:{four}", PORT), (six, PORT)
         self._one = threading.Lock()
         self.asked = 0
         judge = _Work._judge_one  # between two Hosts nothing is told that others could hear
@@ -62,7 +83,8 @@ class Between:
         setattr(_Work, "_judge_one", judged)  # noqa: B010
 
     def heard(self) -> bool:
-        self.sender.sendto(b"x", self._target)
+        for target in self._targets:
+            self.sender.sendto(b"x", target)
         self.receiver.settimeout(0.1)
         try:
             return bool(self.receiver.recv(9))
@@ -83,5 +105,11 @@ def test_either_forbids_and_nothing_arrives_in_between() -> None:
             become(before.plan, after.plan, limit=limit)
             assert drift(after.plan) == []
         assert between.asked >= 4
+        become(SENT.plan, TO_RED.plan)
+        asked = between.asked
+        for before, after, limit in ((TO_RED, FROM_BLUE, LIMIT), (FROM_BLUE, TO_RED, LIMIT), (TO_RED, FROM_BLUE, 100)):
+            become(before.plan, after.plan, limit=limit)
+            assert drift(after.plan) == []
+        assert between.asked - asked >= 3 * len(("host-1", "host-2", "round before", "round after"))
         with pytest.raises(AssertionError):
-            become(SENT.plan, OPEN.plan)
+            become(FROM_BLUE.plan, OPEN.plan)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
 
-from sdn.kernel import links, processes, skeleton
+from sdn.kernel import links, processes, processors, skeleton
 from sdn.kernel import node as messages
 from sdn.kernel.apply_links import Device, Difference, difference
 from sdn.kernel.apply_rules import LIMIT, RuleChanges, changes_of, send, send_elements, shared
@@ -162,8 +162,15 @@ class _Work:
         """The rules of the Hosts that stay; the kernel takes those of two at once, and makes the namespaces of those
         who come beside it: they have no link yet."""
         self._judge_some(self._rounds.shut)
+        self._wait_for_packets()
         shared(self._driver.team, self._rounds.change, self._judge_one, self._create)
+        self._wait_for_packets()
         self._judge_some(self._rounds.open)
+
+    def _wait_for_packets(self) -> None:
+        """Or one that was led to rules before the last round would go on among them in the next."""
+        if self._rounds.shut or self._rounds.open:
+            processors.visit()
 
     def _judge_some(self, several: dict[str, RuleChanges]) -> None:
         if len(several) > _FEW:

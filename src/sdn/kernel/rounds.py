@@ -22,8 +22,9 @@ allows by, so whatever passes in between passes in it, too. (With rules that den
 above. Nor with stateless ones, of which a second rule beside it speaks; nor where some join and others leave, or one
 does both, who may be x and y, or meet himself behind a Service.)
 
-A packet that is on its way for longer than the rounds take, because a link delays it, may still meet the old rules at
-its sender's Host and the new ones at its receiver's.
+Between two rounds every packet that a Host had in its rules gets through them (`processors`). One that is on its way to
+another Host for longer than the rounds take, because a link delays it, may still meet the old rules at its sender's and
+the new ones at its receiver's.
 """
 
 from __future__ import annotations

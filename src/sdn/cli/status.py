@@ -44,7 +44,7 @@ def command(lab: str | None, form: str) -> None:
     with progress() as say:
         running = client.connect(lab)
         say("reading the kernel back")
-        info, placed = running.status(), running.placed()
+        info, placed = running.status(progress=say), running.placed()
     if form == "json":
         from sdn.report import json
 

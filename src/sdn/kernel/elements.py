@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from struct import Struct
 
 from sdn.kernel import rule_messages, ruleset
-from sdn.kernel.messages import CREATE, NFTABLES, REQUEST, Message, mac, nest, packed, raw, text
+from sdn.kernel.messages import CREATE, NFTABLES, REQUEST, Message, mac, packed, raw, text
 from sdn.kernel.owned import TABLE
 from sdn.kernel.ruleset import Elements
 from sdn.model import Protocol
@@ -23,7 +23,7 @@ MESSAGE = 24_000
 
 _NEW_ELEMENTS, _DELETE_ELEMENTS = NFTABLES << 8 | 12, NFTABLES << 8 | 14
 _FAMILIES = {"inet": 1, "arp": 3, "bridge": 7}
-_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS, _ELEMENT = 1, 2, 3, 1
+_LIST_TABLE, _LIST_SET, LIST_ELEMENTS, _ELEMENT = 1, 2, 3, 1
 _KEY, _DATA = 1, 2
 _VALUE, _VERDICT, _CODE, _CHAIN = 1, 2, 1, 2
 _CODES = {"jump": -3, "goto": -4}
@@ -73,13 +73,13 @@ def _target(word: str) -> bytes:
 
 @lru_cache(maxsize=1 << 14)
 def _data(field: bytes) -> bytes:
-    return nest(_DATA, raw(_VALUE, field))
+    return raw(_DATA, raw(_VALUE, field))
 
 
 @lru_cache(maxsize=1 << 14)
 def _verdict(words: str) -> bytes:
     verb, chain = words.split()
-    return nest(_DATA, nest(_VERDICT, raw(_CODE, _BE32(_CODES[verb])) + text(_CHAIN, chain)))
+    return raw(_DATA, raw(_VERDICT, raw(_CODE, _BE32(_CODES[verb])) + text(_CHAIN, chain)))
 
 
 _OWNER = (_interface, _ether, packed)
@@ -193,31 +193,37 @@ def additions(several: Iterable[Elements]) -> Iterator[Message]:
     """Messages that add all of them, in order, for `Netlink.transact`."""
     for one in several:
         if one.values:
-            yield from _cut(one, _elements(one))
+            yield from _cut(one, encoded(one))
 
 
 def removals(several: Iterable[Elements]) -> Iterator[Message]:
     """Messages that take all of them away, which are named by their keys alone."""
     for one in several:
-        for message in _cut(one, _elements(one, with_data=False)):
+        for message in _cut(one, encoded(one, with_data=False)):
             yield Message(_DELETE_ELEMENTS, REQUEST, message.body, f"remove elements of {one.family} {one.name}")
 
 
-def _elements(one: Elements, *, with_data: bool = True) -> Iterator[bytes]:
+def encoded(one: Elements, *, with_data: bool = True) -> Iterator[bytes]:
+    """Each of them, in the very bytes in which the kernel lists it: so nothing here is marked as nested."""
     fields = _KEYS.get(one.name, _GROUP)
     data_of = _DATA_OF.get(one.name) if with_data else None
     for value in one.values:
         words, _, data = value.partition(" : ")
         key = b"".join([field(word) for field, word in zip(fields, words.split(" . "), strict=True)])
-        found = nest(_KEY, raw(_VALUE, key))
-        yield nest(_ELEMENT, found if data_of is None else found + data_of(data))
+        found = raw(_KEY, raw(_VALUE, key))
+        yield raw(_ELEMENT, found if data_of is None else found + data_of(data))
 
 
-def _cut(one: Elements, encoded: Iterable[bytes]) -> Iterator[Message]:
-    head = bytes([_FAMILIES[one.family], 0, 0, 0]) + text(_LIST_TABLE, TABLE) + text(_LIST_SET, one.name)
+def head_of(family: str, name: str) -> bytes:
+    """How every message begins that is about the elements of a set or map."""
+    return bytes([_FAMILIES[family], 0, 0, 0]) + text(_LIST_TABLE, TABLE) + text(_LIST_SET, name)
+
+
+def _cut(one: Elements, elements: Iterable[bytes]) -> Iterator[Message]:
+    head = head_of(one.family, one.name)
     parts: list[bytes] = []
     size = 0
-    for element in encoded:
+    for element in elements:
         if size + len(element) > MESSAGE:
             yield _message(one, head, parts)
             parts, size = [], 0
@@ -227,5 +233,5 @@ def _cut(one: Elements, encoded: Iterable[bytes]) -> Iterator[Message]:
 
 
 def _message(one: Elements, head: bytes, parts: list[bytes]) -> Message:
-    body = head + nest(_LIST_ELEMENTS, b"".join(parts))
+    body = head + raw(LIST_ELEMENTS, b"".join(parts))
     return Message(_NEW_ELEMENTS, REQUEST | CREATE, body, f"add {len(parts)} elements to {one.family} {one.name}")

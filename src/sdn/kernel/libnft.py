@@ -30,7 +30,8 @@ _one_at_a_time = threading.Lock()
 threads in two namespaces each finds the other's there, takes its own rules for changed, and reads them again and again.
 """
 
-_HANDLES, _JSON, _STATELESS = 1 << 3, 1 << 4, 1 << 2
+_HANDLES, _JSON, _STATELESS, _TERSE = 1 << 3, 1 << 4, 1 << 2, 1 << 11
+_OPTIONS = ((_HANDLES, "-a"), (_JSON, "-j"), (_STATELESS, "-s"), (_TERSE, "-t"))
 _ERROR_LIMIT = 800
 _KINDS: tuple[tuple[str, type[KernelError], str], ...] = (
     ("No such file or directory", NotFoundError, "it is not there; list the ruleset to see what is"),
@@ -105,7 +106,7 @@ class _Process:
         self._thread = ThreadPoolExecutor(1, "nft", initializer=setns, initargs=(self._namespace, CLONE_NEWNET))
 
     def run(self, text: str, flags: int) -> tuple[bool, str, str]:
-        options = [name for bit, name in ((_HANDLES, "-a"), (_JSON, "-j"), (_STATELESS, "-s")) if flags & bit]
+        options = [name for bit, name in _OPTIONS if flags & bit]
         # With -j a file is expected to be JSON, too; commands as an argument are text in any case.
         source = [text] if flags & _JSON else ["-f", "-"]
         command = [self._path, *options, *source]
@@ -132,9 +133,15 @@ class Nft:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def run(self, text: str, *, json: bool = False, handles: bool = False, stateless: bool = False) -> str:
-        """One transaction: all of `text` takes effect, or none of it and a KernelError with nft's own words."""
-        flags = (_JSON if json else 0) | (_HANDLES if handles else 0) | (_STATELESS if stateless else 0)
+    def run(
+        self, text: str, *, json: bool = False, handles: bool = False, stateless: bool = False, terse: bool = False
+    ) -> str:
+        """One transaction: all of `text` takes effect, or none of it and a KernelError with nft's own words.
+
+        What is listed `stateless` has no counters, what is listed `terse` no elements but those inside of rules.
+        """
+        wanted = ((json, _JSON), (handles, _HANDLES), (stateless, _STATELESS), (terse, _TERSE))
+        flags = sum(flag for is_wanted, flag in wanted if is_wanted)
         with self._lock:
             worked, output, errors = self._engine.run(text, flags)
         if not worked:

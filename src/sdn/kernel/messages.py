@@ -34,6 +34,7 @@ _TYPE_MASK = 0x3FFF
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")  # by length % 4
 
 _HEAD = Struct("=HH")
+_SIZE = Struct("=H")
 _U8 = Struct("=HHBxxx").pack
 _BE16 = Struct(">Hxx").pack
 _BE32 = Struct(">I").pack
@@ -137,3 +138,15 @@ def attribute_list(data: memoryview) -> Iterator[tuple[int, memoryview]]:
             return
         yield kind & _TYPE_MASK, data[at + 4 : at + size]
         at += size + 3 & ~3
+
+
+def records(data: memoryview) -> Iterator[bytes]:
+    """Attributes in their order, each whole with its head and padding, for lists that are compared and not read."""
+    at, end = 0, len(data)
+    while at + 4 <= end:
+        (size,) = _SIZE.unpack_from(data, at)
+        if size < 4:
+            return
+        size = size + 3 & ~3
+        yield bytes(data[at : at + size])
+        at += size

@@ -231,11 +231,8 @@ class Netlink:
 
     def rules(self) -> list[dumps.Rule]:
         """All policy rules of both families."""
-        found = []
-        for family in (socket.AF_INET, socket.AF_INET6):
-            body = bytes([family]) + bytes(11)
-            found += [dumps.rule(data) for data in self.dump(routing.GETRULE, body, "list rules")]
-        return found
+        found = self.dump(routing.GETRULE, bytes(12), "list rules")
+        return [dumps.rule(data) for data in found if data[0] in (socket.AF_INET, socket.AF_INET6)]
 
     def neighbours(self) -> list[dumps.Neighbour]:
         """All neighbours of both families, permanent and learnt."""

@@ -50,17 +50,21 @@ def populate(state: NodeState) -> Iterator[str]:
 
 def definitions(state: NodeState) -> Iterator[str]:
     """All sets, which are empty, and all chains with their rules; nothing leads to them yet."""
-    firewall = state.firewall
-    if firewall is not None:
-        yield from (declare_set(addresses) for addresses in firewall.sets)
-        for chain in firewall.chains:
-            yield from define_chain(chain)
-        for profile in firewall.profiles:
-            yield from define_profile(profile)
-    for family, protocol, count in balancers(state):
-        yield from define_balancer(family, protocol, count)
+    for _, commands in defined(state):
+        yield from commands
     if translates(state):
         yield skeleton.translation()
+
+
+def defined(state: NodeState) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What a Host has beyond the skeleton, by `set NAME` and `chain NAME`, each after those that it refers to."""
+    firewall = state.firewall
+    if firewall is not None:
+        yield from ((f"set {addresses.name}", (declare_set(addresses),)) for addresses in firewall.sets)
+        yield from ((f"chain {chain.name}", tuple(define_chain(chain))) for chain in firewall.chains)
+        yield from ((f"chain {profile.name}", tuple(define_profile(profile))) for profile in firewall.profiles)
+    for size in balancers(state):
+        yield f"chain {balancer_name(*size)}", tuple(define_balancer(*size))
 
 
 class Elements(NamedTuple):

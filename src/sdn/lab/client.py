@@ -73,9 +73,9 @@ class Lab:
         with _connect(self.name, patience) as connection:
             return _exchange(connection, request, progress)
 
-    def status(self, check: bool = True) -> Info:
+    def status(self, check: bool = True, progress: Say = _silent) -> Info:
         """What the lab is, and with `check` whether the kernel still is as planned (`drift`)."""
-        reply = self._ask(Describe(check), patience=None if check else PATIENCE)
+        reply = self._ask(Describe(check), progress, patience=None if check else PATIENCE)
         assert isinstance(reply, Info)
         return replace(reply, pid=self.pid)
 

@@ -108,7 +108,7 @@ class Holder:
         self._heard = time.monotonic()
         match request:
             case Describe(check):
-                return self._describe(check)
+                return self._describe(check, say)
             case GetPlaced():
                 return PlacedReply(self._ready().prepared.placed)
             case Build():
@@ -261,7 +261,7 @@ class Holder:
         if whole and running.torn:
             self.info = replace(self.info, warnings=(*self.info.warnings, running.torn))
 
-    def _describe(self, check: bool) -> Info:
+    def _describe(self, check: bool, say: Say) -> Info:
         """Counting what a lab is made of takes long in a large one, so it is done when somebody asks."""
         if self.info.state != "up" or not (check or self._lock.acquire(blocking=False)):
             return self.info
@@ -273,7 +273,7 @@ class Holder:
         with self._lock:
             self._count()
             running = self._ready()
-            return replace(self.info, drift=(*drift(running.prepared.plan), *running.driver.failures()))
+            return replace(self.info, drift=(*drift(running.prepared.plan, say), *running.driver.failures()))
 
     def _count(self) -> Info:
         """What the lab is made of, when nothing is left of earlier changes."""
@@ -412,6 +412,8 @@ def _reply(connection: socket.socket, request: Request, holder: Holder) -> Reply
         except OSError:
             if isinstance(request, Build):
                 os._exit(1)
+            if isinstance(request, Describe):
+                raise  # nobody waits for what would be read back
 
     try:
         return holder.handle(request, say)

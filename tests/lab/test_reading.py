@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -44,6 +46,33 @@ def test_what_was_read_last_is_known(lab: Model) -> None:
     first = reader.read(written(lab))
     second = reader.read(written(lab))
     assert all(one is other for one, other in zip(first.workloads, second.workloads, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_comes_goes_or_changes_it_is_what_was_sent(seed: int) -> None:
+    """Many are alike, so that the bytes in common end within one and begin within another."""
+    chance = Random(seed)
+    lab = world(0).model
+    kinds = [
+        replace(lab.workloads[0], name="x" * length, labels={"a": "x" * chance.randrange(3)}) for length in range(1, 5)
+    ]
+    reader = Reader()
+    workloads = [chance.choice(kinds) for _ in range(chance.choice((0, 1, 14, 15, 16, 17)))]
+    reader.learn(replace(lab, workloads=tuple(workloads)))
+    for _ in range(60):
+        for _ in range(chance.randrange(3)):
+            at = chance.randrange(len(workloads) + 1)
+            workloads[at : at + chance.randrange(3)] = [chance.choice(kinds) for _ in range(chance.randrange(3))]
+        wanted = replace(lab, workloads=tuple(workloads))
+        assert reader.read(written(wanted)) == wanted
+
+
+def test_many_are_read_like_few() -> None:
+    lab = world(0).model
+    many = tuple(replace(lab.workloads[0], name=f"w-{number}") for number in range(70_000))
+    reader = Reader()
+    for some in (many, many[:100] + many[101:], many[1:], many[:65_535], ()):
+        assert reader.read(written(replace(lab, workloads=some))).workloads == some
 
 
 @pytest.mark.parametrize("wrong", [b"", b"\xc1", msgspec.msgpack.encode({"name": "x"}), msgspec.msgpack.encode([1])])

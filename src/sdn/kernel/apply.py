@@ -103,7 +103,8 @@ class _Work:
         self._links: Difference = difference(before, after)
         self._kept = sorted((actual.keys() & desired.keys()) - {*self._links.removed, *self._links.added})
         self._rounds = self._rounds_of_rules()
-        self._old, self._new = _ports(before), _ports(after)
+        # The ports of Hosts on which any differs: who is among these neither before nor after is as he was.
+        self._old, self._new = _ports(_other_ports(before, after)), _ports(_other_ports(after, before))
         self._differ = [name for name, port in self._old.items() if self._new.get(name) is not port]
         self.nodes = tuple(sorted({*self._links.gone, *self._links.come, *self._rounds.hosts}))
         self._doomed: dict[str, list[str]] = defaultdict(list)  # links by node, each before those that it is in
@@ -321,6 +322,10 @@ class _Work:
 def _tunnels_first(state: NodeState) -> list[Device]:
     """Before the bridges that they are in."""
     return sorted(state.links, key=lambda link: isinstance(link, Bridge))
+
+
+def _other_ports(plan: Plan, other: Plan) -> Plan:
+    return {name: node for name, node in plan.items() if name not in other or other[name].ports is not node.ports}
 
 
 def _ports(plan: Plan) -> Ports:

@@ -100,6 +100,18 @@ def test_a_name_that_is_taken_or_none_is_refused_and_ends_it(module: str) -> Non
         holder.close()
 
 
+def test_who_asks_one_that_has_died_is_told_so(module: str) -> None:
+    name = new_name("died")
+    with sandbox.Ahead(module) as begun:
+        holder = begun.start(name)
+        try:
+            assert sandbox.stop(holder.pid)
+            with pytest.raises(LabError, match=f"no lab named {name} is running"):
+                sandbox.connect(name)
+        finally:
+            holder.close()
+
+
 def test_a_module_that_cannot_be_imported_says_why() -> None:
     with sandbox.Ahead("sdn.lab.nothing") as begun, pytest.raises(KernelError, match=r"sdn\.lab\.nothing"):
         begun.start(new_name("nothing"))

@@ -131,8 +131,10 @@ class Ahead:
 
     def start(self, name: str) -> Holder:
         """Have it be the lab of that name, once; see the function `start`."""
-        _bind(self._listener, check_name(name))
-        return self._launch.started(name)
+        # Who held the socket any longer would be whom its clients reach when the lab has died.
+        with self._listener:
+            _bind(self._listener, check_name(name))
+            return self._launch.started(name)
 
 
 class _Launch:

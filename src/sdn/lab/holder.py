@@ -213,6 +213,7 @@ class Holder:
                     outcome = rollout(running, operation, watch, say)
                 case _:
                     outcome = operate(running, operation, watch, say)
+            self._reader.follow(running.model)
             return Operated(outcome)
 
     @contextmanager

@@ -37,7 +37,7 @@ class Apply(Struct, frozen=True, tag="apply"):
     The Model is written already, for the holder reads only what is new in it (`lab/reading.py`).
     """
 
-    model: msgspec.Raw
+    model: dict[str, bytes]
     sources: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -163,9 +163,9 @@ _requests = msgspec.msgpack.Decoder(Request)
 _replies = msgspec.msgpack.Decoder(Reply)
 
 
-def written(model: Model) -> msgspec.Raw:
-    """As it goes into an Apply."""
-    return msgspec.Raw(msgspec.msgpack.encode(model))
+def written(model: Model) -> dict[str, bytes]:
+    """As it goes into an Apply: each field by itself, so that nobody looks through all of them to find one."""
+    return {name: msgspec.msgpack.encode(getattr(model, name)) for name in Model.__struct_fields__}
 
 
 def send(connection: socket.socket, message: Request | Reply) -> None:

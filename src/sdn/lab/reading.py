@@ -6,7 +6,7 @@ So whoever compares it with the one before sees at once where they differ, and r
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, get_type_hints
 
@@ -14,9 +14,9 @@ import msgspec
 from msgspec.msgpack import Decoder, encode
 
 from sdn.model import Model, Workload
+from sdn.model.differing import alike
 
 _FIELDS = Model.__struct_fields__
-_parts = Decoder(msgspec.defstruct("_Parts", [(name, msgspec.Raw) for name in _FIELDS]))
 _workload = Decoder(Workload)
 _texts = Decoder(tuple[msgspec.Raw, ...])
 _field = {name: Decoder(kind) for name, kind in get_type_hints(Model).items() if name in _FIELDS}
@@ -36,16 +36,24 @@ class Reader:
         self._fields: dict[str, tuple[bytes, Any]] = {}
 
     def learn(self, model: Model) -> None:
-        """A Model that came another way, as it would be sent."""
-        self._workloads = _List.of(model.workloads)
-        rest = (name for name in _FIELDS if name != "workloads")
-        self._fields = {name: (encode(value := getattr(model, name)), value) for name in rest}
+        """A Model that came another way, as it would be sent; costs what of it is another object than before."""
+        self._workloads = self._workloads.become(model.workloads)
+        for name in _FIELDS:
+            value = getattr(model, name)
+            if name != "workloads" and (name not in self._fields or self._fields[name][1] is not value):
+                self._fields[name] = (encode(value), value)
 
-    def read(self, sent: msgspec.Raw) -> Model:
-        """ValueError for what is no Model."""
-        parts: Any = _parts.decode(sent)
-        fields = {name: self._read_field(name, bytes(getattr(parts, name))) for name in _FIELDS if name != "workloads"}
-        self._workloads = self._workloads.followed_by(bytes(parts.workloads))
+    def follow(self, model: Model) -> None:
+        """The same, if this knows any Model."""
+        if self._fields:
+            self.learn(model)
+
+    def read(self, sent: Mapping[str, bytes]) -> Model:
+        """From its fields. ValueError for what is no Model."""
+        if sent.keys() != {*_FIELDS}:
+            raise ValueError("not the fields of a Model")
+        fields = {name: self._read_field(name, text) for name, text in sent.items() if name != "workloads"}
+        self._workloads = self._workloads.followed_by(sent["workloads"])
         return Model(workloads=self._workloads.things, **fields)
 
     def _read_field(self, name: str, text: bytes) -> Any:
@@ -61,11 +69,21 @@ class _List:
     def __init__(self, things: tuple[Workload, ...] = (), body: bytes = b"", bounds: Iterable[int] = (0,)) -> None:
         self.things, self._body, self._bounds = things, body, list(bounds)
 
-    @classmethod
-    def of(cls, things: tuple[Workload, ...]) -> _List:
-        """As it would be read."""
-        texts = list(map(encode, things))
-        return cls(things, b"".join(texts), accumulate(map(len, texts), initial=0))
+    def become(self, things: tuple[Workload, ...]) -> _List:
+        """As these would be read."""
+        bounds = self._bounds
+        head, tail = alike(self.things, things)
+        last = len(self.things) - tail
+        texts = list(map(encode, things[head : len(things) - tail]))
+        body = b"".join((self._body[: bounds[head]], *texts, self._body[bounds[last] :]))
+        return _List(things, body, self._bounds_of(head, last, texts, len(body)))
+
+    def _bounds_of(self, head: int, last: int, texts: Iterable[bytes], length: int) -> Iterator[int]:
+        """With these between those that stay."""
+        shift = length - len(self._body)
+        yield from self._bounds[:head]
+        yield from accumulate(map(len, texts), initial=self._bounds[head])
+        yield from (at + shift for at in self._bounds[last + 1 :])
 
     def followed_by(self, sent: bytes) -> _List:
         """Read what is between the bytes with which both begin and those with which both end."""
@@ -89,18 +107,13 @@ class _List:
         texts = list(map(bytes, _texts.decode(_array(count - head - tail) + body[begin:end])))
         known = {self._body[bounds[at] : bounds[at + 1]]: self.things[at] for at in range(head, last)}
         read = [known.get(text) or _workload.decode(text) for text in texts]
-        shift = len(body) - len(self._body)
-        inner = accumulate(map(len, texts), initial=begin)
-        return _List(
-            (*self.things[:head], *read, *self.things[last:]),
-            body,
-            [*bounds[:head], *inner, *(at + shift for at in bounds[last + 1 :])],
-        )
+        things = (*self.things[:head], *read, *self.things[last:])
+        return _List(things, body, self._bounds_of(head, last, texts, len(body)))
 
 
 def _opened(sent: bytes) -> tuple[int, bytes]:
     """The number of elements of an array, and all of them; ValueError for what is none."""
-    kind = sent[0]
+    kind = sent[0] if sent else 0
     if kind & ~_MASK == _SHORT:
         return kind & _MASK, sent[1:]
     if kind not in _HEADS:

@@ -28,15 +28,20 @@ def differing_by(
     """The same of whatever has a key of its own."""
     if before is after:
         return {}
-    shorter = min(len(before), len(after))
-    head = _shared(before, after, shorter)
-    tail = _shared(reversed(before), reversed(after), shorter - head)
+    head, tail = alike(before, after)
     old = _by_identity(before[head : len(before) - tail])
     new = _by_identity(after[head : len(after) - tail])
     was = {key(old[one]): old[one] for one in old.keys() - new.keys()}
     now = {key(new[one]): new[one] for one in new.keys() - old.keys()}
     pairs = {name: (was.get(name), now.get(name)) for name in sorted(was.keys() | now.keys())}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def alike(before: Sequence[object], after: Sequence[object]) -> tuple[int, int]:
+    """How many at the beginning, and how many of the others at the end, are the same objects."""
+    shorter = min(len(before), len(after))
+    head = _shared(before, after, shorter)
+    return head, _shared(reversed(before), reversed(after), shorter - head)
 
 
 def _by_identity(things: Sequence[T]) -> dict[int, T]:

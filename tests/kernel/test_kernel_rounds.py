@@ -208,6 +208,11 @@ OUT_AND_IN = (
     tier("application/o", act("deny", EGRESS, role("red"))),
     tier("application/i", act("deny", INGRESS, role("blue"))),
 )
+NOT_BLUE = (
+    tier("environment/e", act("pass", INGRESS, role("blue"), excluded=("peers",)), act("deny", INGRESS)),
+    tier("application/q", act("deny", INGRESS, role("blue"), excluded=("peers",))),
+)
+"""First the second denies whoever is not blue, then the first whoever is."""
 CASES: dict[str, tuple[tuple[Policy | NetworkPolicy, ...], dict[str, str], dict[str, str], list[str]]] = {
     "from-one-denied-group-to-another": (TO_BLUE_THEN_RED, {"x": "red"}, {"x": "blue"}, ["a/x"]),
     "and-its-host-has-no-other-change": (TO_BLUE_THEN_RED, {"w": "red"}, {"w": "blue"}, ["a/w"]),
@@ -218,6 +223,7 @@ CASES: dict[str, tuple[tuple[Policy | NetworkPolicy, ...], dict[str, str], dict[
     "one-in-and-one-out": (ONLY_ALLOWED, {"x": "none", "y": "red"}, {"x": "blue", "y": "none"}, ["a/x", "a/y"]),
     "from-one-allowed-group-to-another": (ONLY_ALLOWED, {"x": "red"}, {"x": "blue"}, ["a/x"]),
     "two-on-both-sides": (OUT_AND_IN, {"x": "none", "y": "red"}, {"x": "blue", "y": "none"}, ["a/x", "a/y"]),
+    "into-a-group-that-is-left-out": (NOT_BLUE, {"x": "none"}, {"x": "blue"}, ["a/x"]),
     "no-group-of-any-rule": (TO_BLUE_THEN_RED, {"x": "none"}, {"x": "green"}, []),
 }
 OTHERS = {"x": "red", "y": "blue", "z": "red", "w": "blue"}

@@ -20,8 +20,9 @@ from msgspec.structs import replace
 from labs import ask_all, command, entering, eventually, new_name, up
 from sdn.errors import LabError
 from sdn.kernel import machine, sandbox
+from sdn.kernel.ending import MANY
 from sdn.lab import client
-from sdn.lab.messages import Build, Progress, receive_replies, send
+from sdn.lab.messages import Build, Bye, Down, Progress, receive_replies, send
 from sdn.model import Application, Model, SegmentKind
 from worlds_build import model, segment, workload
 
@@ -222,6 +223,44 @@ def test_down_leaves_nothing_either(remains: Remains) -> None:
     assert len(remains.all()) > 6
     client.connect(remains.name).down()
     assert remains.all() == []
+
+
+def large() -> Model:
+    """As many workloads as are taken apart, a few of which run something."""
+    few, many = crowd(6), model("large", [PODS], [workload(f"a/m{n}", 1 + n % 3, "a/pods") for n in range(MANY)])
+    return replace(few, workloads=(*few.workloads, *many.workloads))
+
+
+def test_down_of_a_large_lab_leaves_nothing_either(remains: Remains) -> None:
+    client.up((), large(), remains.name)
+    assert eventually(lambda: sum(line.startswith("sleep") for line in remains.processes()) == 6)
+    client.connect(remains.name).down()
+    assert remains.all() == []
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1, 0.2])
+def test_a_holder_that_is_killed_while_it_takes_its_lab_apart(seconds: float, remains: Remains) -> None:
+    client.up((), large(), remains.name)
+    lab = client.connect(remains.name)
+    with sandbox.connect(remains.name) as connection:
+        send(connection, Down())
+        assert isinstance(next(receive_replies(connection)), Bye)
+        sandbox.await_end(lab.pid, seconds)
+        sandbox.stop(lab.pid)
+    assert_nothing_is_left(remains)
+    assert_the_name_is_free(remains)
+
+
+def test_a_lab_that_is_taken_apart_says_so(remains: Remains) -> None:
+    client.up((), large(), remains.name)
+    lab = client.connect(remains.name)
+    with sandbox.connect(remains.name) as connection:
+        send(connection, Down())
+        assert isinstance(next(receive_replies(connection)), Bye)
+        with pytest.raises(LabError, match=r"is ending; start it again|ended before it|no lab named"):
+            lab.placed()
+        assert sandbox.await_end(lab.pid, 20)
+    assert_nothing_is_left(remains)
 
 
 def test_a_block_that_fails_leaves_nothing(remains: Remains) -> None:

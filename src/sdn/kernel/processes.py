@@ -170,12 +170,17 @@ def end_inside(*namespaces: Path) -> None:
 
 def alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not collected does not."""
+    return not await_end(pid, 0)
+
+
+def await_end(pid: int, deadline: float) -> bool:
+    """Whether a process that need not be ours ends by itself within so many seconds."""
     try:
         watch = os.pidfd_open(pid)
     except ProcessLookupError:
-        return False
+        return True
     try:
-        return not _ended(watch, 0)
+        return _ended(watch, deadline)
     finally:
         os.close(watch)
 

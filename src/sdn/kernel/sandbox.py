@@ -314,6 +314,11 @@ def stop(pid: int, deadline: float = 10.0) -> bool:
     return not _is_first(pid) or processes.end(pid, deadline)
 
 
+def await_end(pid: int, deadline: float) -> bool:
+    """Wait until a holder that is about to end has done so; False if it is not gone in time."""
+    return not _is_first(pid) or processes.await_end(pid, deadline)
+
+
 def _is_first(pid: int) -> bool:
     """Whether a process is number 1 of a process namespace below this one, as every holder is."""
     try:

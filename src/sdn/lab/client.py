@@ -53,6 +53,9 @@ Say = Callable[[str], None]
 PATIENCE = 5.0
 """Seconds for an answer that needs no work."""
 
+ENDING = 120.0
+"""Seconds in which a holder that has said it will end is not killed: it waits for the kernel, as its killer would."""
+
 _serial = count()
 
 
@@ -156,9 +159,10 @@ class Lab:
         return replace(reply, pid=self.pid)
 
     def down(self) -> None:
-        """End the lab, and return when the kernel has removed everything."""
+        """End the lab, and return when its last process has gone; the kernel is done a moment later."""
         with suppress(LabError):  # a holder that does not answer is ended all the same
             self._ask(Down(), patience=PATIENCE)
+            sandbox.await_end(self.pid, ENDING)
         _gone(self.pid)
 
 

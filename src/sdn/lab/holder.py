@@ -14,12 +14,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from msgspec.structs import replace
 
 from sdn.errors import LabError, SdnError
 from sdn.kernel import sandbox
 from sdn.kernel.driver import Driver
+from sdn.kernel.ending import take_apart
 from sdn.kernel.processes import start_reaper
 from sdn.kernel.readback import drift
 from sdn.kernel.syscalls import return_free, share_heaps
@@ -125,6 +127,8 @@ class Holder:
                 with self._lock:
                     return self._ask(request, say)
             case Down():
+                if self.info.state == "up" and self._lock.acquire(blocking=False):  # for good
+                    self.info = replace(self.info, state="ending")
                 return Bye()
 
     def follow(self) -> None:
@@ -142,7 +146,17 @@ class Holder:
                 self._reader.learn(running.model)
                 collector.rest()
 
+    def end(self) -> NoReturn:
+        """End the lab, as `Down` has asked. Who was changing it, or what goes wrong, only makes this slower."""
+        try:
+            if self.info.state == "ending" and self._running is not None:
+                take_apart(self._running.plan)
+        finally:
+            os._exit(0)
+
     def _ready(self) -> Running:
+        if self.info.state == "ending":
+            raise LabError(f"lab {self.info.name} is ending; start it again with `sdn up`")
         if self._running is None or self.info.state != "up":
             raise LabError(
                 f"lab {self.info.name} is still {self.info.state}; try again when `sdn ls` says that it is up"
@@ -387,7 +401,9 @@ def _session(connection: socket.socket, holder: Holder) -> None:
                 if unbuilt or (isinstance(request, Build) and not failed):
                     os._exit(1)
                 return
-            if unbuilt or isinstance(request, Down):
+            if isinstance(request, Down):
+                holder.end()
+            if unbuilt:
                 os._exit(0)
             if isinstance(request, Ask):
                 return_free()  # each suite would leave some more among what the lab itself keeps

@@ -89,7 +89,7 @@ class Noticed(Struct, frozen=True):
 
 
 class Info(Struct, frozen=True, tag="info"):
-    """One lab in a list. `state` is building or up; `since` is in seconds of the epoch; `pid` as seen outside.
+    """One lab in a list. `state` is building, up or ending; `since` is in seconds of the epoch; `pid` as seen outside.
 
     `noticed` are the last things that nobody had asked for, such as Hosts that fell silent.
     `cleaned` is in how many seconds the last of what a change left behind was gone after it was enforced.

@@ -53,7 +53,7 @@ Say = Callable[[str], None]
 PATIENCE = 5.0
 """Seconds for an answer that needs no work."""
 
-ENDING = 120.0
+ENDING = 300.0
 """Seconds in which a holder that has said it will end is not killed: it waits for the kernel, as its killer would."""
 
 _serial = count()

@@ -93,6 +93,7 @@ class Holder:
         self.asked = False  # to build
         self._heard = time.monotonic()
         self._lock = threading.Lock()
+        self._preparing = False  # for changes, which is of no use to a lab that ends
         self._running: Running | None = None
         self._asked: Model | None = None  # how somebody described the lab last
         self._reader = Reader()
@@ -127,7 +128,8 @@ class Holder:
                 with self._lock:
                     return self._ask(request, say)
             case Down():
-                if self.info.state == "up" and self._lock.acquire(blocking=False):  # for good
+                # Whoever has the lock is changing the lab, or only makes ready for that.
+                if self.info.state == "up" and (self._lock.acquire(blocking=False) or self._preparing):
                     self.info = replace(self.info, state="ending")
                 return Bye()
 
@@ -141,10 +143,12 @@ class Holder:
         with self._lock:
             running = self._ready()
             if len(running.model.workloads) <= FOLLOWED:
+                self._preparing = True
                 running.follow()
                 running.open_sockets()
                 self._reader.learn(running.model)
                 collector.rest()
+                self._preparing = False
 
     def end(self) -> NoReturn:
         """End the lab, as `Down` has asked. Who was changing it, or what goes wrong, only makes this slower."""

@@ -324,7 +324,7 @@ class _Step:
             elif one.host == host:
                 routes = overlay.port_routes(table, one)
             elif overlay.is_moved(one):
-                routes = overlay.moved_routes(table, self._vni, one)
+                routes = overlay.moved_routes(table, self._key, one)
             else:
                 continue
             yield from ((Part.ROUTE, route) for route in routes)

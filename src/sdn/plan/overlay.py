@@ -209,7 +209,7 @@ class OverlayPlanner:
                 routes = [route for one in self.members[key] for route in self.bridge_routes(table, vni, one)]
             else:
                 routes = [route for other in self.hosts_of[key] for route in self.slice_routes(table, key, other)]
-                routes += [route for one in self.moved[key] for route in self.moved_routes(table, vni, one)]
+                routes += [route for one in self.moved[key] for route in self.moved_routes(table, key, one)]
             tables[table] = tuple(sorted(routes))
         return tables[table]
 
@@ -279,13 +279,15 @@ class OverlayPlanner:
         return Fdb(tunnel, tunnel_mac(other), self.vteps[other])
 
     def tunnel_neighbours(self, key: SegmentKey, other: str, tunnel: str) -> Iterator[Neighbour]:
-        """The tunnel end of another Host, in each family of a routed Segment."""
-        for family in {family_of(subnet) for subnet in self._segment(key).subnets}:
-            yield Neighbour(tunnel, self._nexthop(other, family), tunnel_mac(other))
+        """The tunnel end of another Host."""
+        yield Neighbour(tunnel, self._nexthop(key, other), tunnel_mac(other))
 
-    def _nexthop(self, host: str, family: int) -> str:
-        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour."""
-        return _tunnel_end(host, self.vteps[host], family)
+    def _nexthop(self, key: SegmentKey, host: str) -> str:
+        """The name of a Host's tunnel end in a routed Segment; it is never looked up beyond its permanent neighbour.
+
+        One for both families: the kernel keeps all neighbours of a machine in one table, Hosts times Hosts of them.
+        """
+        return _tunnel_end(host, self.vteps[host], max(family_of(subnet) for subnet in self._segment(key).subnets))
 
     def lead_into(self, plan: HostOverlay, host: str, table: int, segment: Segment, key: SegmentKey) -> None:
         """What a Host's table says of a Segment otherwise than those of all other Hosts."""
@@ -299,7 +301,7 @@ class OverlayPlanner:
         plan.without.update(self.slice_routes(table, key, host))
         for member in self._here(host, key):
             if self.is_moved(member):
-                plan.without.update(self.moved_routes(table, vni, member))
+                plan.without.update(self.moved_routes(table, key, member))
             plan.routes.update(self.port_routes(table, member))
 
     def bridge_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
@@ -311,20 +313,20 @@ class OverlayPlanner:
     def slice_routes(self, table: int, key: SegmentKey, other: str) -> Iterator[Route]:
         """To what another Host owns of a routed Segment."""
         for prefix in self.slices.get((*key, other), ()):
-            yield Route(table, prefix, (self._hop(self.placed.vnis[key], other, prefix),), metric=slice_metric(prefix))
+            yield Route(table, prefix, (self._hop(key, other),), metric=slice_metric(prefix))
 
-    def moved_routes(self, table: int, vni: int, member: Endpoint) -> Iterator[Route]:
+    def moved_routes(self, table: int, key: SegmentKey, member: Endpoint) -> Iterator[Route]:
         """To a member on another Host that its slices do not say."""
         for address in member.addresses:
-            yield Route(table, _single(address), (self._hop(vni, member.host, address),))
+            yield Route(table, _single(address), (self._hop(key, member.host),))
 
     def port_routes(self, table: int, member: Endpoint) -> Iterator[Route]:
         """To a local member of a routed Segment."""
         for address in member.addresses:
             yield Route(table, _single(address), (Nexthop(port_name(member.workload)),))
 
-    def _hop(self, vni: int, host: str, prefix: str) -> Nexthop:
-        return Nexthop(vxlan_name(vni), self._nexthop(host, family_of(prefix)), onlink=True)
+    def _hop(self, key: SegmentKey, host: str) -> Nexthop:
+        return Nexthop(vxlan_name(self.placed.vnis[key]), self._nexthop(key, host), onlink=True)
 
     def port(self, endpoint: Endpoint) -> Port:
         """The workload's interface."""
@@ -375,8 +377,8 @@ def slice_metric(prefix: str) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def _tunnel_end(host: str, address: str, family: int) -> str:
-    """In IPv4 it is the tunnel's own address. In IPv6 it is link-local, also for the IPv4 routes over an IPv6
-    underlay: Linux refuses a global next hop that a route of the underlay covers, `onlink` or not.
+    """In IPv4 it is the tunnel's own address. In IPv6, and for IPv4 routes beside IPv6 ones, it is link-local: Linux
+    refuses a global next hop that a route of the underlay covers, `onlink` or not.
     """
     vtep = ip_address(address)
     if vtep.version == family == 4:

@@ -27,9 +27,6 @@ from sdn.model import Direction, LabelSelector, Model, NetworkPolicy, ServicePor
 from sdn.model.lifecycle import Label, Migrate
 from sdn.spec.load import load
 
-COMPARED = 3_000
-"""Pods up to which the kernel is compared with the plan at the end: in a lab of 10,000 that takes minutes, since each
-list of a namespace's neighbours has the kernel go through those of the whole machine."""
 SHARES = {name: PERCENTILES[name] for name in ("median", "99th percentile")}
 POLICY = "bench-change"
 
@@ -97,9 +94,7 @@ def _measured(pods: int, options: Options, note: client.Say) -> Figures:
             for kind in events.kinds:
                 times[kind].append(events.one(kind))
         counts = _counted(lab, events, options, note)
-        if pods > COMPARED:
-            note(f"the kernel is not compared with the plan: with {pods:,} pods that takes minutes")
-        drift = lab.status().drift if pods <= COMPARED else ()
+        drift = lab.status(progress=note).drift
     if drift:
         raise LabError(f"after the changes the kernel differs from the plan: {drift[0]}")
     return Figures(times, counts)
@@ -147,8 +142,7 @@ def _rows(pods: int, figures: Figures, least: int, smallest: Figures) -> Iterato
             yield compared(f"{what}, system calls a node", each.calls, "", peer, others_each.calls)
             yield compared(f"{what}, sent to the kernel a node", each.sent, "bytes", peer, others_each.sent)
     total = sum(len(times) for times in figures.times.values())
-    after = "and no difference from the plan after them" if pods <= COMPARED else "not compared with the plan"
-    yield plain(f"change {pods:,} pods: changes, {after}", total)
+    yield plain(f"change {pods:,} pods: changes, and no difference from the plan after them", total)
 
 
 class _Events:

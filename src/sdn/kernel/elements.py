@@ -2,7 +2,7 @@
 
 libnftables takes 15 µs for an element and lists all sets again for each command; the kernel alone takes one or two. A
 Host has thousands of them, and most are equal on many Hosts, so they are encoded once for all. The text stays what says
-what is meant: `readback` has nft load that and compares. Formats are those of linux/netfilter/nf_tables.h.
+what is meant, and a test that nft makes the same of it. Formats are those of linux/netfilter/nf_tables.h.
 """
 
 from __future__ import annotations

@@ -9,12 +9,11 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sdn.errors import KernelError
 from sdn.kernel import rule_messages
 from sdn.kernel.elements import additions, removals
 from sdn.kernel.messages import Message
 from sdn.kernel.owned import TABLE
-from sdn.kernel.rtnetlink import CHUNK, Netlink
+from sdn.kernel.rtnetlink import CHUNK, Batch, Netlink, batch
 from sdn.kernel.ruleset import Elements
 
 _COMMAND = re.compile(rf"(add|delete) element (\w+) {TABLE} (\w+) \{{ (.*) \}}")
@@ -38,9 +37,10 @@ def encoded(commands: Sequence[str]) -> list[Message] | None:
 
 
 @lru_cache(maxsize=16)
-def _once(commands: tuple[str, ...]) -> list[Message] | None:
+def _once(commands: tuple[str, ...]) -> Batch | None:
     """An event changes the same on most Hosts."""
-    return encoded(commands)
+    wanted = encoded(commands)
+    return batch(wanted) if wanted else None
 
 
 def send(commands: tuple[str, ...], netlink: Netlink) -> bool:
@@ -49,10 +49,4 @@ def send(commands: tuple[str, ...], netlink: Netlink) -> bool:
     False, and nothing has happened, where they are more than that, or the kernel refuses: libnftables says why.
     """
     wanted = _once(commands)
-    if not wanted:
-        return False
-    try:
-        netlink.transact(wanted)
-    except KernelError:
-        return False
-    return True
+    return wanted is not None and netlink.commit(wanted)

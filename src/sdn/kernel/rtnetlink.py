@@ -16,6 +16,8 @@ from struct import Struct
 from types import TracebackType
 from typing import Self
 
+from msgspec import Struct as Value
+
 from sdn.errors import KernelError
 from sdn.kernel import dumps, links, routing
 from sdn.kernel.messages import ABSENT, ACK, DUMP, NFTABLES, REQUEST, Message, attributes, text, u32
@@ -39,6 +41,24 @@ CHUNK = 120_000
 """Bytes of one send; the default socket buffer, which an ordinary user cannot raise, holds a little more."""
 
 Failure = tuple[int, str]
+
+
+class Batch(Value, frozen=True):
+    """One transaction, ready to be sent to many Hosts; `last` is the number of the message that the kernel answers."""
+
+    data: bytes
+    last: int
+
+
+def batch(messages: Sequence[Message]) -> Batch:
+    """Numbered from 1, by each socket anew: all that it was answered before has been read. They fit one send."""
+    parts = [_HEADER.pack(20, _BATCH_BEGIN, REQUEST, 1, 0), _BATCH]
+    last = len(messages)
+    for number, message in enumerate(messages, 1):
+        flags = message.flags | ACK if number == last else message.flags
+        parts += (_HEADER.pack(16 + len(message.body), message.type, flags, number, 0), message.body)
+    parts += (_HEADER.pack(20, _BATCH_END, REQUEST, last, 0), _BATCH)
+    return Batch(b"".join(parts), last)
 
 
 class Netlink:
@@ -106,6 +126,22 @@ class Netlink:
             self._socket.send(b"".join((begin, _BATCH, data, end, _BATCH)))
             failures, done = self._replies()
             self._judge(chunk, failures, done)
+
+    def commit(self, transaction: Batch) -> bool:
+        """Whether the kernel took all of it; else it took nothing, and does not say here why."""
+        self._socket.send(transaction.data)
+        while True:
+            try:
+                answer = self._socket.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise refusal(error.errno or 0, "read the kernel's answer") from None
+                continue  # too many answers for the buffer: what is left of them follows
+            _, kind, _, number, _ = _HEADER.unpack_from(answer)
+            if kind == _NLMSG_ERROR and number == transaction.last and _ERRNO.unpack_from(answer, _HEADER.size) == (0,):
+                return True
 
     def _replies(self) -> tuple[dict[int, Failure], bool]:
         """Failures by sequence number, and whether the last message was answered.

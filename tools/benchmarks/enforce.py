@@ -31,6 +31,8 @@ from sdn.spec.load import load
 
 FLOOR = "an element to each host"
 KINDS = ("label", "move", "remove", "add")
+READY = 2.0
+"""Seconds after which a lab has all that its first change needs; it waits until nobody asks it for anything."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def run(options: Options, note: client.Say) -> Iterator[Row]:
     client.up([], model, name)
     lab = client.connect(name)
     try:
+        time.sleep(READY)
         note(f"{options.events} events of each kind in a lab of {options.hosts} hosts and {options.pods} pods")
         events = Events(lab, options)
         times: dict[str, list[Took]] = {kind: [] for kind in KINDS}

@@ -100,3 +100,18 @@ def test_what_the_kernel_refuses_changes_nothing() -> None:
         assert drift(BEFORE.plan) == []
         assert worker.run("host-1", partial(sent, commands[:1]))
         assert len(drift(BEFORE.plan)) > 0
+
+
+@pytest.mark.kernel
+@in_lab
+def test_what_is_refused_among_others_is_no_success_and_the_next_is_told_of_itself() -> None:
+    """The kernel accepts the last message of a transaction that it does not make."""
+    Driver().build(BEFORE.plan)
+    nobody = "element inet sdn nobody4 { 0x80000001 . 10.96.0.77 . tcp . 80 }"
+    strange = "add element inet sdn zones { 0x1 : 77 }"
+    marks = ['add element inet sdn marks { "port-x" : 0x1 }', 'delete element inet sdn marks { "port-x" }']
+    with NamespaceWorker() as worker, worker.run("host-1", partial(Netlink, NETFILTER)) as netlink:
+        for wrong in ([strange, f"add {nobody}"], [f"add {nobody}", strange], [strange], [strange] * 300):
+            assert not element_changes.send(tuple(wrong), netlink)
+            assert element_changes.send(tuple(marks), netlink)
+            assert drift(BEFORE.plan) == []

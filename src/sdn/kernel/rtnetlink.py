@@ -128,20 +128,32 @@ class Netlink:
             self._judge(chunk, failures, done)
 
     def commit(self, transaction: Batch) -> bool:
-        """Whether the kernel took all of it; else it took nothing, and does not say here why."""
+        """Whether the kernel took all of it; else it took nothing, and does not say here why.
+
+        Whatever is wrong is answered before the last message is, and that is accepted in any case.
+        """
         self._socket.send(transaction.data)
+        first = self._answer()
+        if not first:
+            return False
+        _, kind, _, number, _ = _HEADER.unpack_from(first)
+        if kind == _NLMSG_ERROR and number == transaction.last and _ERRNO.unpack_from(first, _HEADER.size) == (0,):
+            return True
+        while self._answer():
+            continue
+        return False
+
+    def _answer(self) -> bytes:
+        """What the kernel has answered and nobody has read; nothing where there is no more."""
         while True:
             try:
-                answer = self._socket.recv(65536, socket.MSG_DONTWAIT)
+                return self._socket.recv(65536, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                return False
+                return b""
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise refusal(error.errno or 0, "read the kernel's answer") from None
-                continue  # too many answers for the buffer: what is left of them follows
-            _, kind, _, number, _ = _HEADER.unpack_from(answer)
-            if kind == _NLMSG_ERROR and number == transaction.last and _ERRNO.unpack_from(answer, _HEADER.size) == (0,):
-                return True
+                # Too many answers for the buffer: what is left of them follows.
 
     def _replies(self) -> tuple[dict[int, Failure], bool]:
         """Failures by sequence number, and whether the last message was answered.
@@ -151,14 +163,9 @@ class Netlink:
         failures: dict[int, Failure] = {}
         done = False
         while not done:
-            try:
-                data = self._socket.recv(65536, socket.MSG_DONTWAIT)
-            except BlockingIOError:
+            data = self._answer()
+            if not data:
                 break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise refusal(error.errno or 0, "read the kernel's answer") from None
-                continue  # too many answers for the buffer: what is left of them follows
             for kind, flags, sequence, payload in _split(data):
                 if kind == _NLMSG_ERROR:
                     failure = _failure(flags, payload)

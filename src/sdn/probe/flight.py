@@ -36,6 +36,7 @@ _MISSED = 1e-7  # the chance that is taken of reading loss as silence
 _LEAST_LOSS = 0.5  # of a packet or its answer, where something vanished
 _PASSED = (Outcome.CONNECTED, Outcome.REFUSED)
 _BURST = 32  # connections between two looks at what came back, so that no buffer overflows
+_CALLERS = 2  # threads that connect: each is in the kernel until the packet has arrived, and the answer
 _STUCK = 1.0  # seconds; by then each connection that nobody took has given its descriptor back
 
 
@@ -52,6 +53,7 @@ class Flight:
         self._epoll = select.epoll()
         self._connector = Connector(self._epoll, numbers, self._note)
         self._post = Post()
+        self._calls = Post(_CALLERS)
         self._batches_of = {version: [Batch(version), Batch(version)] for version in (4, 6)}
         self._scouts: dict[tuple[str, Protocol, Sender], Scout | None] = {}
         self._handlers: dict[int, Scout] = {}
@@ -67,6 +69,7 @@ class Flight:
     def close(self) -> None:
         """Give all descriptors back, apart from the log's."""
         self._post.close()
+        self._calls.close()
         for scout in self._handlers.values():
             scout.close()
         self._epoll.close()
@@ -112,9 +115,10 @@ class Flight:
             for attempt in connecting[done : done + _BURST]:
                 self._connect(attempt)
             done += _BURST
-            self._connector.send(self._post)
+            self._connector.send(self._calls)
             self._pump(0)
         self._post.wait()
+        self._calls.wait()
         return connecting[done:]
 
     def _batches(self, raw: Iterable[Attempt]) -> Iterator[tuple[Scout, list[Attempt]]]:

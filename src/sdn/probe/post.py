@@ -1,4 +1,4 @@
-"""Packets leave by a thread of their own, batch by batch, while its owner makes the next batch and reads answers.
+"""Packets leave by threads of their own, batch by batch, while their owner makes the next batch and reads answers.
 
 The kernel carries a packet to its listener, and the answer back, before the call that sends it returns: most of the
 time that probing takes is spent in there.
@@ -6,6 +6,7 @@ time that probing takes is spent in there.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,27 +15,27 @@ Result = TypeVar("Result")
 
 
 class Post:
-    """One job is under way at a time; what is to be done with its result is done by the thread that calls."""
+    """So many jobs are under way at a time; what is to be done with their results is done by the thread that calls, in
+    the order of the jobs.
+    """
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe-send")
-        self._finish: Callable[[], None] = _nothing
+    def __init__(self, most: int = 1) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=most, thread_name_prefix="probe-send")
+        self._most = most
+        self._finish: deque[Callable[[], None]] = deque()
 
     def send(self, job: Callable[[], Result], finish: Callable[[Result], None]) -> None:
-        """Begin a job when the one before has been finished."""
-        self.wait()
-        future = self._thread.submit(job)
-        self._finish = lambda: finish(future.result())
+        """Begin a job; where there is no thread for it, the oldest one is finished before."""
+        if len(self._finish) >= self._most:
+            self._finish.popleft()()
+        future = self._threads.submit(job)
+        self._finish.append(lambda: finish(future.result()))
 
     def wait(self) -> None:
         """Finish what is under way."""
-        finish, self._finish = self._finish, _nothing
-        finish()
+        while self._finish:
+            self._finish.popleft()()
 
     def close(self) -> None:
-        """End the thread, after its job."""
-        self._thread.shutdown()
-
-
-def _nothing() -> None:
-    pass
+        """End the threads, after their jobs."""
+        self._threads.shutdown()

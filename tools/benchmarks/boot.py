@@ -192,7 +192,7 @@ def rows(case: str, pods: int, found: Times) -> Iterator[Row]:
             yield compared(f"{case}: {title}{which}", 1e3 * value / pods, "ms/pod", "floor", 1e3 * peer_value / pods)
     if found.command_down:
         yield plain(f"{case}: `sdn down`", 1e3 * min(found.command_down) / pods, "ms/pod")
-    yield compared(f"{case}: down of up", min(found.down), "s", "up", min(found.up))
+    yield compared(f"{case}: down of up", min(found.down), "s", "up, every pod probed", min(found.probed))
     yield plain(f"{case}: questions that were answered", found.questions)
     best, best_floor = min(found.up), min(up_floor)
     yield plain(f"{case}: up in all", best, "s")

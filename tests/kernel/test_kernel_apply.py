@@ -31,9 +31,11 @@ class Recorder(Nft):
         super().__init__()
         self.sent: list[str] = []
 
-    def run(self, text: str, *, json: bool = False, handles: bool = False, stateless: bool = False) -> str:
+    def run(
+        self, text: str, *, json: bool = False, handles: bool = False, stateless: bool = False, terse: bool = False
+    ) -> str:
         self.sent.append(text)
-        return super().run(text, json=json, handles=handles, stateless=stateless)
+        return super().run(text, json=json, handles=handles, stateless=stateless, terse=terse)
 
 
 def test_equal_states_need_no_commands() -> None:

@@ -48,7 +48,7 @@ LEFT = (
 
 def rules() -> list[FirewallRule]:
     """One of each kind: for both families, both directions, each decision."""
-    found = []
+    found: list[FirewallRule] = []
     actions = [*Action] * 100
     for number, (protocol, ports) in enumerate(_PORTS):
         for other in _OTHERS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from sdn.model import Flow, Outcome, Protocol
+from sdn.model import Direction, Flow, Outcome, Protocol
 from sdn.probe import wire
 from sdn.probe.sender import Sender
 from sdn.probe.sockets import CONNECT_PORTS, SCOUT_PORTS, packed
@@ -69,6 +69,13 @@ class Attempt:
     def origins(self) -> set[str]:
         """The rules that were heard of, on the way there and back."""
         return {origin for _, origin in (*self.logs, *self.answer_logs)}
+
+    def is_half_heard(self) -> bool:
+        """Whether it went through while one side's rules alone were heard of; what a Host sends is judged once."""
+        if self.outcome is not Outcome.CONNECTED:
+            return False
+        sides = {origin.partition(" ")[0] for _, origin in self.logs}
+        return len(sides) == 1 and sides < {*Direction}
 
     def number_it(self, sender: Sender, numbers: Numbers, nonce: bytes) -> None:
         """Give it a number that no other attempt from this address has, and make the packet."""

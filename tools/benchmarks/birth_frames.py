@@ -5,6 +5,7 @@ Frames are complete, so no workload needs to know a neighbour who does not exist
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ _PAYLOAD = (42, 62)  # where it begins, over IPv4 and IPv6
 _ALL = 0x0003  # ETH_P_ALL
 _FROM_PORT = 5009
 _PACKET_STATISTICS, _SOL_PACKET, _IGNORE_OUTGOING = 6, 263, 23
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 Who = dict[str, Any]
 """A workload: `namespace`, `application`, `segment`, `mac`, `addresses`."""
@@ -60,11 +63,22 @@ def sender() -> socket.socket:
 def counter(kind: str) -> socket.socket:
     """Counts frames on every link that the namespace will have: `forbidden`, or what is permitted over IP 4 or 6."""
     here = _PAYLOAD if kind == "forbidden" else (_PAYLOAD[kind == "6"],)
-    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
+    sock = socket.socket(
+        socket.AF_PACKET, socket.SOCK_RAW, 0
+    )  # hears nothing yet, or it would hear all until the filter
     sock.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
     attach_filter(sock, list(_filter(here, forbidden=kind == "forbidden")))
+    _hear(sock)
     sock.setblocking(False)
     return sock
+
+
+def _hear(sock: socket.socket) -> None:
+    """From now on, by every link there will be: Python's bind knows no address without a link (struct sockaddr_ll)."""
+    every = pack("=HHi12x", socket.AF_PACKET, socket.htons(_ALL), 0)
+    if _libc.bind(sock.fileno(), every, len(every)):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _filter(offsets: tuple[int, ...], *, forbidden: bool) -> Iterator[tuple[int, int, int, int]]:

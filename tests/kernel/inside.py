@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sdn.errors import PrivilegeError
-from sdn.kernel import sandbox
+from sdn.kernel import sandbox, skeleton
+from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import NamespaceWorker, create
 from sdn.kernel.processes import Completed
 
@@ -60,3 +62,16 @@ def namespaces(*names: str) -> NamespaceWorker:
     worker = NamespaceWorker()
     worker.run(None, lambda: create(names))
     return worker
+
+
+@contextmanager
+def by_text_and_bytes() -> Iterator[tuple[NamespaceWorker, Nft, Nft]]:
+    """A worker, and nft in the namespaces `text` and `bytes`, which both have the skeleton."""
+    with (
+        namespaces("text", "bytes") as worker,
+        closing(worker.run("text", Nft)) as text,
+        closing(worker.run("bytes", Nft)) as own,
+    ):
+        for nft in (text, own):
+            nft.run(skeleton.tables())
+        yield worker, text, own

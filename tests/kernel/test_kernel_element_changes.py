@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import partial
 
 import pytest
-from inside import in_lab, namespaces
+from inside import by_text_and_bytes, in_lab
 from test_kernel_migrate import BEFORE
 
-from sdn.kernel import element_changes, ruleset, skeleton
+from sdn.kernel import element_changes, ruleset
 from sdn.kernel.driver import Driver
-from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import NamespaceWorker
 from sdn.kernel.readback import drift
 from sdn.kernel.rtnetlink import Netlink
@@ -74,13 +72,7 @@ def test_what_chooses_backends_is_what_nft_makes_of_the_same_text() -> None:
     sizes = [(family, protocol, count) for family in (4, 6) for protocol in ruleset.BALANCED for count in (1, 77)]
     commands = [line for size in sizes for line in ruleset.define_balancer(*size)]
     gone = [line for size in sizes[::2] for line in ruleset.remove_chain(ruleset.balancer_name(*size))]
-    with (
-        namespaces("text", "bytes") as worker,
-        closing(worker.run("text", Nft)) as text,
-        closing(worker.run("bytes", Nft)) as own,
-    ):
-        for nft in (text, own):
-            nft.run(skeleton.tables())
+    with by_text_and_bytes() as (worker, text, own):
         for wanted in (commands, commands, gone):
             text.run("\n".join(wanted))
             assert worker.run("bytes", partial(sent, wanted))

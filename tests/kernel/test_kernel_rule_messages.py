@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import partial
 
 import pytest
-from inside import in_lab, namespaces
+from inside import by_text_and_bytes, in_lab
 
-from sdn.kernel import element_changes, rule_messages, ruleset, skeleton
-from sdn.kernel.libnft import Nft
+from sdn.kernel import element_changes, rule_messages, ruleset
 from sdn.kernel.messages import NFTABLES, attributes
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
@@ -101,13 +99,7 @@ def test_the_kernel_holds_the_same_as_after_nft() -> None:
     wanted = commands()
     assert all(rule_messages.messages(line) or line.startswith("add element") for line in wanted)
     gone = [*ruleset.remove_chain("p_a"), *ruleset.remove_chain("t_a"), f"delete set inet {TABLE} g_a6"]
-    with (
-        namespaces("text", "bytes") as worker,
-        closing(worker.run("text", Nft)) as text,
-        closing(worker.run("bytes", Nft)) as own,
-    ):
-        for nft in (text, own):
-            nft.run(skeleton.tables())
+    with by_text_and_bytes() as (worker, text, own):
         for some in (wanted, wanted[5:], gone):
             text.run("\n".join(some))
             assert worker.run("bytes", partial(sent, some)), some

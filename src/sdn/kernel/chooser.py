@@ -22,7 +22,6 @@ _FAMILIES = {
     4: (2, 16, 4),
     6: (10, 24, 16),
 }  # the kernel's number, where the destination is in the header, and its length
-_PROTOCOLS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 
 Size = tuple[int, Protocol, int]
 
@@ -54,7 +53,7 @@ def _choose(size: Size) -> bytes:
     there = be32(1, _DNAT), be32(2, number), be32(3, e.FIRST), be32(5, 8 + length // 4)
     return b"".join(
         (
-            e.holds(e.L4PROTO, _PROTOCOLS[protocol]),
+            e.holds(e.L4PROTO, e.PROTOCOLS[protocol]),
             e.holds(e.NFPROTO, number),
             e.meta(e.FIRST, e.MARK),
             e.payload(e.SECOND, e.NETWORK, offset, length),

@@ -12,11 +12,11 @@ from functools import cache, lru_cache
 from struct import Struct
 
 from sdn.kernel import rule_messages, ruleset
+from sdn.kernel.expressions import PROTOCOLS
 from sdn.kernel.messages import CREATE, NFTABLES, REQUEST, Message, mac, packed, raw, text
 from sdn.kernel.owned import TABLE
-from sdn.kernel.ruleset import Elements
-from sdn.model import Protocol
-from sdn.plan.state import Firewall, NodeState
+from sdn.kernel.ruleset import Definition, Elements
+from sdn.plan.state import NodeState
 
 MESSAGE = 24_000
 """Bytes of one message: an attribute holds 65,535, and several messages shall fill a send evenly."""
@@ -27,7 +27,6 @@ _LIST_TABLE, _LIST_SET, LIST_ELEMENTS, _ELEMENT = 1, 2, 3, 1
 _KEY, _DATA = 1, 2
 _VALUE, _VERDICT, _CODE, _CHAIN = 1, 2, 1, 2
 _CODES = {"jump": -3, "goto": -4}
-_PROTOCOLS = {Protocol.TCP: 6, Protocol.UDP: 17, Protocol.SCTP: 132}
 _BE32 = Struct(">i").pack
 _BE16 = Struct(">Hxx").pack
 _U32 = Struct("=I").pack
@@ -59,7 +58,7 @@ def _zone(word: str) -> bytes:
 
 @cache
 def _protocol(word: str) -> bytes:
-    return bytes([_PROTOCOLS[Protocol(word)], 0, 0, 0])
+    return bytes([PROTOCOLS[word], 0, 0, 0])
 
 
 @lru_cache(maxsize=1 << 12)
@@ -95,7 +94,7 @@ _KEYS: dict[str, tuple[Field, ...]] = {
     **{f"{name}{family}": (_zone, packed, packed) for name in ("hairpin", "unjudged") for family in (4, 6)},
     **{f"{name}{family}": _CLIENT for name in ("services", "nobody") for family in (4, 6)},
     **{f"balancers{family}": (_protocol, _number) for family in (4, 6)},
-    **{f"backends{f}_{protocol}": (_number, packed, _port, _number) for f in (4, 6) for protocol in _PROTOCOLS},
+    **{f"backends{f}_{protocol}": (_number, packed, _port, _number) for f in (4, 6) for protocol in ruleset.BALANCED},
 }
 """What the words of a key are, as `skeleton` declares the sets and maps; each takes a multiple of four bytes."""
 
@@ -121,7 +120,7 @@ _DATA_OF: dict[str, Field] = {
     **{f"services{family}": _plain(_number) for family in (4, 6)},
     **{f"{name}{family}": _verdict for name in ("egress", "ingress", "balancers") for family in (4, 6)},
     **{f"hairpin{family}": _plain(packed) for family in (4, 6)},
-    **{f"backends{f}_{protocol}": _plain(packed, _port) for f in (4, 6) for protocol in _PROTOCOLS},
+    **{f"backends{f}_{protocol}": _plain(packed, _port) for f in (4, 6) for protocol in ruleset.BALANCED},
 }
 
 
@@ -137,23 +136,16 @@ class Encoder:
 
     def definitions(self, state: NodeState) -> tuple[list[Message], list[str], list[Message]]:
         """All sets and chains of a Host, to be made in this order: what is known here, what is left to nft, and what
-        leads to either. Nothing leads to these last ones yet."""
-        firewall = state.firewall or Firewall()
-        first, last = list[Message](), list[Message]()
-        left: list[str] = []
-        for addresses in firewall.sets:
-            first += self._of_name(addresses.name, addresses.family, lambda: [ruleset.declare_set(addresses)])  # noqa: B023
-        for chain in firewall.chains:
-            known = self._of_name(chain.name, chain, lambda: ruleset.define_chain(chain))  # noqa: B023
-            first += known
-            left += [] if known else ruleset.define_chain(chain)
-        for profile in firewall.profiles:
-            known = self._of_name(profile.name, profile, lambda: ruleset.define_profile(profile))  # noqa: B023
-            last += known
-            left += [] if known else ruleset.define_profile(profile)
-        for balancer in ruleset.balancers(state):
-            name = ruleset.balancer_name(*balancer)
-            last += self._of_name(name, balancer, lambda: ruleset.define_balancer(*balancer))  # noqa: B023
+        comes after that. Nothing leads to any of it yet."""
+        first, left, last = list[Message](), list[str](), list[Message]()
+        for one in ruleset.defined(state):
+            known = self._of_name(one)
+            if not known:
+                left += one.commands()
+            elif left:
+                last += known  # it may lead to what is left to nft
+            else:
+                first += known
         return first, left, last
 
     def contents(self, state: NodeState) -> Iterator[Message]:
@@ -171,10 +163,10 @@ class Encoder:
             found = self._known[id(part)] = list(additions(elements()))
         return found
 
-    def _of_name(self, name: str, part: object, commands: Callable[[], Iterable[str]]) -> list[Message]:
-        known = self._named.get(name)
-        if known is None or known[0] != part:
-            known = self._named[name] = part, _together(commands())
+    def _of_name(self, one: Definition) -> list[Message]:
+        known = self._named.get(one.name)
+        if known is None or known[0] != one.part:
+            known = self._named[one.name] = one.part, _together(one.commands())
         return known[1]
 
 

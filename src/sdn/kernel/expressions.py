@@ -22,7 +22,9 @@ DIRECTION, CT_MARK, ZONE = 1, 3, 17
 NETWORK, TRANSPORT = 1, 2
 """The headers that `payload` counts from."""
 
-EQUAL, UNEQUAL, AT_MOST, AT_LEAST = 0, 1, 3, 5
+EQUAL, AT_MOST, AT_LEAST = 0, 3, 5
+
+PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
 
 _VALUE, _VERDICT, _CODE, _CHAIN = 1, 2, 1, 2
 _CODES = {"drop": 0, "accept": 1, "jump": -3, "goto": -4, "return": -5}

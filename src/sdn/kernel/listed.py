@@ -17,6 +17,7 @@ from sdn.kernel.libnft import Nft
 from sdn.kernel.namespaces import create, delete, inside
 from sdn.kernel.owned import TABLE
 from sdn.kernel.rtnetlink import Netlink
+from sdn.kernel.ruleset import Definition
 from sdn.kernel.tracked import NETFILTER
 from sdn.plan.state import NodeState
 
@@ -67,14 +68,15 @@ class _Load:
     def __init__(self) -> None:
         self.states: list[NodeState] = []
         self._names: dict[str, frozenset[str]] = {}  # by Host
-        self._commands: dict[str, tuple[str, ...]] = {}  # what is referred to before what refers to it
+        self._defined: dict[str, Definition] = {}  # what is referred to before what refers to it
         self._found: Blocks | None = None
 
     def takes(self, state: NodeState) -> bool:
         """Whether the Host's are among them now; False if they are too many, or others of one of their names."""
-        own = dict(ruleset.defined(state))
-        known = self._commands
-        if self.states and (len(known) >= TOGETHER or any(known.get(name, own[name]) != own[name] for name in own)):
+        own = {one.name: one for one in ruleset.defined(state)}
+        known = self._defined
+        others = any(known[name].part != own[name].part for name in own.keys() & known.keys())
+        if self.states and (len(known) >= TOGETHER or others):
             return False
         known.update(own)
         self.states.append(state)
@@ -84,14 +86,14 @@ class _Load:
     def wanted(self, state: NodeState, translates: bool) -> Blocks:
         """What one of the Hosts shall have, with or without what translates."""
         found = self._found = self._found or self._listed()
-        others = self._commands.keys() - self._names[state.name]
+        others = self._defined.keys() - self._names[state.name]
         mine = {head: lines for head, lines in found[_INET].items() if head.strip("\t {") not in others}
         if not translates:
             mine = {head: lines for head, lines in mine.items() if not _is_translation(lines)}
         return found | {_INET: mine}
 
     def _listed(self) -> Blocks:
-        definitions = [command for commands in self._commands.values() for command in commands]
+        definitions = [command for one in self._defined.values() for command in one.commands()]
         with _loaded([skeleton.tables(), skeleton.translation(), *definitions]) as nft:
             return _blocks(nft.run("list ruleset", stateless=True, terse=True).splitlines())
 

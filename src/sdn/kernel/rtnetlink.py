@@ -52,13 +52,19 @@ class Batch(Value, frozen=True):
 
 def batch(messages: Sequence[Message]) -> Batch:
     """Numbered from 1, by each socket anew: all that it was answered before has been read. They fit one send."""
-    parts = [_HEADER.pack(20, _BATCH_BEGIN, REQUEST, 1, 0), _BATCH]
+    parts: list[bytes] = []
     last = len(messages)
     for number, message in enumerate(messages, 1):
         flags = message.flags | ACK if number == last else message.flags
         parts += (_HEADER.pack(16 + len(message.body), message.type, flags, number, 0), message.body)
-    parts += (_HEADER.pack(20, _BATCH_END, REQUEST, last, 0), _BATCH)
-    return Batch(b"".join(parts), last)
+    return Batch(_framed(parts, 1, last), last)
+
+
+def _framed(parts: Iterable[bytes], first: int, last: int) -> bytes:
+    """As one transaction. What is wrong with itself is answered by the number of its first message."""
+    begin = _HEADER.pack(20, _BATCH_BEGIN, REQUEST, first, 0)
+    end = _HEADER.pack(20, _BATCH_END, REQUEST, last, 0)
+    return b"".join((begin, _BATCH, *parts, end, _BATCH))
 
 
 class Netlink:
@@ -120,10 +126,7 @@ class Netlink:
         The kernel does all of a transaction or nothing of it; those before one that fails stay.
         """
         for chunk, data in self._chunks(messages):
-            # What is wrong with the transaction itself is answered by the number of its beginning.
-            begin = _HEADER.pack(20, _BATCH_BEGIN, REQUEST, min(chunk), 0)
-            end = _HEADER.pack(20, _BATCH_END, REQUEST, self._sequence, 0)
-            self._socket.send(b"".join((begin, _BATCH, data, end, _BATCH)))
+            self._socket.send(_framed((data,), min(chunk), self._sequence))
             failures, done = self._replies()
             self._judge(chunk, failures, done)
 

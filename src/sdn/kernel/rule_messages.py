@@ -34,7 +34,6 @@ _COMMENT_LIMIT = 128
 _FAMILIES = {"ip": (2, 12, 4), "ip6": (10, 8, 16)}
 """The kernel's number, where the source is in the header, and how long an address is; the destination is behind it."""
 _NFPROTO = {"ipv4": 2, "ipv6": 10}
-_PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58, "sctp": 132}
 _ECHO = {"icmp": {"echo-request": 8, "echo-reply": 0}, "icmpv6": {"echo-request": 128, "echo-reply": 129}}
 _DESTINATION_PORT = 2
 _ANONYMOUS = "__set%d"
@@ -162,7 +161,7 @@ class _Rule:
             self._add(e.holds(key, value))
 
     def meta(self, _: str) -> None:
-        known, key = {"nfproto": (_NFPROTO, e.NFPROTO), "l4proto": (_PROTOCOLS, e.L4PROTO)}[
+        known, key = {"nfproto": (_NFPROTO, e.NFPROTO), "l4proto": (e.PROTOCOLS, e.L4PROTO)}[
             self._next("nfproto", "l4proto")
         ]
         value = known.get(self._next())
@@ -219,7 +218,7 @@ class _Rule:
 
     def port(self, protocol: str) -> None:
         self._next("dport")
-        self._is(e.L4PROTO, _PROTOCOLS[protocol])
+        self._is(e.L4PROTO, e.PROTOCOLS[protocol])
         self._add(e.payload(e.FIRST, e.TRANSPORT, _DESTINATION_PORT, 2))
         low, _, high = self._next().partition("-")
         try:
@@ -237,7 +236,7 @@ class _Rule:
         while (word := self._next()) != "}":
             types.append(bytes([_ECHO[protocol][word]]))
         self._is(e.NFPROTO, _NFPROTO["ipv4" if protocol == "icmp" else "ipv6"])
-        self._is(e.L4PROTO, _PROTOCOLS[protocol])
+        self._is(e.L4PROTO, e.PROTOCOLS[protocol])
         self._add(e.payload(e.FIRST, e.TRANSPORT, 0, 1))
         number = next(_numbers)
         self.sets += _types(number, protocol, types)

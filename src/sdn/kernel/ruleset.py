@@ -6,7 +6,8 @@ NFLOG prefix. A change of the lab is a change of elements of sets and maps, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from ipaddress import IPv6Address
 from typing import NamedTuple
 
@@ -50,21 +51,36 @@ def populate(state: NodeState) -> Iterator[str]:
 
 def definitions(state: NodeState) -> Iterator[str]:
     """All sets, which are empty, and all chains with their rules; nothing leads to them yet."""
-    for _, commands in defined(state):
-        yield from commands
+    for one in defined(state):
+        yield from one.commands()
     if translates(state):
         yield skeleton.translation()
 
 
-def defined(state: NodeState) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What a Host has beyond the skeleton, by `set NAME` and `chain NAME`, each after those that it refers to."""
+class Definition(NamedTuple):
+    """A set or a chain, as `set NAME` or `chain NAME`; two of one name and equal `part` have the same commands."""
+
+    name: str
+    part: object
+    commands: Callable[[], Iterable[str]]
+
+
+def defined(state: NodeState) -> Iterator[Definition]:
+    """What a Host has beyond the skeleton, each after those that it refers to: sets, tiers, profiles, balancers."""
     firewall = state.firewall
     if firewall is not None:
-        yield from ((f"set {addresses.name}", (declare_set(addresses),)) for addresses in firewall.sets)
-        yield from ((f"chain {chain.name}", tuple(define_chain(chain))) for chain in firewall.chains)
-        yield from ((f"chain {profile.name}", tuple(define_profile(profile))) for profile in firewall.profiles)
+        for addresses in firewall.sets:
+            yield Definition(f"set {addresses.name}", addresses.family, partial(_declared, addresses))
+        for chain in firewall.chains:
+            yield Definition(f"chain {chain.name}", chain, partial(define_chain, chain))
+        for profile in firewall.profiles:
+            yield Definition(f"chain {profile.name}", profile, partial(define_profile, profile))
     for size in balancers(state):
-        yield f"chain {balancer_name(*size)}", tuple(define_balancer(*size))
+        yield Definition(f"chain {balancer_name(*size)}", size, partial(define_balancer, *size))
+
+
+def _declared(addresses: AddressSet) -> tuple[str]:
+    return (declare_set(addresses),)
 
 
 class Elements(NamedTuple):
@@ -225,7 +241,7 @@ def _interfaces(state: NodeState) -> Iterator[Elements]:
 def admit(port: Port) -> Iterator[Elements]:
     """Let a workload's port send, under its own addresses only, and be reached by its Host."""
     family = "bridge" if port.bridge else "inet"
-    plain = [address.split("/")[0] for address in port.addresses]
+    plain = port.plain
     mark = f"{port.mark | LOCAL:#x}"
     yield Elements("marks", [f'"{port.name}" : {mark}'], family)
     for version in (4, 6):

@@ -184,7 +184,7 @@ def _is_logged(attempt: Attempt) -> bool:
     if any(origin == HOST for _, origin in attempt.logs):
         return True
     if attempt.outcome in (Outcome.CONNECTED, Outcome.REFUSED):
-        return len({origin.partition(" ")[0] for _, origin in attempt.logs}) > 1
+        return len(attempt.sides()) > 1
     return bool(attempt.logs) or attempt.outcome is Outcome.UNREACHABLE
 
 

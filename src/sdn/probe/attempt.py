@@ -74,8 +74,12 @@ class Attempt:
         """Whether it went through while one side's rules alone were heard of; what a Host sends is judged once."""
         if self.outcome is not Outcome.CONNECTED:
             return False
-        sides = {origin.partition(" ")[0] for _, origin in self.logs}
+        sides = self.sides()
         return len(sides) == 1 and sides < {*Direction}
+
+    def sides(self) -> set[str]:
+        """The first words of the rules that decided about the way there: for most, directions."""
+        return {origin.partition(" ")[0] for _, origin in self.logs}
 
     def number_it(self, sender: Sender, numbers: Numbers, nonce: bytes) -> None:
         """Give it a number that no other attempt from this address has, and make the packet."""
